@@ -1,1 +1,162 @@
-fn main(){}
+//! Every chore of the project under one name: `cargo xtask <chore>`. Continuous integration and people run the same.
+#![deny(missing_docs)]
+
+mod rules;
+mod shell;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use shell::{cargo, cargo_with};
+
+#[derive(Parser)]
+#[command(about = "The project's chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Format, clippy and documentation with warnings denied, and the house rules of docs/architecture.md.
+    Check,
+    /// Only the house rules: who may import whom, and the absences.
+    Rules,
+    /// Every test on the CPU backend.
+    Test,
+    /// The rational and model tests on a real GPU API (WGPU; Mesa's software Vulkan is enough).
+    TestWgpu,
+    /// The documentation of all crates, private items included.
+    Doc,
+    /// The criterion benchmarks; arguments after `--` go to criterion.
+    Bench {
+        /// Passed through to criterion.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Type-check the CUDA build (needs no CUDA toolkit).
+    CheckCuda,
+    /// Run every example in its short form.
+    Examples,
+    /// Write the committed golden loss record anew; a change of it must be explained in the commit.
+    Golden,
+    /// Build one stripped binary and the script that checks and times it on a machine with a GPU and no toolchain.
+    Gpu,
+    /// All of the above that continuous integration runs, in its order.
+    Ci,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().chore {
+        Chore::Check => check(),
+        Chore::Rules => rules::enforce(),
+        Chore::Test => test(),
+        Chore::TestWgpu => test_wgpu(),
+        Chore::Doc => doc(),
+        Chore::Bench { arguments } => bench(&arguments),
+        Chore::CheckCuda => check_cuda(),
+        Chore::Examples => shell::run_examples(),
+        Chore::Golden => golden(),
+        Chore::Gpu => shell::package_gpu(),
+        Chore::Ci => ci(),
+    }
+}
+
+fn check() -> Result<()> {
+    rules::enforce()?;
+    cargo(&["fmt", "--all", "--", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        "smoltalk-data/hub,smollm2-model/hub",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    doc()
+}
+
+fn doc() -> Result<()> {
+    cargo_with(
+        &[
+            "doc",
+            "--release",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+        ],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )
+}
+
+fn test() -> Result<()> {
+    cargo(&[
+        "test",
+        "--release",
+        "--workspace",
+        "--features",
+        "smoltalk-data/hub,smollm2-model/hub",
+    ])
+}
+
+/// Burn's autotuner takes a minute per matrix shape on software Vulkan, so the `wgpu` features leave it off.
+fn test_wgpu() -> Result<()> {
+    cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "kan-rational",
+        "--package",
+        "smollm2-model",
+        "--features",
+        "wgpu",
+    ])
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let mut all = vec!["bench", "--package", "benches"];
+    if !arguments.is_empty() {
+        all.push("--");
+        all.extend(arguments.iter().map(String::as_str));
+    }
+    cargo(&all)
+}
+
+fn check_cuda() -> Result<()> {
+    cargo(&[
+        "check",
+        "--release",
+        "--package",
+        "examples",
+        "--package",
+        "benches",
+        "--all-targets",
+        "--features",
+        "cuda",
+    ])
+}
+
+fn golden() -> Result<()> {
+    cargo_with(
+        &[
+            "test",
+            "--release",
+            "--package",
+            "smollm2-train",
+            "--test",
+            "it",
+            "golden",
+        ],
+        &[("KALLM_WRITE_GOLDEN", "1")],
+    )
+}
+
+fn ci() -> Result<()> {
+    check()?;
+    test()?;
+    shell::run_examples()?;
+    test_wgpu()?;
+    check_cuda()
+}

@@ -1,0 +1,82 @@
+//! Running cargo and the built examples.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
+    cargo_with(arguments, &[])
+}
+
+pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
+    eprintln!("$ cargo {}", arguments.join(" "));
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()
+        .context("cargo could not be started")?;
+    if !status.success() {
+        bail!("cargo {} failed with {status}", arguments.first().unwrap_or(&""));
+    }
+    Ok(())
+}
+
+/// The command lines of the examples' short forms: the second line of each example file, `//! Short: ...`.
+pub(crate) fn run_examples() -> Result<()> {
+    let mut examples: Vec<PathBuf> = std::fs::read_dir(root().join("examples"))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect();
+    examples.sort();
+    // The order of the alphabet is also the order of need: `compare` leaves the checkpoints the others open.
+    for path in examples {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path)?;
+        let short = text
+            .lines()
+            .find_map(|line| line.strip_prefix("//! Short: `"))
+            .and_then(|line| line.strip_suffix('`'))
+            .with_context(|| format!("{name}.rs has no line `//! Short: \\`cargo run ...\\`` at its head"))?;
+        let words: Vec<&str> = short.split_whitespace().collect();
+        let Some(("cargo", rest)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
+            bail!("{name}.rs: the short form must start with `cargo`, found `{short}`");
+        };
+        cargo(rest)?;
+    }
+    Ok(())
+}
+
+/// Everything a machine with a GPU and no toolchain needs, in `target/gpu`: one stripped binary and one script.
+pub(crate) fn package_gpu() -> Result<()> {
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "examples",
+        "--example",
+        "inspect-kernel",
+        "--features",
+        "cuda",
+    ])?;
+    let folder = root().join("target/gpu");
+    std::fs::create_dir_all(&folder)?;
+    let binary = folder.join("inspect-kernel");
+    std::fs::copy(root().join("target/release/examples/inspect-kernel"), &binary)?;
+    let status = Command::new("strip")
+        .arg(&binary)
+        .status()
+        .context("strip could not be started")?;
+    if !status.success() {
+        bail!("strip failed with {status}");
+    }
+    std::fs::copy(root().join("benches/peers/gpu.sh"), folder.join("gpu.sh"))?;
+    eprintln!("target/gpu holds inspect-kernel and gpu.sh: copy the folder and run `bash gpu.sh`");
+    Ok(())
+}
