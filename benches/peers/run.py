@@ -1,0 +1,70 @@
+"""Times KALLM and PyTorch + transformers on the same work, the same weights and the same number of threads.
+
+    cargo build --release --package benches --bin peer-work
+    target/release/peer-work export MODEL.gguf target/peer-model
+    python -m venv target/peers && target/peers/bin/pip install -r benches/peers/requirements.txt
+    target/peers/bin/python benches/peers/run.py target/peer-model --threads 2
+
+The two take turns, so that a slow minute of a shared machine meets both; a figure is the median over all turns.
+Prints one table and writes target/peers.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TOKENS = {"prefill": 512, "decode": 32, "train": 512}
+
+
+def run(command, threads):
+    environment = dict(os.environ, RAYON_NUM_THREADS=str(threads), OMP_NUM_THREADS=str(threads))
+    # Some machines pin an OpenBLAS kernel by environment, which would slow the peer.
+    environment.pop("OPENBLAS_CORETYPE", None)
+    environment.pop("OPENBLAS_L2_SIZE", None)
+    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="Hugging Face folder of SmolLM2 weights")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--work", default="prefill,decode,train,train-gated-rational")
+    arguments = parser.parse_args()
+    binary = ROOT / "target" / "release" / "peer-work"
+    tail = [str(arguments.threads), str(arguments.repeats)]
+    rows = {}
+    for work in arguments.work.split(","):
+        base = "train" if work.startswith("train") else work
+        ours, theirs, versions = [], [], {}
+        for _ in range(arguments.turns):
+            ours += run([str(binary), "time", arguments.model, work, *tail], arguments.threads)["seconds"]
+            peer = run([sys.executable, str(HERE / "torch_work.py"), arguments.model, base, *tail], arguments.threads)
+            theirs += peer["seconds"]
+            versions = peer["versions"]
+        a, b = statistics.median(ours), statistics.median(theirs)
+        tokens = TOKENS[base]
+        rows[work] = {
+            "kallm_tokens_per_second": tokens / a,
+            "peer_tokens_per_second": tokens / b,
+            "ratio": b / a,
+            "kallm_seconds": ours,
+            "peer_seconds": theirs,
+            "versions": versions,
+        }
+        print(f"{work:22} KALLM {tokens / a:9.1f} tokens/s   PyTorch {tokens / b:9.1f} tokens/s   ratio {b / a:5.2f}", flush=True)
+    report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads, "rows": rows}
+    (ROOT / "target" / "peers.json").write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

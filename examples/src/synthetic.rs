@@ -1,0 +1,204 @@
+//! A small synthetic world for runs without any download: people with a city, a food, a pet and a colour, and sums.
+//!
+//! Every fact is asked in three phrasings; training sees two of them and the `facts` task asks the third, so the task
+//! measures whether a fact moved from one phrasing to another. A fifth of all sums is never trained on; the `sums`
+//! task asks those.
+
+use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use smoltalk_data::{Conversation, Message};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+const PEOPLE: [&str; 40] = [
+    "Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo", "Ida", "Jon", "Kim", "Leo", "Mia", "Ned", "Ola", "Pam",
+    "Quin", "Rosa", "Sam", "Tess", "Uma", "Vic", "Wes", "Xena", "Yan", "Zoe", "Abe", "Bea", "Cy", "Dora", "Eli", "Flo",
+    "Gus", "Hal", "Ines", "Jan", "Kai", "Lou", "Max", "Nia",
+];
+
+/// One attribute of a person: its values and its three phrasings.
+struct Attribute {
+    values: [&'static str; 8],
+    questions: [&'static str; 3],
+}
+
+const ATTRIBUTES: [Attribute; 4] = [
+    Attribute {
+        values: ["Oslo", "Rome", "Lima", "Cairo", "Tokyo", "Paris", "Quito", "Delhi"],
+        questions: ["Where does {} live?", "Which city is home to {}?", "In what city is {}?"],
+    },
+    Attribute {
+        values: ["rice", "soup", "bread", "figs", "pasta", "plums", "beans", "cake"],
+        questions: ["What does {} eat?", "Which food is liked by {}?", "Name the meal of {}."],
+    },
+    Attribute {
+        values: ["a cat", "a dog", "an owl", "a fox", "a hen", "a mouse", "a pony", "a crab"],
+        questions: ["Which pet is owned by {}?", "What animal has {}?", "Name the pet of {}."],
+    },
+    Attribute {
+        values: ["red", "blue", "green", "pink", "black", "white", "grey", "gold"],
+        questions: ["Which colour is liked by {}?", "What is the colour of {}?", "Tell me the colour {} wears."],
+    },
+];
+
+const LARGEST_TERM: u32 = 20;
+const CHOICES: usize = 4;
+
+/// The world of one seed, split into what is trained on and what is asked.
+pub struct SyntheticWorld {
+    /// Conversations for training.
+    pub training: Vec<Conversation>,
+    /// Conversations for the held-out loss: the held-out phrasings and sums.
+    pub held_out: Vec<Conversation>,
+    facts: Vec<Value>,
+    sums: Vec<Value>,
+}
+
+/// Names of the tasks that [`SyntheticWorld::write_tasks`] leaves, in the order of the report.
+pub const TASKS: [&str; 2] = ["synthetic_facts", "synthetic_sums"];
+
+impl SyntheticWorld {
+    /// Builds the world of `seed` with about `conversations` training conversations of one to three exchanges.
+    pub fn generate(seed: u64, conversations: usize) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut trained: Vec<(String, String)> = Vec::new();
+        let mut asked: Vec<(String, String)> = Vec::new();
+        let mut facts = Vec::new();
+        for person in PEOPLE {
+            for attribute in &ATTRIBUTES {
+                let value = rng.random_range(0..attribute.values.len());
+                let held_out = rng.random_range(0..attribute.questions.len());
+                for (index, question) in attribute.questions.iter().enumerate() {
+                    let pair = (question.replace("{}", person), format!("{}.", attribute.values[value]));
+                    if index == held_out {
+                        facts.push(multiple_choice(&pair.0, attribute, value, &mut rng));
+                        asked.push(pair);
+                    } else {
+                        trained.push(pair);
+                    }
+                }
+            }
+        }
+        let mut sums = Vec::new();
+        for a in 1..=LARGEST_TERM {
+            for b in 1..=LARGEST_TERM {
+                let pair = (format!("What is {a} + {b}?"), format!("{}.", a + b));
+                if rng.random_bool(0.2) {
+                    sums.push(json!({ "question": pair.0, "answer": pair.1 }));
+                    asked.push(pair);
+                } else {
+                    trained.push(pair);
+                }
+            }
+        }
+        facts.shuffle(&mut rng);
+        sums.shuffle(&mut rng);
+        let training = (0..conversations).map(|_| conversation(&trained, &mut rng)).collect();
+        let held_out = asked.iter().map(|pair| from_pairs(std::slice::from_ref(pair))).collect();
+        Self { training, held_out, facts, sums }
+    }
+
+    /// Writes the two tasks below `root`: their YAML files in `root/tasks`, their items in `root/data`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_tasks(&self, root: &Path) -> std::io::Result<()> {
+        let tasks = root.join("tasks");
+        std::fs::create_dir_all(&tasks)?;
+        std::fs::write(tasks.join("synthetic_facts.yaml"), include_str!("../tasks/synthetic_facts.yaml"))?;
+        std::fs::write(tasks.join("synthetic_sums.yaml"), include_str!("../tasks/synthetic_sums.yaml"))?;
+        write_jsonl(&root.join("data/synthetic/facts/default/test.jsonl"), &self.facts)?;
+        write_jsonl(&root.join("data/synthetic/sums/default/test.jsonl"), &self.sums)
+    }
+}
+
+/// Writes conversations as JSONL, one `{"messages": [..]}` a line.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_conversations(path: &Path, conversations: &[Conversation]) -> std::io::Result<()> {
+    let rows: Vec<Value> = conversations
+        .iter()
+        .map(|conversation| {
+            let messages: Vec<Value> = conversation
+                .messages
+                .iter()
+                .map(|message| json!({ "role": message.role, "content": message.content }))
+                .collect();
+            json!({ "messages": messages })
+        })
+        .collect();
+    write_jsonl(path, &rows)
+}
+
+fn write_jsonl(path: &Path, rows: &[Value]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut file = BufWriter::new(std::fs::File::create(path)?);
+    for row in rows {
+        writeln!(file, "{row}")?;
+    }
+    file.flush()
+}
+
+/// One item of the `facts` task: the right value among other values of the same attribute.
+fn multiple_choice(question: &str, attribute: &Attribute, value: usize, rng: &mut ChaCha8Rng) -> Value {
+    let mut wrong: Vec<usize> = (0..attribute.values.len()).filter(|other| *other != value).collect();
+    wrong.shuffle(rng);
+    wrong.truncate(CHOICES - 1);
+    let answer = rng.random_range(0..CHOICES);
+    wrong.insert(answer, value);
+    let choices: Vec<String> = wrong.iter().map(|index| format!("{}.", attribute.values[*index])).collect();
+    json!({ "question": question, "choices": choices, "answer": answer })
+}
+
+fn conversation(pairs: &[(String, String)], rng: &mut ChaCha8Rng) -> Conversation {
+    let exchanges = rng.random_range(1..=3);
+    let chosen: Vec<(String, String)> = pairs.choose_multiple(rng, exchanges).cloned().collect();
+    from_pairs(&chosen)
+}
+
+fn from_pairs(pairs: &[(String, String)]) -> Conversation {
+    let messages = pairs
+        .iter()
+        .flat_map(|(question, answer)| {
+            [
+                Message { role: "user".to_string(), content: question.clone() },
+                Message { role: "assistant".to_string(), content: answer.clone() },
+            ]
+        })
+        .collect();
+    Conversation { messages, source: Some("synthetic".to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_asked_question_is_trained_on() {
+        let world = SyntheticWorld::generate(1, 2000);
+        let asked: Vec<&str> = world.facts.iter().chain(&world.sums).filter_map(|item| item["question"].as_str()).collect();
+        assert_eq!(asked.len(), world.held_out.len());
+        for conversation in &world.training {
+            for message in conversation.messages.iter().filter(|message| message.role == "user") {
+                assert!(!asked.contains(&message.content.as_str()), "{} is asked and trained on", message.content);
+            }
+        }
+    }
+
+    #[test]
+    fn the_right_choice_is_where_the_item_says() {
+        let world = SyntheticWorld::generate(2, 10);
+        for (item, conversation) in world.facts.iter().map(|item| {
+            let asked = item["question"].as_str();
+            let found = world.held_out.iter().find(|held| Some(held.messages[0].content.as_str()) == asked);
+            (item, found.expect("every item is held out"))
+        }) {
+            let answer = item["answer"].as_u64().expect("an index") as usize;
+            assert_eq!(item["choices"][answer].as_str(), Some(conversation.messages[1].content.as_str()));
+        }
+    }
+}
