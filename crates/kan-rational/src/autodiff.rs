@@ -1,54 +1,17 @@
-//! The explicit backward on `Autodiff<B>`. Nothing is saved but the inputs.
+//! The explicit backward on `Autodiff`. Only the inputs are kept for it: `F` is recomputed, which costs a few
+//! multiply-adds and saves a tensor of the size of the activations.
 
 use crate::{RationalBackend, RationalSpec};
-use burn::backend::Autodiff;
-use burn::tensor::ops::FloatTensor;
-use burn_autodiff::NodeId;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
-
-#[derive(Debug)]
-struct GroupRationalBackward;
-
-impl<B: RationalBackend> Backward<B, 3> for GroupRationalBackward {
-    type State = ([NodeId; 1], FloatTensor<B>, FloatTensor<B>, RationalSpec);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let ([x], numerator, denominator, spec) = ops.state;
-        let grad_output = grads.consume::<B>(&ops.node);
-        let x = checkpointer.retrieve_node_output(x);
-        let found = B::group_rational_backward(x, numerator, denominator, grad_output, spec);
-        let found = [found.input, found.numerator, found.denominator];
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GatedRationalBackward;
-
-impl<B: RationalBackend> Backward<B, 4> for GatedRationalBackward {
-    type State = ([NodeId; 2], FloatTensor<B>, FloatTensor<B>, RationalSpec);
-
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let ([gate, up], numerator, denominator, spec) = ops.state;
-        let grad_output = grads.consume::<B>(&ops.node);
-        let gate = checkpointer.retrieve_node_output(gate);
-        let up = checkpointer.retrieve_node_output(up);
-        let found = B::gated_rational_backward(gate, up, numerator, denominator, grad_output, spec);
-        let found = [found.gate, found.up, found.numerator, found.denominator];
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<B>(parent.id, gradient);
-            }
-        }
-    }
-}
+use burn::tensor::{backend::Backend, ops::FloatTensor};
+use burn_autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{
+        base::Checkpointer, retro_forward::RetroForward, state::BackwardStates, strategy::CheckpointStrategy,
+    },
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use std::marker::PhantomData;
 
 impl<B: RationalBackend, C: CheckpointStrategy> RationalBackend for Autodiff<B, C> {
     fn group_rational(
@@ -57,17 +20,21 @@ impl<B: RationalBackend, C: CheckpointStrategy> RationalBackend for Autodiff<B, 
         denominator: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> FloatTensor<Self> {
-        let parents = [x.node.clone(), numerator.node.clone(), denominator.node.clone()];
-        match GroupRationalBackward.prepare::<C>(parents).compute_bound().stateful() {
+        let parents = [&x, &numerator, &denominator];
+        let retro = Retro::<B, 3>::new(parents.map(|parent| parent.node.id), spec);
+        let prepared = GroupRationalStep
+            .prepare::<C>(parents.map(|parent| parent.node.clone()))
+            .memory_bound()
+            .retro_forward(retro)
+            .parents(parents)
+            .stateful();
+        match prepared {
             OpsKind::Tracked(mut prep) => {
-                let saved = [prep.checkpoint(&x)];
-                let output = B::group_rational(
-                    x.primitive,
-                    numerator.primitive.clone(),
-                    denominator.primitive.clone(),
-                    spec,
-                );
-                prep.finish((saved, numerator.primitive, denominator.primitive, spec), output)
+                let state = (parents.map(|parent| prep.checkpoint(parent)), spec);
+                prep.finish(
+                    state,
+                    B::group_rational(x.primitive, numerator.primitive, denominator.primitive, spec),
+                )
             }
             OpsKind::UnTracked(prep) => prep.finish(B::group_rational(
                 x.primitive,
@@ -85,31 +52,111 @@ impl<B: RationalBackend, C: CheckpointStrategy> RationalBackend for Autodiff<B, 
         denominator: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> FloatTensor<Self> {
-        let parents = [
-            gate.node.clone(),
-            up.node.clone(),
-            numerator.node.clone(),
-            denominator.node.clone(),
-        ];
-        match GatedRationalBackward.prepare::<C>(parents).compute_bound().stateful() {
+        let parents = [&gate, &up, &numerator, &denominator];
+        let retro = Retro::<B, 4>::new(parents.map(|parent| parent.node.id), spec);
+        let prepared = GatedRationalStep
+            .prepare::<C>(parents.map(|parent| parent.node.clone()))
+            .memory_bound()
+            .retro_forward(retro)
+            .parents(parents)
+            .stateful();
+        let forward = |gate, up, numerator, denominator| B::gated_rational(gate, up, numerator, denominator, spec);
+        match prepared {
             OpsKind::Tracked(mut prep) => {
-                let saved = [prep.checkpoint(&gate), prep.checkpoint(&up)];
-                let output = B::gated_rational(
-                    gate.primitive,
-                    up.primitive,
-                    numerator.primitive.clone(),
-                    denominator.primitive.clone(),
-                    spec,
-                );
-                prep.finish((saved, numerator.primitive, denominator.primitive, spec), output)
+                let state = (parents.map(|parent| prep.checkpoint(parent)), spec);
+                prep.finish(
+                    state,
+                    forward(gate.primitive, up.primitive, numerator.primitive, denominator.primitive),
+                )
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::gated_rational(
+            OpsKind::UnTracked(prep) => prep.finish(forward(
                 gate.primitive,
                 up.primitive,
                 numerator.primitive,
                 denominator.primitive,
-                spec,
             )),
         }
+    }
+}
+
+#[derive(Debug)]
+struct GroupRationalStep;
+
+impl<B: RationalBackend> Backward<B, 3> for GroupRationalStep {
+    type State = ([NodeId; 3], RationalSpec);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let (inputs, spec) = ops.state;
+        let [x, numerator, denominator] = inputs.map(|id| checkpointer.retrieve_node_output(id));
+        let grad_output = grads.consume::<B>(&ops.node);
+        let found = B::group_rational_backward(x, numerator, denominator, grad_output, spec);
+        for (parent, gradient) in ops
+            .parents
+            .into_iter()
+            .zip([found.input, found.numerator, found.denominator])
+        {
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GatedRationalStep;
+
+impl<B: RationalBackend> Backward<B, 4> for GatedRationalStep {
+    type State = ([NodeId; 4], RationalSpec);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let (inputs, spec) = ops.state;
+        let [gate, up, numerator, denominator] = inputs.map(|id| checkpointer.retrieve_node_output(id));
+        let grad_output = grads.consume::<B>(&ops.node);
+        let found = B::gated_rational_backward(gate, up, numerator, denominator, grad_output, spec);
+        let gradients = [found.gate, found.up, found.numerator, found.denominator];
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+/// Recomputes the output from its inputs when gradient checkpointing dropped it.
+#[derive(Debug)]
+struct Retro<B, const N: usize> {
+    inputs: [NodeId; N],
+    spec: RationalSpec,
+    backend: PhantomData<B>,
+}
+
+impl<B, const N: usize> Retro<B, N> {
+    fn new(inputs: [NodeId; N], spec: RationalSpec) -> Self {
+        Self {
+            inputs,
+            spec,
+            backend: PhantomData,
+        }
+    }
+
+    fn inputs(&self, states: &mut BackwardStates) -> [FloatTensor<B>; N]
+    where
+        B: Backend,
+    {
+        self.inputs.map(|id| states.get_state::<FloatTensor<B>>(&id))
+    }
+}
+
+impl<B: RationalBackend> RetroForward for Retro<B, 3> {
+    fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
+        let [x, numerator, denominator] = self.inputs(states);
+        states.save(out_node, B::group_rational(x, numerator, denominator, self.spec));
+    }
+}
+
+impl<B: RationalBackend> RetroForward for Retro<B, 4> {
+    fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
+        let [gate, up, numerator, denominator] = self.inputs(states);
+        states.save(out_node, B::gated_rational(gate, up, numerator, denominator, self.spec));
     }
 }

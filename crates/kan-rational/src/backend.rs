@@ -1,47 +1,44 @@
-//! The backend extension: four operations with a plain default and explicit gradients.
-
-use crate::{RationalSpec, reference};
-use burn::tensor::backend::Backend;
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
+use crate::{RationalError, RationalSpec, reference};
+use burn::tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
 /// Gradients of [`RationalBackend::group_rational`].
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct RationalGradients<B: Backend> {
-    /// With respect to `x`: `[.., D]`, its dtype.
+    /// `dL/dx`, `[.., D]` in the dtype of `x`.
     pub input: FloatTensor<B>,
-    /// With respect to the numerator, `[G or 1, n + 1]`, f32.
+    /// `dL/da`, the shape and dtype of the numerator.
     pub numerator: FloatTensor<B>,
-    /// With respect to the denominator, `[G or 1, m]`, f32.
+    /// `dL/db`, the shape and dtype of the denominator.
     pub denominator: FloatTensor<B>,
 }
 
 /// Gradients of [`RationalBackend::gated_rational`].
-#[derive(Clone, Debug)]
+#[derive(Debug, Clone)]
 pub struct GatedGradients<B: Backend> {
-    /// With respect to `gate`: `[.., D]`, its dtype.
+    /// `dL/dgate`, `[.., D]` in the dtype of the gate.
     pub gate: FloatTensor<B>,
-    /// With respect to `up`: `[.., D]`, its dtype.
+    /// `dL/dup`, `[.., D]` in the dtype of the gate.
     pub up: FloatTensor<B>,
-    /// With respect to the numerator, `[G or 1, n + 1]`, f32.
+    /// `dL/da`, the shape and dtype of the numerator.
     pub numerator: FloatTensor<B>,
-    /// With respect to the denominator, `[G or 1, m]`, f32.
+    /// `dL/db`, the shape and dtype of the denominator.
     pub denominator: FloatTensor<B>,
 }
 
-/// A backend that computes group rational functions.
+/// A backend that evaluates group rational functions.
 ///
-/// Every default method is the plain reference in tensor operations, so an empty `impl RationalBackend for MyBackend`
-/// is complete; a backend with something faster overrides what it has.
+/// The default methods are the plain-tensor [`reference`]; a backend with something faster overrides them. Tensors
+/// are contiguous in meaning only: a view (transposed, sliced) is allowed everywhere.
 ///
 /// # Shapes
-/// - `x`, `gate`, `up`, `grad_output`: `[.., D]`, D divisible by `spec.groups`, groups contiguous; f32, f16 or bf16.
-/// - `numerator`: `[G or 1, n + 1]`, `a_0` first; one row when shared by all groups; f32.
-/// - `denominator`: `[G or 1, m]`, `b_1` first; f32.
+/// - x, gate, up, grad_output: `[.., D]`, f16, bf16, f32 or f64
+/// - numerator: `[G or 1, n + 1]`; denominator: `[G or 1, m]`, f32
 ///
-/// Arithmetic is f32 whatever the dtype of `x`; results are rounded once.
+/// # Panics
+/// Every method panics when the shapes do not fit together, as Burn's own operations do;
+/// [`RationalSpec::geometry`] checks without panicking.
 pub trait RationalBackend: Backend {
-    /// `F(x) = P(x) / Q(x)` per channel group; `[.., D]`.
+    /// `F(x) = P(x) / Q(x)` with the coefficients of each channel's group.
     fn group_rational(
         x: FloatTensor<Self>,
         numerator: FloatTensor<Self>,
@@ -51,7 +48,7 @@ pub trait RationalBackend: Backend {
         reference::group_rational::<Self>(x, numerator, denominator, spec)
     }
 
-    /// Gradients of [`RationalBackend::group_rational`]; F is computed anew.
+    /// Gradients of [`group_rational`](Self::group_rational) for the gradient of its output.
     fn group_rational_backward(
         x: FloatTensor<Self>,
         numerator: FloatTensor<Self>,
@@ -62,7 +59,7 @@ pub trait RationalBackend: Backend {
         reference::group_rational_backward::<Self>(x, numerator, denominator, grad_output, spec)
     }
 
-    /// `F(gate) * up`; `[.., D]`.
+    /// `F(gate) * up`: the gated feed-forward's activation in one pass.
     fn gated_rational(
         gate: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -73,7 +70,7 @@ pub trait RationalBackend: Backend {
         reference::gated_rational::<Self>(gate, up, numerator, denominator, spec)
     }
 
-    /// Gradients of [`RationalBackend::gated_rational`]; F is computed anew.
+    /// Gradients of [`gated_rational`](Self::gated_rational) for the gradient of its output.
     fn gated_rational_backward(
         gate: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -86,50 +83,41 @@ pub trait RationalBackend: Backend {
     }
 }
 
-#[cfg(feature = "flex")]
-impl RationalBackend for burn_flex::Flex {}
-
-#[cfg(feature = "cubecl")]
-impl<R, F, I, BT> RationalBackend for burn_cubecl::CubeBackend<R, F, I, BT>
-where
-    R: burn_cubecl::CubeRuntime,
-    F: burn_cubecl::FloatElement,
-    I: burn_cubecl::IntElement,
-    BT: burn_cubecl::BoolElement,
-{
-}
-
-#[cfg(feature = "cubecl")]
-impl<B: burn_fusion::FusionBackend + RationalBackend> RationalBackend for burn_fusion::Fusion<B> {}
-
-/// `F(x) = P(x) / Q(x)` per channel group, differentiable when `B` is.
+/// `F(x) = P(x) / Q(x)`, differentiable in `x` and both coefficient tensors.
 ///
 /// # Shapes
-/// - `x`: `[.., D]`
-/// - `numerator`: `[G or 1, n + 1]`
-/// - `denominator`: `[G or 1, m]`
-/// - output: `[.., D]`, the dtype of `x`
+/// - x: `[.., D]`, any float dtype; half precision is computed in f32 and rounded once
+/// - numerator: `[G or 1, n + 1]`, ascending; denominator: `[G or 1, m]`, `b_1` first; one row is shared by all groups
+/// - returns `[.., D]` in the dtype of `x`
+///
+/// # Panics
+/// When the shapes do not fit together ([`RationalSpec::geometry`] tells without panicking).
 pub fn group_rational<B: RationalBackend, const D: usize>(
     x: Tensor<B, D>,
     numerator: Tensor<B, 2>,
     denominator: Tensor<B, 2>,
     spec: RationalSpec,
 ) -> Tensor<B, D> {
-    float(B::group_rational(
-        primitive(x),
-        primitive(numerator),
-        primitive(denominator),
+    check(
+        spec.geometry(&x.dims(), &numerator.dims(), &denominator.dims())
+            .map(drop),
+    );
+    wrap(B::group_rational(
+        unwrap(x),
+        coefficients(numerator),
+        coefficients(denominator),
         spec,
     ))
 }
 
-/// `F(gate) * up`, differentiable when `B` is.
+/// `F(gate) * up`, differentiable in all four tensors.
 ///
 /// # Shapes
-/// - `gate`, `up`: `[.., D]`
-/// - `numerator`: `[G or 1, n + 1]`
-/// - `denominator`: `[G or 1, m]`
-/// - output: `[.., D]`, the dtype of `gate`
+/// - gate, up: `[.., D]`, the same shape and dtype; numerator and denominator as in [`group_rational`]
+/// - returns `[.., D]` in the dtype of `gate`
+///
+/// # Panics
+/// When the shapes or the dtypes of gate and up do not fit together.
 pub fn gated_rational<B: RationalBackend, const D: usize>(
     gate: Tensor<B, D>,
     up: Tensor<B, D>,
@@ -137,19 +125,50 @@ pub fn gated_rational<B: RationalBackend, const D: usize>(
     denominator: Tensor<B, 2>,
     spec: RationalSpec,
 ) -> Tensor<B, D> {
-    float(B::gated_rational(
-        primitive(gate),
-        primitive(up),
-        primitive(numerator),
-        primitive(denominator),
+    check(
+        spec.geometry(&gate.dims(), &numerator.dims(), &denominator.dims())
+            .map(drop),
+    );
+    if gate.dims() != up.dims() {
+        let (expected, found) = (gate.dims().to_vec(), up.dims().to_vec());
+        check(Err(RationalError::Shape {
+            tensor: "up",
+            expected,
+            found,
+        }));
+    }
+    let up = if up.dtype() == gate.dtype() {
+        up
+    } else {
+        up.cast(gate.dtype())
+    };
+    wrap(B::gated_rational(
+        unwrap(gate),
+        unwrap(up),
+        coefficients(numerator),
+        coefficients(denominator),
         spec,
     ))
 }
 
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+fn check(result: Result<(), RationalError>) {
+    if let Err(error) = result {
+        panic!("group rational: {error}");
+    }
+}
+
+/// Kernels read f32 coefficients; a model cast to half precision as a whole still computes with f32 ones.
+fn coefficients<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
+    match tensor.dtype() {
+        DType::F32 => unwrap(tensor),
+        _ => unwrap(tensor.cast(DType::F32)),
+    }
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
-fn float<B: Backend, const D: usize>(tensor: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(tensor))
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

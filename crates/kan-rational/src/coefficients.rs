@@ -1,73 +1,87 @@
-//! Coefficient rows in f64.
-
-use crate::{Degrees, Denominator, RationalError};
+use crate::{Degrees, Denominator, RationalError, reference::scalar};
 use serde::{Deserialize, Serialize};
 
-/// One function's coefficients, lowest degree first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Coefficients of one rational function in f64.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Coefficients {
-    /// `a_0, a_1, ..` of `P`.
+    /// `a_0 ..= a_n`, ascending.
     pub numerator: Vec<f64>,
-    /// `b_1, b_2, ..` of `Q`; the constant is 1.
+    /// `b_1 ..= b_m`, ascending; the constant term is always 1.
     pub denominator: Vec<f64>,
 }
 
 impl Coefficients {
-    /// `F(x) = x`.
-    pub fn identity() -> Self {
+    /// Coefficients from ascending slices.
+    pub fn new(numerator: &[f64], denominator: &[f64]) -> Self {
         Self {
-            numerator: vec![0.0, 1.0],
-            denominator: vec![0.0],
+            numerator: numerator.to_vec(),
+            denominator: denominator.to_vec(),
         }
     }
 
-    /// The best swish on [-8, 8] of degrees (5, 4); the same under both forms, whose terms are all non-negative.
-    pub fn swish() -> Self {
+    /// `F(x) = 0`, exact in both forms.
+    pub fn zero(degrees: Degrees) -> Self {
         Self {
-            numerator: vec![0.0, 0.5, 0.249118143, 0.0507194167, 0.00490297243, 0.000185764232],
-            denominator: vec![0.0, 0.101438833, 0.0, 0.000371528464],
+            numerator: vec![0.0; degrees.numerator + 1],
+            denominator: vec![0.0; degrees.denominator],
+        }
+    }
+
+    /// The identity `F(x) = x`, exact in both forms.
+    pub fn identity(degrees: Degrees) -> Self {
+        let mut identity = Self::zero(degrees);
+        identity.numerator[1] = 1.0;
+        identity
+    }
+
+    /// The degrees these coefficients have.
+    pub fn degrees(&self) -> Degrees {
+        Degrees {
+            numerator: self.numerator.len().saturating_sub(1),
+            denominator: self.denominator.len(),
         }
     }
 
     /// `F(x)` in f64.
     pub fn eval(&self, x: f64, form: Denominator) -> f64 {
-        let p = self.numerator.iter().rev().fold(0.0, |sum, a| sum * x + a);
-        let q = match form {
-            Denominator::SumOfAbs => self
-                .denominator
-                .iter()
-                .rev()
-                .fold(0.0, |sum, b| (sum + b.abs()) * x.abs()),
-            Denominator::AbsOfSum => self.denominator.iter().rev().fold(0.0, |sum, b| (sum + b) * x).abs(),
-        };
-        p / (1.0 + q)
+        scalar::value(x, &self.numerator, &self.denominator, form)
     }
 
-    /// The same function with zeros up to `degrees`.
+    /// `dF/dx` in f64.
+    pub fn derivative(&self, x: f64, form: Denominator) -> f64 {
+        scalar::derivative(x, &self.numerator, &self.denominator, form)
+    }
+
+    /// The same function written with higher degrees: zeros are appended.
     ///
     /// # Errors
-    /// [`RationalError::Degree`] when a degree of `self` is higher.
+    /// [`RationalError::Length`] when `degrees` are lower than the present ones.
     pub fn padded(&self, degrees: Degrees) -> Result<Self, RationalError> {
-        for (field, highest, found) in [
-            (
-                "numerator degree",
-                degrees.numerator,
-                self.numerator.len().saturating_sub(1),
-            ),
-            ("denominator degree", degrees.denominator, self.denominator.len()),
-        ] {
-            if found > highest {
-                return Err(RationalError::Degree {
-                    field,
-                    lowest: 0,
-                    highest,
-                    found,
+        let pad = |what, list: &[f64], length: usize| {
+            if list.len() > length {
+                return Err(RationalError::Length {
+                    what,
+                    expected: length,
+                    found: list.len(),
                 });
             }
-        }
-        let mut padded = self.clone();
-        padded.numerator.resize(degrees.numerator + 1, 0.0);
-        padded.denominator.resize(degrees.denominator, 0.0);
-        Ok(padded)
+            let mut list = list.to_vec();
+            list.resize(length, 0.0);
+            Ok(list)
+        };
+        Ok(Self {
+            numerator: pad("numerator", &self.numerator, degrees.numerator + 1)?,
+            denominator: pad("denominator", &self.denominator, degrees.denominator)?,
+        })
+    }
+
+    /// Largest `|F(x) - f(x)|` over `points` equally spaced points of `[low, high]`, both ends included.
+    pub fn max_error(&self, form: Denominator, f: impl Fn(f64) -> f64, (low, high): (f64, f64), points: usize) -> f64 {
+        let step = (high - low) / (points.max(2) - 1) as f64;
+        (0..points.max(2))
+            .map(|i| low + step * i as f64)
+            .map(|x| (self.eval(x, form) - f(x)).abs())
+            .fold(0.0, f64::max)
     }
 }

@@ -1,27 +1,100 @@
-use thiserror::Error;
+use crate::spec::{Degrees, MAX_DEGREES};
 
-/// Everything that can be wrong with a group rational function's configuration or with a fit.
-#[derive(Clone, Debug, Error, PartialEq)]
+/// Everything this crate can refuse, each with what was expected and what was found.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RationalError {
-    /// A degree no kernel is compiled for.
-    #[error("{field}: expected {lowest} to {highest}, found {found}")]
-    Degree {
-        /// Which degree.
-        field: &'static str,
-        /// Lowest allowed.
-        lowest: usize,
-        /// Highest allowed.
-        highest: usize,
-        /// What was given.
+    /// The groups must be a positive divisor of the channels.
+    #[error("{groups} groups do not divide {channels} channels")]
+    Groups {
+        /// Size of the last dimension.
+        channels: usize,
+        /// Number of groups asked for.
+        groups: usize,
+    },
+    /// Degrees outside 1 to (9, 8).
+    #[error("degrees {found} are outside (1, 1) to {MAX_DEGREES}")]
+    Degrees {
+        /// The degrees asked for.
+        found: Degrees,
+    },
+    /// A coefficient tensor that is not `[groups or 1, columns]` with a supported number of columns.
+    #[error("{tensor} has shape {found:?}, expected [{groups} or 1, {least} to {most}]")]
+    CoefficientShape {
+        /// `numerator` or `denominator`.
+        tensor: &'static str,
+        /// The shape found.
+        found: Vec<usize>,
+        /// Number of groups asked for.
+        groups: usize,
+        /// Fewest columns allowed.
+        least: usize,
+        /// Most columns allowed.
+        most: usize,
+    },
+    /// The input has no dimension to hold channels.
+    #[error("the input is a scalar: it needs a last dimension of channels")]
+    Scalar,
+    /// Two tensors that must agree in shape do not.
+    #[error("{tensor} has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// The shape it must have.
+        expected: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A list whose length is wrong.
+    #[error("{what} holds {found} entries, expected {expected}")]
+    Length {
+        /// Name of the list.
+        what: &'static str,
+        /// The length it must have.
+        expected: usize,
+        /// The length found.
         found: usize,
     },
-    /// The groups do not divide the channels.
-    #[error("groups: expected a divisor of {channels} channels, found {groups}")]
-    Groups {
-        /// Channels of the layer.
-        channels: usize,
-        /// Groups asked for.
-        groups: usize,
+    /// No coefficients are stored for this request.
+    #[error("no {table} coefficients of {activation} fit degrees {degrees}")]
+    NoTable {
+        /// `published` or `minimax`.
+        table: &'static str,
+        /// Name of the activation.
+        activation: &'static str,
+        /// The degrees asked for.
+        degrees: Degrees,
+    },
+    /// A fit needs at least as many samples as it has free coefficients.
+    #[error("{found} samples cannot determine {expected} coefficients")]
+    TooFewSamples {
+        /// Number of free coefficients.
+        expected: usize,
+        /// Number of usable samples (finite, of positive weight).
+        found: usize,
+    },
+    /// A sample or weight is NaN, infinite or (a weight) negative.
+    #[error("{what}[{index}] is {value}")]
+    NotFinite {
+        /// Name of the list.
+        what: &'static str,
+        /// Position in it.
+        index: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// An empty or reversed range.
+    #[error("the range {low} to {high} is empty")]
+    Range {
+        /// Lower end.
+        low: f64,
+        /// Upper end.
+        high: f64,
+    },
+    /// The optimiser found no usable coefficients.
+    #[error("no finite fit of degrees {degrees} was found")]
+    NoFit {
+        /// The degrees asked for.
+        degrees: Degrees,
     },
 }

@@ -1,83 +1,178 @@
-//! What a group rational function is made of: degrees, denominator form, groups.
+//! What a group rational function is, apart from its coefficients: degrees, denominator form, groups.
 
 use crate::RationalError;
 use serde::{Deserialize, Serialize};
 
-/// Degrees of the numerator `P` and the denominator `Q` of `F = P / Q`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The largest degrees any implementation here accepts.
+pub const MAX_DEGREES: Degrees = Degrees {
+    numerator: 9,
+    denominator: 8,
+};
+
+/// Degrees `(n, m)` of numerator and denominator: `n + 1` and `m` coefficients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Degrees {
-    /// Degree of `P`: it has `numerator + 1` coefficients, `a_0` first. At most 9.
+    /// Degree of the numerator, 1 to 9.
     pub numerator: usize,
-    /// Degree of `Q`: it has `denominator` free coefficients, `b_1` first; the constant is 1. From 1 to 8.
+    /// Degree of the denominator, 1 to 8.
     pub denominator: usize,
 }
 
-impl Degrees {
-    /// The highest degrees that any kernel is compiled for.
-    pub const MAX: Self = Self {
-        numerator: 9,
-        denominator: 8,
-    };
-
-    /// Checked constructor.
-    ///
-    /// # Errors
-    /// [`RationalError::Degree`] outside `0..=9` over `1..=8`.
-    pub fn new(numerator: usize, denominator: usize) -> Result<Self, RationalError> {
-        let degrees = Self { numerator, denominator };
-        degrees.validate()?;
-        Ok(degrees)
-    }
-
-    /// Whether the kernels exist for these degrees.
-    ///
-    /// # Errors
-    /// [`RationalError::Degree`] outside `0..=9` over `1..=8`.
-    pub fn validate(&self) -> Result<(), RationalError> {
-        for (field, lowest, highest, found) in [
-            ("numerator degree", 0, Self::MAX.numerator, self.numerator),
-            ("denominator degree", 1, Self::MAX.denominator, self.denominator),
-        ] {
-            if !(lowest..=highest).contains(&found) {
-                return Err(RationalError::Degree {
-                    field,
-                    lowest,
-                    highest,
-                    found,
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Default for Degrees {
-    /// (5, 4), the degrees of every published KAT checkpoint.
+    /// `(5, 4)`, as in the Kolmogorov-Arnold Transformer.
     fn default() -> Self {
-        Self {
-            numerator: 5,
-            denominator: 4,
+        Self::new(5, 4)
+    }
+}
+
+impl std::fmt::Display for Degrees {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({}, {})", self.numerator, self.denominator)
+    }
+}
+
+impl Degrees {
+    /// Degrees `(numerator, denominator)`; [`validate`](Self::validate) says whether they are supported.
+    pub const fn new(numerator: usize, denominator: usize) -> Self {
+        Self { numerator, denominator }
+    }
+
+    /// Number of coefficients of one group: `numerator + 1 + denominator`.
+    pub const fn coefficients(self) -> usize {
+        self.numerator + 1 + self.denominator
+    }
+
+    /// # Errors
+    /// [`RationalError::Degrees`] outside (1, 1) to (9, 8).
+    pub fn validate(self) -> Result<Self, RationalError> {
+        let numerator = (1..=MAX_DEGREES.numerator).contains(&self.numerator);
+        let denominator = (1..=MAX_DEGREES.denominator).contains(&self.denominator);
+        if numerator && denominator {
+            Ok(self)
+        } else {
+            Err(RationalError::Degrees { found: self })
         }
     }
 }
 
-/// How the denominator is kept away from zero. The two agree only where all terms of `Q` have one sign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How the denominator is kept away from zero. Both forms are at least 1 everywhere.
+///
+/// The two are different functions of the same coefficients; a file of coefficients must say which it was made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Denominator {
-    /// Form A: `Q(x) = 1 + sum_k |b_k| |x|^k`. What every published kernel and checkpoint computes.
+    /// Form A, `Q = 1 + sum_k |b_k| |x|^k`: what every published kernel and checkpoint computes.
     #[default]
     SumOfAbs,
-    /// Form B: `Q(x) = 1 + |sum_k b_k x^k|`. The text of the KAT paper.
+    /// Form B, `Q = 1 + |sum_k b_k x^k|`: the text of the Kolmogorov-Arnold Transformer paper.
     AbsOfSum,
 }
 
-/// What the operations need besides their tensors; the degrees follow from the coefficients' shapes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Groups and denominator form; the degrees are read off the coefficient tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RationalSpec {
-    /// Contiguous channel groups `G`; divides the channels.
+    /// Number of groups; channel `c` of `D` belongs to group `c / (D / groups)`.
     pub groups: usize,
     /// Form of the denominator.
     pub denominator: Denominator,
+}
+
+/// The sizes one call works with, after [`RationalSpec::geometry`] checked that they fit together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Product of all dimensions but the last.
+    pub rows: usize,
+    /// Number of groups.
+    pub groups: usize,
+    /// Channels of one group.
+    pub width: usize,
+    /// Degrees of the function.
+    pub degrees: Degrees,
+    /// Whether one numerator serves every group.
+    pub shared_numerator: bool,
+    /// Whether one denominator serves every group.
+    pub shared_denominator: bool,
+}
+
+impl Geometry {
+    /// Number of channels, `groups * width`.
+    pub const fn channels(&self) -> usize {
+        self.groups * self.width
+    }
+
+    /// Number of elements of the input.
+    pub const fn elements(&self) -> usize {
+        self.rows * self.groups * self.width
+    }
+}
+
+impl RationalSpec {
+    /// Form A with `groups` groups.
+    pub const fn new(groups: usize) -> Self {
+        Self {
+            groups,
+            denominator: Denominator::SumOfAbs,
+        }
+    }
+
+    /// The same groups with another denominator form.
+    pub const fn with_denominator(self, denominator: Denominator) -> Self {
+        Self {
+            groups: self.groups,
+            denominator,
+        }
+    }
+
+    /// Checks the shapes of input `[.., D]`, numerator `[G or 1, n + 1]` and denominator `[G or 1, m]`.
+    ///
+    /// # Errors
+    /// [`RationalError::Scalar`], [`RationalError::Groups`] and [`RationalError::CoefficientShape`].
+    pub fn geometry(
+        &self,
+        input: &[usize],
+        numerator: &[usize],
+        denominator: &[usize],
+    ) -> Result<Geometry, RationalError> {
+        let (&channels, leading) = input.split_last().ok_or(RationalError::Scalar)?;
+        if self.groups == 0 || channels == 0 || !channels.is_multiple_of(self.groups) {
+            return Err(RationalError::Groups {
+                channels,
+                groups: self.groups,
+            });
+        }
+        let columns = self.columns("numerator", numerator, 2, MAX_DEGREES.numerator + 1)?;
+        let degrees = Degrees {
+            numerator: columns - 1,
+            denominator: self.columns("denominator", denominator, 1, MAX_DEGREES.denominator)?,
+        };
+        Ok(Geometry {
+            rows: leading.iter().product(),
+            groups: self.groups,
+            width: channels / self.groups,
+            degrees,
+            shared_numerator: numerator[0] == 1,
+            shared_denominator: denominator[0] == 1,
+        })
+    }
+
+    fn columns(
+        &self,
+        tensor: &'static str,
+        shape: &[usize],
+        least: usize,
+        most: usize,
+    ) -> Result<usize, RationalError> {
+        match *shape {
+            [rows, columns] if (rows == 1 || rows == self.groups) && (least..=most).contains(&columns) => Ok(columns),
+            _ => Err(RationalError::CoefficientShape {
+                tensor,
+                found: shape.to_vec(),
+                groups: self.groups,
+                least,
+                most,
+            }),
+        }
+    }
 }

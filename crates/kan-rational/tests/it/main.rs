@@ -1,0 +1,3 @@
+use kan_rational as _;
+#[test]
+fn builds() {}
