@@ -34,6 +34,7 @@ pub enum Activation {
 impl Activation {
     /// Every activation, in declaration order.
     pub const ALL: [Self; 8] = [
+        Self::Zero,
         Self::Identity,
         Self::Swish,
         Self::Gelu,
