@@ -53,6 +53,18 @@ impl Coefficients {
         scalar::derivative(x, &self.numerator, &self.denominator, form)
     }
 
+    /// The power of `|x|` that `|F|` grows with at infinity: 1 for a function that becomes linear.
+    ///
+    /// The sign of growth follows the leading coefficients present; a fit whose leading `b` vanished grows faster
+    /// than its degrees suggest, and is unsafe outside its range. `i32::MIN` for `F = 0`.
+    pub fn growth(&self) -> i32 {
+        let leading = |list: &[f64]| list.iter().rposition(|c| *c != 0.0);
+        let Some(numerator) = leading(&self.numerator) else {
+            return i32::MIN;
+        };
+        numerator as i32 - leading(&self.denominator).map_or(0, |k| k as i32 + 1)
+    }
+
     /// The same function written with higher degrees: zeros are appended.
     ///
     /// # Errors

@@ -1,7 +1,18 @@
-//! Fitting a rational to a function or to samples, in f64.
+//! Fitting a rational to a function ([`minimax`]) or to weighted samples ([`weighted_least_squares`]), in f64.
+//!
+//! ```
+//! use kan_rational::{Activation, Degrees, Denominator, fit};
+//!
+//! let swish = |x| Activation::Swish.eval(x);
+//! let fit = fit::minimax(swish, (-5.0, 5.0), Degrees::default(), Denominator::SumOfAbs)?;
+//! assert!(fit.max_error < 2.6e-5);
+//! # Ok::<(), kan_rational::RationalError>(())
+//! ```
 
 mod least_squares;
+mod linalg;
 mod minimax;
+mod projection;
 
 pub use least_squares::{Samples, weighted_least_squares};
 pub use minimax::minimax;

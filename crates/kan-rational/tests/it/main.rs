@@ -1,3 +1,3 @@
-use kan_rational as _;
-#[test]
-fn builds() {}
+//! One binary for every integration test.
+
+mod fitting;
