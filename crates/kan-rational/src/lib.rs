@@ -35,7 +35,7 @@ mod autodiff;
 mod backend;
 mod coefficients;
 #[cfg(feature = "cubecl")]
-mod cube;
+pub mod cube;
 mod error;
 pub mod fit;
 #[cfg(feature = "flex")]

@@ -1,0 +1,197 @@
+//! The function and its gradient at one point, in `f32` registers.
+//!
+//! Everything here is unrolled while CubeCL expands the kernel: coefficients and sums are separate variables of the
+//! generated source, never an array that is indexed while the kernel runs.
+
+use cubecl::{self, ir::FastMath, prelude::*};
+
+/// What is compiled into a kernel about the function: nothing else of a call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Form {
+    /// Degree of `P`, at least 1.
+    pub(crate) numerator: usize,
+    /// Degree of `Q`, at least 1.
+    pub(crate) denominator: usize,
+    /// `Q = 1 + |sum b_k x^k|` instead of `Q = 1 + sum |b_k| |x|^k`.
+    pub(crate) abs_of_sum: bool,
+}
+
+impl Form {
+    /// Coefficients of one group, numerator first: also the number of sums a thread of the backward pass keeps.
+    pub(crate) fn terms(&self) -> usize {
+        self.numerator + 1 + self.denominator
+    }
+}
+
+/// Coefficients of one group, in registers.
+#[derive(CubeType)]
+pub(crate) struct Coefficients {
+    /// `a_0 ..= a_n`
+    numerator: Sequence<f32>,
+    /// `b_1 ..= b_m`; their absolute values under the sum of absolute values.
+    denominator: Sequence<f32>,
+}
+
+/// The function and its slope at one point, with the common factor `1 / Q` taken out of the slope.
+#[derive(CubeType)]
+pub(crate) struct Point {
+    /// `F = P / Q`
+    pub(crate) value: f32,
+    /// `1 / Q`
+    pub(crate) reciprocal: f32,
+    /// `Q dF/dx = P' - F Q'`
+    pub(crate) slope: f32,
+    /// `F`, negated where the sum inside the absolute value of the denominator is negative.
+    pub(crate) signed_value: f32,
+}
+
+/// Reads the coefficients of the group whose rows start at the two offsets.
+#[cube]
+pub(crate) fn read_coefficients(
+    numerator: &Array<f32>,
+    denominator: &Array<f32>,
+    numerator_start: usize,
+    denominator_start: usize,
+    #[comptime] form: Form,
+) -> Coefficients {
+    let mut a = Sequence::<f32>::new();
+    #[unroll]
+    for k in 0..comptime!(form.numerator + 1) {
+        a.push(numerator[numerator_start + k]);
+    }
+    let mut b = Sequence::<f32>::new();
+    #[unroll]
+    for k in 0..comptime!(form.denominator) {
+        let value = denominator[denominator_start + k];
+        if comptime!(form.abs_of_sum) {
+            b.push(value);
+        } else {
+            b.push(value.abs());
+        }
+    }
+    Coefficients {
+        numerator: a,
+        denominator: b,
+    }
+}
+
+/// `1 / q` for `q >= 1`.
+///
+/// The flags select CUDA's approximate division, good to 2 units in the last place and a fifth of the instructions
+/// of the correctly rounded one; it differs only beyond `2^126`, where `1 / q` is subnormal. Other targets divide.
+#[cube(fast_math = FastMath::AllowReciprocal | FastMath::ReducedPrecision | FastMath::UnsignedZero | FastMath::NotInf)]
+fn reciprocal(q: f32) -> f32 {
+    1.0f32 / q
+}
+
+/// The variable of the denominator: `|x|` under the sum of absolute values, `x` otherwise.
+#[cube]
+fn denominator_variable(x: f32, #[comptime] form: Form) -> f32 {
+    if comptime!(form.abs_of_sum) { x } else { x.abs() }
+}
+
+/// `F(x)`, by Horner's rule and one reciprocal.
+#[cube]
+pub(crate) fn evaluate(x: f32, coefficients: &Coefficients, #[comptime] form: Form) -> f32 {
+    let mut p = coefficients.numerator[comptime!(form.numerator)];
+    #[unroll]
+    for i in 0..comptime!(form.numerator) {
+        p = fma(p, x, coefficients.numerator[comptime!(form.numerator - 1 - i)]);
+    }
+    let y = denominator_variable(x, form);
+    let mut q = coefficients.denominator[comptime!(form.denominator - 1)];
+    #[unroll]
+    for i in 0..comptime!(form.denominator - 1) {
+        q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
+    }
+    if comptime!(form.abs_of_sum) {
+        p * reciprocal(1.0f32 + (q * y).abs())
+    } else {
+        p * reciprocal(fma(q, y, 1.0f32))
+    }
+}
+
+/// `F(x)` and its slope: Horner's rule carries each polynomial and its derivative together, which needs no
+/// coefficients of the derivative in registers.
+#[cube]
+pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] form: Form) -> Point {
+    let mut p = coefficients.numerator[comptime!(form.numerator)];
+    let mut p_slope = 0.0f32;
+    #[unroll]
+    for i in 0..comptime!(form.numerator) {
+        p_slope = fma(p_slope, x, p);
+        p = fma(p, x, coefficients.numerator[comptime!(form.numerator - 1 - i)]);
+    }
+    let y = denominator_variable(x, form);
+    // The last step of the rule adds the constant term, which the sum inside the denominator does not have.
+    let mut q = coefficients.denominator[comptime!(form.denominator - 1)];
+    let mut q_slope = 0.0f32;
+    #[unroll]
+    for i in 0..comptime!(form.denominator - 1) {
+        q_slope = fma(q_slope, y, q);
+        q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
+    }
+    q_slope = fma(q_slope, y, q);
+    if comptime!(form.abs_of_sum) {
+        let sum = q * y;
+        let sign = sign_or_zero(sum);
+        let r = reciprocal(1.0f32 + sum.abs());
+        let value = p * r;
+        let signed_value = value * sign;
+        Point {
+            value,
+            reciprocal: r,
+            slope: fma(-signed_value, q_slope, p_slope),
+            signed_value,
+        }
+    } else {
+        let r = reciprocal(fma(q, y, 1.0f32));
+        let value = p * r;
+        // d|x|/dx is taken as +1 at zero of either sign, as in the published Triton kernels.
+        let signed_slope = select(x < 0.0f32, -q_slope, q_slope);
+        Point {
+            value,
+            reciprocal: r,
+            slope: fma(-value, signed_slope, p_slope),
+            signed_value: value,
+        }
+    }
+}
+
+/// The sign of the sum inside `|sum b_k x^k|`, 0 at 0: the function has a kink there and 0 is the middle of its slopes.
+#[cube]
+fn sign_or_zero(value: f32) -> f32 {
+    select(value > 0.0f32, 1.0f32, select(value < 0.0f32, -1.0f32, 0.0f32))
+}
+
+/// Sums of the coefficient gradients, one variable per coefficient.
+#[cube]
+pub(crate) fn zero_sums(#[comptime] form: Form) -> Sequence<RuntimeCell<f32>> {
+    let mut sums = Sequence::<RuntimeCell<f32>>::new();
+    #[unroll]
+    for _term in 0..comptime!(form.terms()) {
+        sums.push(RuntimeCell::<f32>::new(0.0f32));
+    }
+    sums
+}
+
+/// Adds one element's terms: `t x^k` for the numerator and `v x^k` (`v |x|^k` under the sum of absolute values) for
+/// the denominator, whose common sign is applied when the sums are combined.
+#[cube]
+pub(crate) fn accumulate(sums: &Sequence<RuntimeCell<f32>>, x: f32, t: f32, v: f32, #[comptime] form: Form) {
+    let constant = sums.index(comptime!(0usize));
+    constant.store(constant.read() + t);
+    let mut power = x;
+    #[unroll]
+    for i in 0..comptime!(form.numerator.max(form.denominator)) {
+        if comptime!(i < form.numerator) {
+            let sum = sums.index(comptime!(i + 1));
+            sum.store(fma(t, power, sum.read()));
+        }
+        if comptime!(i < form.denominator) {
+            let sum = sums.index(comptime!(form.numerator + 1 + i));
+            sum.store(fma(v, denominator_variable(power, form), sum.read()));
+        }
+        power = power * x;
+    }
+}

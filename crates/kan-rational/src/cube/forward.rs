@@ -1,0 +1,110 @@
+//! Forward kernels: `F(x)` and `F(gate) * up`, one read of every input and one write.
+
+use cubecl::{self, prelude::*};
+
+use super::{
+    arithmetic::{Coefficients, Form, evaluate, read_coefficients},
+    grid::{Grid, column_group, first_row, row_or_last},
+};
+
+/// `output = F(x)`.
+///
+/// A thread stays in one column of vectors, so it reads its group's coefficients once; the vector of its next row is
+/// requested before the present one is worked on, to keep two loads in flight.
+#[cube(launch_unchecked, address_type = "dynamic")]
+pub(crate) fn forward<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    numerator: &Array<f32>,
+    denominator: &Array<f32>,
+    output: &mut Array<Vector<F, N>>,
+    grid: &Grid,
+    x_pitch: usize,
+    #[comptime] form: Form,
+    #[define(F)] _dtype: StorageType,
+) {
+    let column = ABSOLUTE_POS % grid.columns;
+    let group = column_group(column, grid);
+    let coefficients = read_coefficients(
+        numerator,
+        denominator,
+        group * grid.numerator_step,
+        group * grid.denominator_step,
+        form,
+    );
+    let mut row = first_row(grid);
+    let mut points = x[row_or_last(row, grid) * x_pitch + column];
+    while row < grid.rows {
+        let at = row * grid.columns + column;
+        row += grid.row_step;
+        let points_ahead = x[row_or_last(row, grid) * x_pitch + column];
+        output[at] = values(points, &coefficients, form);
+        points = points_ahead;
+    }
+}
+
+/// `output = F(gate) * up`, rounded once.
+#[cube(launch_unchecked, address_type = "dynamic")]
+pub(crate) fn forward_gated<F: Float, N: Size>(
+    gate: &Array<Vector<F, N>>,
+    up: &Array<Vector<F, N>>,
+    numerator: &Array<f32>,
+    denominator: &Array<f32>,
+    output: &mut Array<Vector<F, N>>,
+    grid: &Grid,
+    gate_pitch: usize,
+    up_pitch: usize,
+    #[comptime] form: Form,
+    #[define(F)] _dtype: StorageType,
+) {
+    let column = ABSOLUTE_POS % grid.columns;
+    let group = column_group(column, grid);
+    let coefficients = read_coefficients(
+        numerator,
+        denominator,
+        group * grid.numerator_step,
+        group * grid.denominator_step,
+        form,
+    );
+    let mut row = first_row(grid);
+    let mut points = gate[row_or_last(row, grid) * gate_pitch + column];
+    let mut factors = up[row_or_last(row, grid) * up_pitch + column];
+    while row < grid.rows {
+        let at = row * grid.columns + column;
+        row += grid.row_step;
+        let points_ahead = gate[row_or_last(row, grid) * gate_pitch + column];
+        let factors_ahead = up[row_or_last(row, grid) * up_pitch + column];
+        output[at] = gated_values(points, factors, &coefficients, form);
+        points = points_ahead;
+        factors = factors_ahead;
+    }
+}
+
+#[cube]
+fn values<F: Float, N: Size>(
+    points: Vector<F, N>,
+    coefficients: &Coefficients,
+    #[comptime] form: Form,
+) -> Vector<F, N> {
+    let mut out = points;
+    #[unroll]
+    for lane in 0..N::value() {
+        out[lane] = F::cast_from(evaluate(f32::cast_from(points[lane]), coefficients, form));
+    }
+    out
+}
+
+#[cube]
+fn gated_values<F: Float, N: Size>(
+    points: Vector<F, N>,
+    factors: Vector<F, N>,
+    coefficients: &Coefficients,
+    #[comptime] form: Form,
+) -> Vector<F, N> {
+    let mut out = points;
+    #[unroll]
+    for lane in 0..N::value() {
+        let value = evaluate(f32::cast_from(points[lane]), coefficients, form);
+        out[lane] = F::cast_from(value * f32::cast_from(factors[lane]));
+    }
+    out
+}

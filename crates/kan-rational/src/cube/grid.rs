@@ -1,0 +1,65 @@
+//! Which thread works on which vectors.
+//!
+//! Seen as `[rows, columns]` of vectors, the tensor is walked by `row_step * columns` threads: thread `p` takes column
+//! `p % columns` and rows `p / columns`, `p / columns + row_step`, .. Neighbouring threads always read neighbouring
+//! vectors, whatever the width; a thread never leaves its column, hence never its group; and only the tail of the last
+//! cube has no work. A block per group, or rows padded to the width of a warp, would idle up to two fifths of the
+//! lanes at group widths such as 72 or 96.
+
+use cubecl::{self, prelude::*};
+
+/// Threads in a cube: every runtime offers as many.
+pub(crate) const THREADS: usize = 256;
+
+/// The numbers of a call that the kernels read while running, so that no shape is compiled in.
+#[derive(CubeType, CubeLaunch, Clone)]
+pub(crate) struct Grid {
+    /// Rows of the tensor: the product of all dimensions but the last.
+    pub(crate) rows: usize,
+    /// Vectors in a row.
+    pub(crate) columns: usize,
+    /// Rows between two rows of the same thread.
+    pub(crate) row_step: usize,
+    /// Vectors of a group in a row.
+    pub(crate) group_columns: usize,
+    /// Coefficients from one group's numerator to the next: 0 if all groups share one.
+    pub(crate) numerator_step: usize,
+    /// Coefficients from one group's denominator to the next: 0 if all groups share one.
+    pub(crate) denominator_step: usize,
+    /// Groups.
+    pub(crate) groups: usize,
+    /// Groups of which one cube can hold a part.
+    pub(crate) slots: usize,
+    /// Cubes.
+    pub(crate) cubes: usize,
+}
+
+/// The group of a column.
+#[cube]
+pub(crate) fn column_group(column: usize, grid: &Grid) -> usize {
+    column / grid.group_columns
+}
+
+/// The first row of this thread, or the number of rows if it has none.
+#[cube]
+pub(crate) fn first_row(grid: &Grid) -> usize {
+    select(
+        ABSOLUTE_POS < grid.row_step * grid.columns,
+        ABSOLUTE_POS / grid.columns,
+        grid.rows,
+    )
+}
+
+/// The row itself, or the last one for a read ahead of the end whose result is not used.
+#[cube]
+pub(crate) fn row_or_last(row: usize, grid: &Grid) -> usize {
+    select(row < grid.rows, row, grid.rows - 1)
+}
+
+/// The group in the first slot of a cube: group 0 if the cube has a slot for every group, else that of its first
+/// thread.
+#[cube]
+pub(crate) fn first_group(cube: usize, grid: &Grid) -> usize {
+    let column = (cube * THREADS) % grid.columns;
+    select(grid.slots == grid.groups, 0, column_group(column, grid))
+}

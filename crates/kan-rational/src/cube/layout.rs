@@ -1,0 +1,230 @@
+//! Host side of a call: how the tensors lie in memory, how wide the vectors are and how many threads there are.
+
+use burn::tensor::DType;
+use burn_cubecl::{CubeRuntime, kernel::into_contiguous, tensor::CubeTensor};
+use cubecl::ir::{StorageType, VectorSize};
+
+use super::{
+    arithmetic::Form,
+    grid::{GridLaunch, THREADS},
+};
+
+/// Threads that keep a large device busy. Beyond this, a thread takes more rows instead.
+const BUSY_THREADS: usize = 1 << 18;
+
+/// A tensor whose rows are contiguous and lie at equal distances.
+pub(super) struct Rows<R: CubeRuntime> {
+    pub(super) tensor: CubeTensor<R>,
+    /// Elements from one row to the next.
+    pitch: usize,
+}
+
+impl<R: CubeRuntime> Rows<R> {
+    /// Takes the tensor as it is if its rows can be addressed by one distance (contiguous, padded, or sliced in the
+    /// last dimension), copies it otherwise.
+    pub(super) fn new(tensor: CubeTensor<R>) -> Self {
+        if let Some(pitch) = row_pitch(tensor.meta.shape(), tensor.meta.strides()) {
+            return Self { tensor, pitch };
+        }
+        let tensor = into_contiguous(tensor);
+        let pitch = tensor.meta.shape().last().copied().unwrap_or(1);
+        Self { tensor, pitch }
+    }
+
+    /// Rows and columns of a matrix.
+    fn matrix(&self) -> [usize; 2] {
+        let shape = self.tensor.meta.shape();
+        [shape[0], shape[1]]
+    }
+
+    /// Vectors from one row to the next.
+    pub(super) fn vector_pitch(&self, vector: VectorSize) -> usize {
+        self.pitch / vector
+    }
+}
+
+/// The distance between neighbouring rows in elements, or `None` if there is no single one.
+fn row_pitch(shape: &[usize], strides: &[usize]) -> Option<usize> {
+    let (width, shape) = shape.split_last()?;
+    let (unit, strides) = strides.split_last()?;
+    if *unit != 1 && *width > 1 {
+        return None;
+    }
+    let mut leading = shape.iter().zip(strides).rev().filter(|(size, _)| **size > 1);
+    let Some((size, pitch)) = leading.next() else {
+        return Some(*width);
+    };
+    let mut expected = size * pitch;
+    for (size, stride) in leading {
+        if *stride != expected {
+            return None;
+        }
+        expected *= size;
+    }
+    Some(*pitch)
+}
+
+/// The work of one call: everything about its shape, nothing about its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) rows: usize,
+    /// Elements in a row.
+    pub(super) width: usize,
+    pub(super) groups: usize,
+    pub(super) numerator_rows: usize,
+    pub(super) denominator_rows: usize,
+    pub(super) form: Form,
+    pub(super) vector: VectorSize,
+    numerator_step: usize,
+    denominator_step: usize,
+    row_step: usize,
+}
+
+impl Work {
+    /// Divides the work of `tensors`, which have one shape, for threads that take at most `most_rows` rows each.
+    pub(super) fn new<R: CubeRuntime>(
+        tensors: &[&Rows<R>],
+        numerator: &Rows<R>,
+        denominator: &Rows<R>,
+        groups: usize,
+        abs_of_sum: bool,
+        most_rows: usize,
+    ) -> Self {
+        let shape = tensors[0].tensor.meta.shape();
+        let width = shape.last().copied().unwrap_or(1);
+        let [numerator_rows, numerator_terms] = numerator.matrix();
+        let [denominator_rows, denominator_terms] = denominator.matrix();
+        // Coefficients shared by all groups: there is one group.
+        let groups = if numerator_rows == 1 && denominator_rows == 1 {
+            1
+        } else {
+            groups
+        };
+        let form = Form {
+            numerator: numerator_terms - 1,
+            denominator: denominator_terms,
+            abs_of_sum,
+        };
+        let rows = shape.iter().product::<usize>() / width.max(1);
+        let vector = vector_size(tensors, width / groups);
+        let columns = width / vector;
+        let row_step = row_step(rows, columns, most_rows);
+        let numerator_step = if numerator_rows == 1 { 0 } else { numerator.pitch };
+        let denominator_step = if denominator_rows == 1 { 0 } else { denominator.pitch };
+        Self {
+            rows,
+            width,
+            groups,
+            numerator_rows,
+            denominator_rows,
+            form,
+            vector,
+            numerator_step,
+            denominator_step,
+            row_step,
+        }
+    }
+
+    /// Nothing to read and nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows == 0 || self.width == 0
+    }
+
+    fn columns(&self) -> usize {
+        self.width / self.vector
+    }
+
+    fn group_columns(&self) -> usize {
+        self.columns() / self.groups
+    }
+
+    /// Threads with work.
+    pub(super) fn threads(&self) -> usize {
+        self.row_step * self.columns()
+    }
+
+    /// Cubes with work.
+    pub(super) fn cubes(&self) -> usize {
+        self.threads().div_ceil(THREADS)
+    }
+
+    /// The groups a cube of [`THREADS`] neighbouring columns can touch, counting a part at either end.
+    pub(super) fn slots(&self) -> usize {
+        usize::min(self.groups, (THREADS - 1) / self.group_columns() + 2)
+    }
+
+    /// Elements of the partial sums: `[slots, terms, cubes]`.
+    pub(super) fn partials(&self) -> usize {
+        self.slots() * self.form.terms() * self.cubes()
+    }
+
+    /// The numbers the kernels read.
+    pub(super) fn grid<R: CubeRuntime>(&self) -> GridLaunch<R> {
+        GridLaunch::new(
+            self.rows,
+            self.columns(),
+            self.row_step,
+            self.group_columns(),
+            self.numerator_step,
+            self.denominator_step,
+            self.groups,
+            self.slots(),
+            self.cubes(),
+        )
+    }
+}
+
+/// Rows between two rows of a thread: enough threads for a large device, then up to `most_rows` rows for each.
+fn row_step(rows: usize, columns: usize, most_rows: usize) -> usize {
+    let vectors = rows * columns;
+    let rows_each = (vectors / BUSY_THREADS).clamp(1, most_rows);
+    rows.div_ceil(rows_each)
+}
+
+/// The widest vector that divides a group and every pitch: 16 bytes where the shape allows it.
+fn vector_size<R: CubeRuntime>(tensors: &[&Rows<R>], group_width: usize) -> VectorSize {
+    let tensor = &tensors[0].tensor;
+    let fits = |size: &VectorSize| {
+        group_width.is_multiple_of(*size) && tensors.iter().all(|rows| rows.pitch.is_multiple_of(*size))
+    };
+    tensor
+        .client
+        .io_optimized_vector_sizes(tensor.dtype.size())
+        .find(fits)
+        .unwrap_or(1)
+}
+
+/// Whether the device reads and writes this type and has the threads a cube needs.
+pub(super) fn is_supported<R: CubeRuntime>(tensor: &CubeTensor<R>) -> bool {
+    let properties = tensor.client.properties();
+    matches!(tensor.dtype, DType::F32 | DType::F16 | DType::BF16)
+        && properties.supports_type(StorageType::from(tensor.dtype))
+        && properties.hardware.max_units_per_cube as usize >= THREADS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_at_equal_distances_are_recognised() {
+        assert_eq!(row_pitch(&[4, 6], &[6, 1]), Some(6));
+        assert_eq!(row_pitch(&[4, 6], &[8, 1]), Some(8));
+        assert_eq!(row_pitch(&[2, 4, 6], &[32, 8, 1]), Some(8));
+        assert_eq!(row_pitch(&[2, 4, 6], &[48, 8, 1]), None);
+        assert_eq!(row_pitch(&[2, 1, 6], &[10, 99, 1]), Some(10));
+        assert_eq!(row_pitch(&[1, 1, 6], &[77, 99, 1]), Some(6));
+        assert_eq!(row_pitch(&[4, 6], &[1, 4]), None);
+        assert_eq!(row_pitch(&[4, 6], &[0, 1]), Some(0));
+        assert_eq!(row_pitch(&[6], &[1]), Some(6));
+        assert_eq!(row_pitch(&[4, 1], &[3, 7]), Some(3));
+    }
+
+    #[test]
+    fn small_work_gets_a_thread_per_vector_and_large_work_rows_per_thread() {
+        assert_eq!(row_step(5, 72, 16), 5);
+        assert_eq!(row_step(16384, 72, 16), 4096);
+        assert_eq!(row_step(8192, 1024, 16), 512);
+        assert_eq!(row_step(1, 1, 16), 1);
+    }
+}

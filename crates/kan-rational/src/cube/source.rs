@@ -1,0 +1,242 @@
+//! The kernels before a device is chosen, so that what a compiler makes of them can be read without one.
+
+use burn::tensor::DType;
+use cubecl::{
+    define_scalar, define_size,
+    ir::{AddressType, StorageType, VectorSize},
+    prelude::*,
+};
+
+use super::{
+    arithmetic::Form,
+    backward, fold, forward,
+    grid::{Grid, GridCompilationArg, THREADS},
+};
+use crate::{Degrees, Denominator};
+
+define_scalar!(Element);
+define_size!(Lanes);
+
+/// A kernel of this crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// `F(x)`
+    Forward,
+    /// `F(gate) * up`
+    ForwardGated,
+    /// First stage of the gradients of `F(x)`.
+    Backward,
+    /// First stage of the gradients of `F(gate) * up`.
+    BackwardGated,
+    /// Second stage of both: the coefficient gradients from the partial sums of the cubes.
+    Combine,
+}
+
+impl Kernel {
+    /// Every kernel.
+    pub const ALL: [Kernel; 5] = [
+        Kernel::Forward,
+        Kernel::ForwardGated,
+        Kernel::Backward,
+        Kernel::BackwardGated,
+        Kernel::Combine,
+    ];
+
+    /// The kernel as CubeCL hands it to a compiler, for tensors of `dtype` in vectors of `vector` elements and 32-bit
+    /// indices.
+    pub fn definition(
+        self,
+        degrees: Degrees,
+        denominator: Denominator,
+        dtype: DType,
+        vector: usize,
+    ) -> KernelDefinition {
+        let form = Form {
+            numerator: degrees.numerator,
+            denominator: degrees.denominator,
+            abs_of_sum: denominator == Denominator::AbsOfSum,
+        };
+        self.expand(form, dtype, vector)
+    }
+
+    fn expand(self, form: Form, dtype: DType, vector: VectorSize) -> KernelDefinition {
+        let settings = KernelSettings::default()
+            .cube_dim(CubeDim::new_1d(THREADS as u32))
+            .address_type(AddressType::U32)
+            .kernel_name(format!("{self:?}").to_lowercase());
+        let mut arguments = Arguments::new(dtype, vector);
+        match self {
+            Kernel::Forward => arguments.forward(form),
+            Kernel::ForwardGated => arguments.forward_gated(form),
+            Kernel::Backward => arguments.backward(form),
+            Kernel::BackwardGated => arguments.backward_gated(form),
+            Kernel::Combine => arguments.combine(form),
+        }
+        arguments.builder.build(settings)
+    }
+}
+
+type Vectors = Array<Vector<Element, Lanes>>;
+
+/// Declares a kernel's arguments in their order, then expands its body.
+struct Arguments {
+    builder: KernelBuilder,
+    storage: StorageType,
+    vector: VectorSize,
+}
+
+impl Arguments {
+    fn new(dtype: DType, vector: VectorSize) -> Self {
+        let storage = StorageType::from(dtype);
+        let mut builder = KernelBuilder::default();
+        builder.scope.register_type::<Element>(storage);
+        builder.scope.register_size::<Lanes>(vector);
+        AddressType::U32.register(&mut builder.scope);
+        Self {
+            builder,
+            storage,
+            vector,
+        }
+    }
+
+    fn input<T: LaunchArg<CompilationArg = ArrayCompilationArg>>(&mut self) -> T::ExpandType {
+        T::expand(&ArrayCompilationArg { inplace: None }, &mut self.builder)
+    }
+
+    fn output<T: LaunchArg<CompilationArg = ArrayCompilationArg>>(&mut self) -> T::ExpandType {
+        T::expand_output(&ArrayCompilationArg { inplace: None }, &mut self.builder)
+    }
+
+    fn grid(&mut self) -> <Grid as CubeType>::ExpandType {
+        let argument = GridCompilationArg {
+            rows: (),
+            columns: (),
+            row_step: (),
+            group_columns: (),
+            numerator_step: (),
+            denominator_step: (),
+            groups: (),
+            slots: (),
+            cubes: (),
+        };
+        Grid::expand(&argument, &mut self.builder)
+    }
+
+    fn number(&mut self) -> <usize as CubeType>::ExpandType {
+        usize::expand(&(), &mut self.builder)
+    }
+
+    fn forward(&mut self, form: Form) {
+        let (x, a, b) = (
+            self.input::<Vectors>(),
+            self.input::<Array<f32>>(),
+            self.input::<Array<f32>>(),
+        );
+        let output = self.output::<Vectors>();
+        let (grid, pitch) = (self.grid(), self.number());
+        let scope = &mut self.builder.scope;
+        forward::forward::expand::<Element, Lanes>(
+            scope,
+            self.vector,
+            x,
+            a,
+            b,
+            output,
+            grid,
+            pitch,
+            form,
+            self.storage,
+        );
+    }
+
+    fn forward_gated(&mut self, form: Form) {
+        let (gate, up) = (self.input::<Vectors>(), self.input::<Vectors>());
+        let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
+        let output = self.output::<Vectors>();
+        let (grid, gate_pitch, up_pitch) = (self.grid(), self.number(), self.number());
+        forward::forward_gated::expand::<Element, Lanes>(
+            &mut self.builder.scope,
+            self.vector,
+            gate,
+            up,
+            a,
+            b,
+            output,
+            grid,
+            gate_pitch,
+            up_pitch,
+            form,
+            self.storage,
+        );
+    }
+
+    fn backward(&mut self, form: Form) {
+        let (x, gradient) = (self.input::<Vectors>(), self.input::<Vectors>());
+        let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
+        let (to_x, partials) = (self.output::<Vectors>(), self.output::<Array<f32>>());
+        let (grid, x_pitch, gradient_pitch) = (self.grid(), self.number(), self.number());
+        backward::backward::expand::<Element, Lanes>(
+            &mut self.builder.scope,
+            self.vector,
+            x,
+            gradient,
+            a,
+            b,
+            to_x,
+            partials,
+            grid,
+            x_pitch,
+            gradient_pitch,
+            form,
+            self.storage,
+        );
+    }
+
+    fn backward_gated(&mut self, form: Form) {
+        let (gate, up, gradient) = (
+            self.input::<Vectors>(),
+            self.input::<Vectors>(),
+            self.input::<Vectors>(),
+        );
+        let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
+        let (to_gate, to_up) = (self.output::<Vectors>(), self.output::<Vectors>());
+        let partials = self.output::<Array<f32>>();
+        let grid = self.grid();
+        let (gate_pitch, up_pitch, gradient_pitch) = (self.number(), self.number(), self.number());
+        backward::backward_gated::expand::<Element, Lanes>(
+            &mut self.builder.scope,
+            self.vector,
+            gate,
+            up,
+            gradient,
+            a,
+            b,
+            to_gate,
+            to_up,
+            partials,
+            grid,
+            gate_pitch,
+            up_pitch,
+            gradient_pitch,
+            form,
+            self.storage,
+        );
+    }
+
+    fn combine(&mut self, form: Form) {
+        let (partials, denominator) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
+        let (to_a, to_b) = (self.output::<Array<f32>>(), self.output::<Array<f32>>());
+        let (grid, a_rows, b_rows) = (self.grid(), self.number(), self.number());
+        fold::combine::expand(
+            &mut self.builder.scope,
+            partials,
+            denominator,
+            to_a,
+            to_b,
+            grid,
+            a_rows,
+            b_rows,
+            form,
+        );
+    }
+}
