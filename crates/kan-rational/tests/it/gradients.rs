@@ -1,0 +1,78 @@
+//! The formulas themselves: central differences in f64, and the start where automatic derivatives fail.
+
+use crate::support::{Case, autodiff, noise};
+use fixtures::tolerance::RATIONAL_CENTRAL_DIFFERENCE;
+use kan_rational::{Denominator, reference::scalar};
+
+const H: f64 = 1e-5;
+
+fn close(found: f64, difference: f64, what: &str) {
+    let error = (found - difference).abs() / difference.abs().max(1.0);
+    assert!(
+        error < RATIONAL_CENTRAL_DIFFERENCE,
+        "{what}: {found} {difference} ({error:e})"
+    );
+}
+
+#[test]
+fn explicit_gradients_agree_with_central_differences() {
+    for form in [Denominator::SumOfAbs, Denominator::AbsOfSum] {
+        for seed in 0..200 {
+            let values = noise(seed, 16);
+            let (x, a, b) = (3.0 * values[0], values[1..7].to_vec(), values[7..11].to_vec());
+            let away = b.iter().all(|b| b.abs() > 1e-3) && x.abs() > 1e-3;
+            let inner: f64 = b.iter().zip(1..).map(|(b, k)| b * x.powi(k)).sum();
+            if !away || inner.abs() < 1e-2 {
+                continue; // a kink lies within reach of the difference
+            }
+            let found = scalar::gradients(x, &a, &b, 1.0, form);
+            let value = |x, a: &[f64], b: &[f64]| scalar::value(x, a, b, form);
+            close(
+                found.input,
+                (value(x + H, &a, &b) - value(x - H, &a, &b)) / (2.0 * H),
+                "x",
+            );
+            for k in 0..a.len() {
+                let moved = |h: f64| {
+                    let mut a = a.clone();
+                    a[k] += h;
+                    value(x, &a, &b)
+                };
+                close(found.numerator[k], (moved(H) - moved(-H)) / (2.0 * H), "a");
+            }
+            for k in 0..b.len() {
+                let moved = |h: f64| {
+                    let mut b = b.clone();
+                    b[k] += h;
+                    value(x, &a, &b)
+                };
+                close(found.denominator[k], (moved(H) - moved(-H)) / (2.0 * H), "b");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_identity_start_trains_its_denominator() {
+    let mut case = Case::random(5, &[7, 16], 4, Denominator::SumOfAbs, (5, 4), (false, false), false);
+    case.a = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0].repeat(4);
+    case.b = vec![0.0; 16];
+    let found = autodiff::<crate::Device>(&case);
+    assert!(
+        found.denominator.iter().all(|gradient| gradient.abs() > 1e-3),
+        "{:?}",
+        found.denominator
+    );
+    assert_eq!(found.y, case.x);
+}
+
+#[test]
+fn signs_at_zero_are_those_of_the_published_kernels() {
+    let form = Denominator::SumOfAbs;
+    for zero in [0.0, -0.0] {
+        let found = scalar::gradients(zero, &[1.0, 2.0], &[0.5], 1.0, form);
+        assert_eq!(found.input, 2.0 - 0.5, "sgn(x) = 1 at zero");
+        let found = scalar::gradients(1.0, &[1.0, 2.0], &[zero], 1.0, form);
+        assert_eq!(found.denominator, [-3.0], "sgn(b) = 1 at zero");
+    }
+}
