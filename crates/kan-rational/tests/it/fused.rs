@@ -281,6 +281,20 @@ fn runs_repeat_bit_for_bit() {
     }
 }
 
+#[cfg(not(feature = "wgpu"))]
+#[test]
+fn threads_change_no_bit() {
+    let case = Case::random(12, &[300, 256], 8, FORMS[1], (7, 6), (true, false), true);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| explicit::<Device>(&case))
+    };
+    let one = with(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(with(threads), one);
+    }
+}
+
 /// Ten million terms of one sign: naive f32 sums would lose four digits.
 #[test]
 fn coefficient_sums_stay_exact_over_ten_million_terms() {

@@ -3,8 +3,10 @@
 mod fitting;
 mod fused;
 mod gradients;
+mod modules;
 mod oracle;
 mod support;
+mod tables;
 
 /// The backend under test.
 #[cfg(feature = "wgpu")]
