@@ -1,1 +1,63 @@
-#![allow(missing_docs)]
+//! # Brief overview
+//!
+//! Supervised fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
+//!
+//! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
+//! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
+//!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] goes on bit for bit on a CPU.
+//! - [`loss`]: cross-entropy whose logits never exist whole.
+//! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout.
+//! - [`TrainObserver`]: what an application sees of a run; [`Metric`] and [`plot_loss`]: what stays of it.
+//!
+//! ```
+//! use burn::backend::{Autodiff, Flex};
+//! use smollm2_model::SmolLm2Config;
+//! use smollm2_train::{MemoryRows, RunOptions, TrainConfig, Trainer};
+//! use smoltalk_data::PackedRow;
+//!
+//! let mut model = SmolLm2Config::smollm2_135m();
+//! (model.vocab_size, model.hidden_size, model.intermediate_size) = (64, 32, 48);
+//! (model.num_attention_heads, model.num_key_value_heads, model.head_dim) = (2, 1, 16);
+//! (model.num_hidden_layers, model.bos_token_id, model.eos_token_ids, model.pad_token_id) = (1, Some(1), vec![2], Some(2));
+//! model.feed_forward.truncate(1);
+//!
+//! let ids: Vec<u32> = (0..32).map(|t| 3 + t % 5).collect();
+//! let row = PackedRow { ids, loss_mask: vec![true; 32], positions: None, documents: None };
+//! let recipe = TrainConfig { steps: 8, sequence_length: 32, warmup_ratio: 0.0, ..TrainConfig::quick() };
+//!
+//! let mut trainer = Trainer::<Autodiff<Flex>>::new(model.init(&Default::default())?, model, recipe)?;
+//! let output = tempfile::tempdir()?;
+//! let mut rows = MemoryRows::new(vec![row.clone()]);
+//! let last = trainer.run(&mut rows, &[row], &RunOptions::new(output.path()), &mut ())?;
+//! assert!(last.is_some_and(|evaluation| evaluation.loss < 4.2));
+//! assert!(output.path().join("checkpoints/step-00000008/model.safetensors").exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/sft.rs` is the whole job as a command.
+#![deny(missing_docs)]
+
+mod adamw;
+pub mod checkpoint;
+mod config;
+mod error;
+mod gradients;
+pub mod loss;
+mod memory;
+mod metrics;
+mod observer;
+mod plot;
+mod schedule;
+mod trainer;
+
+pub use adamw::{AdamW, AdamWConfig};
+pub use config::TrainConfig;
+pub use error::TrainError;
+pub use gradients::ModelGradients;
+pub use loss::TrainBackend;
+pub use memory::MemoryEstimate;
+pub use metrics::{Metric, Metrics, read_metrics};
+pub use observer::{EvalRecord, Progress, StepLine, StepRecord, TrainObserver, device_peak};
+pub use plot::plot_loss;
+pub use schedule::Schedule;
+pub use trainer::{Companions, MemoryRows, RowSource, RunOptions, RunState, StepOutcome, Trainer};

@@ -1,0 +1,333 @@
+//! AdamW with decay groups, as `torch.optim.AdamW` computes it.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
+};
+use serde::{Deserialize, Serialize};
+use smollm2_model::{ParameterPath, SmolLm2};
+
+use crate::{ModelGradients, TrainBackend, TrainError, config::within};
+
+/// Constants of AdamW. The defaults are Hugging Face's, which the published recipe leaves untouched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamWConfig {
+    /// Decay of the mean of gradients. Default 0.9.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients. Default 0.999.
+    pub beta2: f64,
+    /// Added to the root of the second moment. Default 1e-8.
+    pub epsilon: f64,
+    /// Decoupled weight decay of the projections. Default 0.
+    pub weight_decay: f64,
+    /// Whether the embedding decays too. Default false.
+    pub decay_embedding: bool,
+    /// Whether the norms' weights decay too. Default false: they scale, and a scale has no reason to be small.
+    pub decay_norms: bool,
+    /// Whether rational coefficients decay too. Default false: shrinking them changes the function's shape, not its
+    /// size.
+    pub decay_rational: bool,
+}
+
+impl Default for AdamWConfig {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            decay_embedding: false,
+            decay_norms: false,
+            decay_rational: false,
+        }
+    }
+}
+
+impl AdamWConfig {
+    pub(crate) fn validate(&self) -> Result<(), TrainError> {
+        within(
+            "optimizer.beta1",
+            self.beta1,
+            |x| (0.0..1.0).contains(&x),
+            "at least 0 and below 1",
+        )?;
+        within(
+            "optimizer.beta2",
+            self.beta2,
+            |x| (0.0..1.0).contains(&x),
+            "at least 0 and below 1",
+        )?;
+        within("optimizer.epsilon", self.epsilon, |x| x > 0.0, "a positive number")?;
+        within(
+            "optimizer.weight_decay",
+            self.weight_decay,
+            |x| x >= 0.0,
+            "a finite number of at least 0",
+        )
+    }
+
+    /// Weight decay of the parameter `name`: its group's.
+    pub fn decay(&self, name: &str) -> f64 {
+        let decays = if name.ends_with(".numerator") || name.ends_with(".denominator") {
+            self.decay_rational
+        } else if name.contains("norm") {
+            self.decay_norms
+        } else if name.contains("embed_tokens") {
+            self.decay_embedding
+        } else {
+            true
+        };
+        if decays { self.weight_decay } else { 0.0 }
+    }
+}
+
+/// AdamW's state: two moments per parameter in f32, a master copy where the model computes in another type, and the
+/// number of updates made.
+///
+/// With `m`, `v` the moments after this step's gradient `g` and `t` the step from 1, a weight becomes
+/// `w (1 - lr * decay) - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)`
+/// (Loshchilov and Hutter, arXiv 1711.05101, algorithm 2, in PyTorch's arrangement). Both bias corrections are moved
+/// into scalars, which saves two passes over every parameter.
+#[derive(Debug, Clone)]
+pub struct AdamW<B: Backend> {
+    config: AdamWConfig,
+    updates: usize,
+    moments: BTreeMap<String, Moments<B>>,
+}
+
+#[derive(Debug, Clone)]
+struct Moments<B: Backend> {
+    first: FloatTensor<B>,
+    second: FloatTensor<B>,
+    master: Option<FloatTensor<B>>,
+}
+
+/// The scalars of one update.
+#[derive(Clone, Copy)]
+struct Scalars {
+    /// Factor of every gradient: the clipping.
+    clip: f64,
+    /// `lr sqrt(1 - beta2^t) / (1 - beta1^t)`.
+    step_size: f64,
+    /// `epsilon sqrt(1 - beta2^t)`.
+    epsilon: f64,
+    rate: f64,
+}
+
+const FIRST: &str = ".first_moment";
+const SECOND: &str = ".second_moment";
+const MASTER: &str = ".master";
+
+impl<B: Backend> AdamW<B> {
+    /// A fresh optimiser.
+    pub fn new(config: AdamWConfig) -> Self {
+        Self {
+            config,
+            updates: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// Updates made so far.
+    pub fn updates(&self) -> usize {
+        self.updates
+    }
+
+    /// One update of every parameter of `model` that has a gradient; each gradient is multiplied by `clip` first.
+    pub fn update<AB: TrainBackend<InnerBackend = B>>(
+        &mut self,
+        model: SmolLm2<AB>,
+        gradients: ModelGradients<B>,
+        rate: f64,
+        clip: f64,
+    ) -> SmolLm2<AB> {
+        self.updates += 1;
+        let corrected = |beta: f64| 1.0 - beta.powf(self.updates as f64);
+        let root = corrected(self.config.beta2).sqrt();
+        let scalars = Scalars {
+            clip,
+            step_size: rate * root / corrected(self.config.beta1),
+            epsilon: self.config.epsilon * root,
+            rate,
+        };
+        let mut mapper = Update::<AB> {
+            path: ParameterPath::default(),
+            optimizer: self,
+            gradients,
+            scalars,
+        };
+        model.map(&mut mapper)
+    }
+
+    /// The update of one parameter. Every operation that can work in place on a tensor nobody else holds is given
+    /// one, which is why owned tensors are passed around.
+    fn update_one<const D: usize>(
+        &mut self,
+        name: String,
+        weight: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        scalars: Scalars,
+    ) -> Tensor<B, D> {
+        let (beta1, beta2) = (self.config.beta1, self.config.beta2);
+        let dtype = weight.dtype();
+        let state = self.moments.remove(&name);
+        let (first, second, master) = match state {
+            Some(moments) => (wrap(moments.first), wrap(moments.second), moments.master.map(wrap)),
+            None => (gradient.zeros_like(), gradient.zeros_like(), None),
+        };
+        let weight = master.unwrap_or_else(|| {
+            if dtype == DType::F32 {
+                weight
+            } else {
+                weight.cast(DType::F32)
+            }
+        });
+        let squares = gradient
+            .clone()
+            .square()
+            .mul_scalar((1.0 - beta2) * scalars.clip * scalars.clip);
+        let second = second.mul_scalar(beta2).add(squares);
+        let first = first
+            .mul_scalar(beta1)
+            .add(gradient.mul_scalar((1.0 - beta1) * scalars.clip));
+        let direction = first.clone().div(second.clone().sqrt().add_scalar(scalars.epsilon));
+        let decay = scalars.rate * self.config.decay(&name);
+        let weight = if decay == 0.0 {
+            weight
+        } else {
+            weight.mul_scalar(1.0 - decay)
+        };
+        let weight = weight.sub(direction.mul_scalar(scalars.step_size));
+        let (output, master) = if dtype == DType::F32 {
+            (weight, None)
+        } else {
+            (weight.clone().cast(dtype), Some(unwrap(weight)))
+        };
+        self.moments.insert(
+            name,
+            Moments {
+                first: unwrap(first),
+                second: unwrap(second),
+                master,
+            },
+        );
+        output
+    }
+
+    /// The state as named tensors, for a checkpoint: every parameter's name with `.first_moment`, `.second_moment`
+    /// and, where there is one, `.master`, flattened.
+    pub fn to_tensors(&self) -> BTreeMap<String, TensorData> {
+        let mut tensors = BTreeMap::new();
+        for (name, moments) in &self.moments {
+            let parts = [
+                (FIRST, Some(&moments.first)),
+                (SECOND, Some(&moments.second)),
+                (MASTER, moments.master.as_ref()),
+            ];
+            for (suffix, tensor) in parts {
+                if let Some(tensor) = tensor {
+                    tensors.insert(format!("{name}{suffix}"), read::<B>(tensor.clone()));
+                }
+            }
+        }
+        tensors
+    }
+
+    /// The inverse of [`to_tensors`](Self::to_tensors), after `updates` updates.
+    ///
+    /// # Errors
+    /// The name of a tensor without its counterpart.
+    pub fn from_tensors(
+        config: AdamWConfig,
+        updates: usize,
+        mut tensors: BTreeMap<String, TensorData>,
+        device: &B::Device,
+    ) -> Result<Self, String> {
+        let names: Vec<String> = tensors
+            .keys()
+            .filter_map(|key| key.strip_suffix(FIRST))
+            .map(str::to_owned)
+            .collect();
+        let mut moments = BTreeMap::new();
+        for name in names {
+            let mut take = |suffix: &str| tensors.remove(&format!("{name}{suffix}"));
+            let (first, second, master) = (take(FIRST), take(SECOND), take(MASTER));
+            let (Some(first), Some(second)) = (first, second) else {
+                return Err(format!("{name}{SECOND}"));
+            };
+            let place = |data: TensorData| write::<B>(data, device);
+            moments.insert(
+                name,
+                Moments {
+                    first: place(first),
+                    second: place(second),
+                    master: master.map(place),
+                },
+            );
+        }
+        match tensors.into_keys().next() {
+            Some(stray) => Err(stray),
+            None => Ok(Self {
+                config,
+                updates,
+                moments,
+            }),
+        }
+    }
+}
+
+fn read<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
+    match burn::tensor::TensorMetadata::rank(&tensor) {
+        1 => wrap::<B, 1>(tensor).into_data(),
+        2 => wrap::<B, 2>(tensor).into_data(),
+        _ => wrap::<B, 3>(tensor).into_data(),
+    }
+}
+
+fn write<B: Backend>(data: TensorData, device: &B::Device) -> FloatTensor<B> {
+    let options = (device, DType::F32);
+    match data.shape.len() {
+        1 => unwrap(Tensor::<B, 1>::from_data(data, options)),
+        2 => unwrap(Tensor::<B, 2>::from_data(data, options)),
+        _ => unwrap(Tensor::<B, 3>::from_data(data, options)),
+    }
+}
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+struct Update<'a, AB: TrainBackend> {
+    path: ParameterPath,
+    optimizer: &'a mut AdamW<AB::InnerBackend>,
+    gradients: ModelGradients<AB::InnerBackend>,
+    scalars: Scalars,
+}
+
+impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
+        let name = self.path.name();
+        let Some(gradient) = self.gradients.remove::<D>(&name) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let tracked = tensor.is_require_grad();
+        let updated = self.optimizer.update_one(name, tensor.inner(), gradient, self.scalars);
+        Param::from_mapped_value(id, Tensor::from_inner(updated).set_require_grad(tracked), mapper)
+    }
+}

@@ -1,0 +1,153 @@
+//! What can go wrong in this crate, one variant per failure.
+
+use std::path::{Path, PathBuf};
+
+use smollm2_model::ModelError;
+use smoltalk_data::DataError;
+
+/// An error of this crate. Every variant names the place and says what to do where that is not obvious.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The recipe is not TOML, or holds an unknown or ill-typed key.
+    #[error("training configuration: {0}")]
+    ConfigSyntax(#[source] Box<toml::de::Error>),
+
+    /// A value of the recipe has no meaning.
+    #[error("training configuration, field `{field}`: expected {expected}, found {found}")]
+    Config {
+        /// The field as TOML spells it, with its table (`optimizer.beta1`).
+        field: &'static str,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A row is longer than the model has positions.
+    #[error("sequence_length is {sequence_length}, but the model has {positions} positions")]
+    SequenceTooLong {
+        /// Tokens per row of the recipe.
+        sequence_length: usize,
+        /// `max_position_embeddings` of the model.
+        positions: usize,
+    },
+
+    /// The loss or a gradient is not finite. The weights are those of the step before; no checkpoint was touched.
+    #[error(
+        "step {step}: the {quantity} is {value}; the weights were left as they were after step {before}. \
+         Resume from the last checkpoint with a lower learning_rate, a longer warm-up or a smaller max_grad_norm",
+        before = step - 1
+    )]
+    NotFinite {
+        /// The step that failed, counted from 1.
+        step: usize,
+        /// `loss` or `gradient norm`.
+        quantity: &'static str,
+        /// What was found: NaN or an infinity.
+        value: f64,
+    },
+
+    /// No micro-batch of a step holds a token that counts.
+    #[error("step {step}: no token of the batch counts towards the loss; check the mask and the packing of the data")]
+    NoTargets {
+        /// The step, counted from 1.
+        step: usize,
+    },
+
+    /// The data ended before the first step.
+    #[error("the data hold no full row of {sequence_length} tokens: give more data or a smaller sequence_length")]
+    NoData {
+        /// Tokens per row of the recipe.
+        sequence_length: usize,
+    },
+
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+
+    /// A checkpoint is incomplete or damaged.
+    #[error("checkpoint {checkpoint}, {file}: expected {expected}, found {found}")]
+    Checkpoint {
+        /// The checkpoint's folder.
+        checkpoint: PathBuf,
+        /// The file within it.
+        file: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A resume was asked for where no complete checkpoint exists.
+    #[error("{folder} holds no complete checkpoint{}", rejected.iter().map(|r| format!("\n  skipped {r}")).collect::<String>())]
+    NoCheckpoint {
+        /// The folder of checkpoints.
+        folder: PathBuf,
+        /// Why each candidate was refused.
+        rejected: Vec<String>,
+    },
+
+    /// A checkpoint was made by another recipe, so that going on would not be the same run.
+    #[error("field `{field}` of the recipe differs from the checkpoint's: expected {expected}, found {found}")]
+    ResumeMismatch {
+        /// The field of the recipe.
+        field: &'static str,
+        /// Its value in the checkpoint.
+        expected: String,
+        /// Its value now.
+        found: String,
+    },
+
+    /// A line of a metrics file is no record.
+    #[error("{path}, line {line}: expected a metrics record, found {found}")]
+    Metrics {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Why it was refused.
+        found: String,
+    },
+
+    /// A figure could not be drawn.
+    #[error("cannot draw {path}: {reason}")]
+    Plot {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        reason: String,
+    },
+
+    /// The model could not be loaded or saved.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+
+    /// The data could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+impl TrainError {
+    /// For `map_err`: an I/O error with the action and the path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A refused value of the recipe.
+    pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Config {
+            field,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Gradients of a whole model by Hugging Face name.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor},
+};
+use smollm2_model::{ParameterPath, SmolLm2};
+
+use crate::TrainBackend;
+
+/// Gradients of every trainable parameter, by its name in a checkpoint.
+#[derive(Debug, Clone)]
+pub struct ModelGradients<B: Backend> {
+    tensors: BTreeMap<String, Ranked<B>>,
+}
+
+/// A tensor of any rank, with its rank to check against.
+#[derive(Debug, Clone)]
+struct Ranked<B: Backend> {
+    primitive: FloatTensor<B>,
+    rank: usize,
+}
+
+impl<B: Backend> Default for ModelGradients<B> {
+    fn default() -> Self {
+        Self {
+            tensors: BTreeMap::new(),
+        }
+    }
+}
+
+impl<B: Backend> ModelGradients<B> {
+    /// Adds the gradients a backward pass left for the parameters of `model`, as f32.
+    pub fn collect<AB: TrainBackend<InnerBackend = B>>(&mut self, mut found: AB::Gradients, model: &SmolLm2<AB>) {
+        let mut visitor = Collect::<AB> {
+            path: ParameterPath::default(),
+            found: &mut found,
+            into: self,
+        };
+        model.visit(&mut visitor);
+    }
+
+    /// The gradient of a parameter; `None` when there is none, or its rank is not `D`.
+    pub fn get<const D: usize>(&self, name: &str) -> Option<Tensor<B, D>> {
+        let found = self.tensors.get(name).filter(|found| found.rank == D)?;
+        Some(wrap(found.primitive.clone()))
+    }
+
+    /// Takes the gradient of a parameter out.
+    pub fn remove<const D: usize>(&mut self, name: &str) -> Option<Tensor<B, D>> {
+        let found = self.tensors.remove(name)?;
+        (found.rank == D).then(|| wrap(found.primitive))
+    }
+
+    /// Names of the parameters with a gradient, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Sums of squares, one per parameter in the order of [`names`](Self::names), `[P]`, still on the device.
+    ///
+    /// Rows are summed before their sums: a backend may split the sum over a whole large tensor differently from run
+    /// to run, and the norm scales every weight, so a run would no longer resume bit for bit.
+    pub fn square_sums(&self) -> Option<Tensor<B, 1>> {
+        let sums: Vec<_> = self.tensors.values().map(Ranked::square_sum).collect();
+        (!sums.is_empty()).then(|| Tensor::cat(sums, 0)) // [P]
+    }
+
+    fn add<const D: usize>(&mut self, name: String, gradient: Tensor<B, D>) {
+        let gradient = if gradient.dtype() == DType::F32 {
+            gradient
+        } else {
+            gradient.cast(DType::F32)
+        };
+        let sum = match self.remove::<D>(&name) {
+            Some(before) => before + gradient,
+            None => gradient,
+        };
+        self.tensors.insert(
+            name,
+            Ranked {
+                primitive: sum.into_primitive().tensor(),
+                rank: D,
+            },
+        );
+    }
+}
+
+impl<B: Backend> Ranked<B> {
+    fn square_sum(&self) -> Tensor<B, 1> {
+        match self.rank {
+            1 => wrap::<B, 1>(self.primitive.clone()).square().sum(),
+            2 => wrap::<B, 2>(self.primitive.clone()).square().sum_dim(1).sum(),
+            _ => wrap::<B, 3>(self.primitive.clone()).square().sum_dim(2).sum(),
+        }
+    }
+}
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+struct Collect<'a, AB: TrainBackend> {
+    path: ParameterPath,
+    found: &'a mut AB::Gradients,
+    into: &'a mut ModelGradients<AB::InnerBackend>,
+}
+
+impl<AB: TrainBackend> ModuleVisitor<AB> for Collect<'_, AB> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
+        if let Some(gradient) = param.val().grad_remove(self.found) {
+            self.into.add(self.path.name(), gradient);
+        }
+    }
+}

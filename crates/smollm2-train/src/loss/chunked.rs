@@ -1,0 +1,213 @@
+use burn::tensor::{
+    DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive,
+    backend::{AutodiffBackend, Backend},
+    ops::{FloatTensor, IntTensor},
+};
+use burn_autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use kan_rational::RationalBackend;
+
+/// A backend that trains: `Autodiff` over any backend with group rational functions.
+pub trait TrainBackend: AutodiffBackend<InnerBackend: RationalBackend> + RationalBackend {
+    /// The primitive behind [`chunked_cross_entropy`].
+    fn chunked_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f64,
+        chunk: usize,
+    ) -> FloatTensor<Self>;
+}
+
+/// `-scale * sum_i log_softmax(h_i W^T)[t_i]`, differentiable in `hidden` and `weight`.
+///
+/// The gradient is linear in the gradient of the one number this returns, so both gradients are computed in the
+/// forward pass, chunk by chunk, while the chunk's probabilities exist: three matrix products per chunk instead of
+/// the four that recomputing the logits in the backward takes, and the backward only scales. Kept for it are `[N, D]`
+/// and `[V, D]`, which the gradients need anyway. On `[n, V]` run four passes (maximum, subtract, exp, sum): with
+/// `E = exp(z - max)` and `s` its row sums, `dh = (E W) / s - W[t]` and `dW = E^T (h / s)` less `h_i` in row `t_i`,
+/// so that neither the division nor the subtraction of the one-hot target ever walks over the vocabulary.
+///
+/// # Shapes
+/// - `hidden`: `[N, D]`, any float type; the softmax is computed in f32
+/// - `weight`: `[V, D]`; `targets`: `[N]`, ids below V
+/// - output: `[1]`, f32; zero without a gradient when N is 0
+///
+/// # Panics
+/// When the shapes do not fit together, as Burn's own operations do.
+pub fn chunked_cross_entropy<B: TrainBackend>(
+    hidden: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    scale: f64,
+    chunk: usize,
+) -> Tensor<B, 1> {
+    assert_eq!(hidden.dims()[0], targets.dims()[0], "rows of hidden and targets");
+    assert_eq!(hidden.dims()[1], weight.dims()[1], "channels of hidden and weight");
+    if hidden.dims()[0] == 0 {
+        return Tensor::zeros([1], &hidden.device());
+    }
+    let (hidden, weight) = (hidden.into_primitive().tensor(), weight.into_primitive().tensor());
+    Tensor::from_primitive(TensorPrimitive::Float(B::chunked_cross_entropy(
+        hidden,
+        weight,
+        targets.into_primitive(),
+        scale,
+        chunk,
+    )))
+}
+
+/// `-sum_i log_softmax(h_i W^T)[t_i]` without gradients: for evaluation.
+///
+/// # Shapes
+/// As [`chunked_cross_entropy`].
+pub fn cross_entropy_sum<B: Backend>(
+    hidden: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    chunk: usize,
+) -> Tensor<B, 1> {
+    let rows = hidden.dims()[0];
+    let mut total = Tensor::zeros([1], (&hidden.device(), DType::F32));
+    for start in (0..rows).step_by(chunk.max(1)) {
+        let range = start..(start + chunk.max(1)).min(rows);
+        let part = Softmax::of(
+            hidden.clone().slice([range.clone()]),
+            &weight,
+            targets.clone().slice([range]),
+        );
+        total = total + part.loss;
+    }
+    total
+}
+
+/// One chunk after its four passes.
+struct Softmax<B: Backend> {
+    /// `exp(z - max)`, `[n, V]`, in the type of the hidden states.
+    exponentials: Tensor<B, 2>,
+    /// Row sums of the exponentials, `[n, 1]`, f32.
+    sums: Tensor<B, 2>,
+    /// Sum of the negative log-probabilities, `[1]`, f32.
+    loss: Tensor<B, 1>,
+}
+
+impl<B: Backend> Softmax<B> {
+    fn of(hidden: Tensor<B, 2>, weight: &Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> Self {
+        let dtype = hidden.dtype();
+        let logits = as_type(hidden.matmul(weight.clone().transpose()), DType::F32); // [n, V]
+        let maximum = logits.clone().max_dim(1); // [n, 1]
+        let shifted = logits.sub(maximum); // [n, V]
+        let chosen = shifted.clone().gather(1, targets.unsqueeze_dim(1)); // [n, 1]
+        let exponentials = shifted.exp(); // [n, V]
+        let sums = exponentials.clone().sum_dim(1); // [n, 1]
+        let loss = (sums.clone().log() - chosen).sum(); // [1]
+        Self {
+            exponentials: as_type(exponentials, dtype),
+            sums,
+            loss,
+        }
+    }
+}
+
+fn as_type<B: Backend, const D: usize>(tensor: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
+    if tensor.dtype() == dtype {
+        tensor
+    } else {
+        tensor.cast(dtype)
+    }
+}
+
+/// Value and both gradients.
+struct Computed<B: Backend> {
+    loss: Tensor<B, 1>,
+    hidden: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+}
+
+fn value_and_gradients<B: Backend>(
+    hidden: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    targets: Tensor<B, 1, Int>,
+    scale: f64,
+    chunk: usize,
+) -> Computed<B> {
+    let (rows, chunk, dtype) = (hidden.dims()[0], chunk.max(1), hidden.dtype());
+    let mut loss = Tensor::zeros([1], (&hidden.device(), DType::F32));
+    let mut grad_hidden = Vec::with_capacity(rows.div_ceil(chunk));
+    let mut grad_weight: Option<Tensor<B, 2>> = None;
+    for start in (0..rows).step_by(chunk) {
+        let range = start..(start + chunk).min(rows);
+        let h = hidden.clone().slice([range.clone()]); // [n, D]
+        let t = targets.clone().slice([range]); // [n]
+        let softmax = Softmax::of(h.clone(), &weight, t.clone());
+        let inverse = as_type(softmax.sums.recip().mul_scalar(scale), dtype); // [n, 1]
+        let target_rows = weight.clone().select(0, t).mul_scalar(scale); // [n, D]
+        grad_hidden.push(softmax.exponentials.clone().matmul(weight.clone()) * inverse.clone() - target_rows); // [n, D]
+        let part = softmax.exponentials.transpose().matmul(h * inverse); // [V, D]
+        grad_weight = Some(match grad_weight {
+            Some(sum) => sum + part,
+            None => part,
+        });
+        loss = loss + softmax.loss.mul_scalar(scale);
+    }
+    let weight_gradient = grad_weight.unwrap_or_else(|| weight.zeros_like());
+    let one_hot = hidden.mul_scalar(-scale); // [N, D]
+    Computed {
+        loss,
+        hidden: Tensor::cat(grad_hidden, 0), // [N, D]
+        weight: weight_gradient.select_assign(0, targets, one_hot, IndexingUpdateOp::Add), // [V, D]
+    }
+}
+
+impl<B: RationalBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
+    fn chunked_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f64,
+        chunk: usize,
+    ) -> FloatTensor<Self> {
+        let wrap = |primitive| Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(primitive));
+        let nodes = [hidden.node.clone(), weight.node.clone()];
+        let (hidden, weight) = (wrap(hidden.primitive), wrap(weight.primitive));
+        let targets = Tensor::<B, 1, Int>::from_primitive(targets);
+        match CrossEntropyStep.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let found = value_and_gradients(hidden, weight, targets, scale, chunk);
+                let state = (
+                    found.hidden.into_primitive().tensor(),
+                    found.weight.into_primitive().tensor(),
+                );
+                prep.finish(state, found.loss.into_primitive().tensor())
+            }
+            OpsKind::UnTracked(prep) => {
+                let loss = cross_entropy_sum(hidden, weight, targets, chunk).mul_scalar(scale);
+                prep.finish(loss.into_primitive().tensor())
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropyStep;
+
+impl<B: Backend> Backward<B, 2> for CrossEntropyStep {
+    /// Gradients of hidden and weight for a loss gradient of one.
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let output = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(grads.consume::<B>(&ops.node)));
+        let (hidden, weight) = ops.state;
+        for (parent, gradient) in ops.parents.into_iter().zip([hidden, weight]) {
+            if let Some(node) = parent {
+                let gradient = Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(gradient));
+                let factor = as_type(output.clone(), gradient.dtype()).reshape([1, 1]);
+                grads.register::<B>(node.id, (gradient * factor).into_primitive().tensor());
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a run will need, said before it starts.
+
+use std::fmt;
+
+use smollm2_model::SmolLm2Config;
+
+use crate::TrainConfig;
+
+/// Bytes a run needs at its peak, by kind. Weights, gradients and optimiser state are exact; activations are an upper
+/// estimate from the tensors kept for the backward, which a backend may need more of for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Weights, f32.
+    pub weights: u64,
+    /// Gradients, f32; one more gradient of the output embedding lives beside them in the loss.
+    pub gradients: u64,
+    /// Two moments, f32.
+    pub optimizer: u64,
+    /// What the blocks keep for the backward.
+    pub activations: u64,
+    /// Logits of one chunk, twice: the exponentials replace them, a copy may exist for a moment.
+    pub logits: u64,
+}
+
+impl MemoryEstimate {
+    /// The estimate for a model and a recipe, in 4-byte floats.
+    pub fn new(model: &SmolLm2Config, recipe: &TrainConfig) -> Self {
+        let parameters = model.num_parameters() as u64;
+        let tokens = (recipe.micro_batch_rows * recipe.sequence_length) as u64;
+        let (hidden, ffn) = (model.hidden_size as u64, model.intermediate_size as u64);
+        let scores = (model.num_attention_heads * recipe.sequence_length) as u64;
+        // Per token and block: norms, rotated queries and keys, values and sums are about 12 D; gate, up, their
+        // activation and product 4 F; scores and probabilities 2 H T.
+        let block = 12 * hidden + 4 * ffn + 2 * scores;
+        let chunk = (recipe.loss_chunk as u64).min(tokens);
+        let vocabulary = model.vocab_size as u64;
+        Self {
+            weights: 4 * parameters,
+            gradients: 4 * (parameters + vocabulary * hidden),
+            optimizer: 8 * parameters,
+            activations: 4 * tokens * block * model.num_hidden_layers as u64,
+            logits: 8 * chunk * vocabulary,
+        }
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.gradients + self.optimizer + self.activations + self.logits
+    }
+}
+
+impl fmt::Display for MemoryEstimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        write!(
+            f,
+            "about {:.2} GiB: weights {:.2}, gradients {:.2}, optimiser {:.2}, activations {:.2}, logits {:.2}",
+            gib(self.total()),
+            gib(self.weights),
+            gib(self.gradients),
+            gib(self.optimizer),
+            gib(self.activations),
+            gib(self.logits)
+        )
+    }
+}

@@ -1,0 +1,124 @@
+//! What a run reports while it goes.
+
+use std::{fmt, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::MemoryEstimate;
+
+/// Watches a run. Every method does nothing by default; an application prints or draws what it wants. The library
+/// itself never prints.
+pub trait TrainObserver {
+    /// Before the first step of this session: where it starts, where it ends, what memory it will take.
+    fn started(&mut self, from_step: usize, steps: usize, memory: &MemoryEstimate) {
+        let _ = (from_step, steps, memory);
+    }
+    /// After every step.
+    fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
+        let _ = (step, progress);
+    }
+    /// After every evaluation on held-out rows.
+    fn evaluated(&mut self, evaluation: &EvalRecord) {
+        let _ = evaluation;
+    }
+    /// After a checkpoint is complete on disk.
+    fn saved(&mut self, step: usize, folder: &Path) {
+        let _ = (step, folder);
+    }
+    /// On resume, for every checkpoint that was passed over, with the reason.
+    fn skipped_checkpoint(&mut self, reason: &str) {
+        let _ = reason;
+    }
+}
+
+/// Watches nothing.
+impl TrainObserver for () {}
+
+/// One optimiser step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Steps made, from 1.
+    pub step: usize,
+    /// Mean loss per target token, before the update, nats.
+    pub loss: f64,
+    /// Learning rate of the update.
+    pub learning_rate: f64,
+    /// Global norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Tokens that went through the model.
+    pub tokens: usize,
+    /// Tokens that counted.
+    pub target_tokens: usize,
+    /// Wall-clock seconds of the step.
+    pub seconds: f64,
+    /// Share of the device's peak arithmetic, or `None` where the device is not in the table.
+    pub mfu: Option<f64>,
+}
+
+/// One evaluation on held-out rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalRecord {
+    /// Steps made before it.
+    pub step: usize,
+    /// Mean loss per target token, nats.
+    pub loss: f64,
+    /// Tokens that counted.
+    pub target_tokens: usize,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps of the whole run.
+    pub steps: usize,
+    /// Time left, from the mean of this session's steps.
+    pub remaining: Duration,
+}
+
+/// The line of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepLine<'a>(pub &'a StepRecord, pub &'a Progress);
+
+impl fmt::Display for StepLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(step, progress) = self;
+        let rate = step.tokens as f64 / step.seconds.max(1e-9);
+        let mfu = step.mfu.map_or("n/a".to_owned(), |mfu| format!("{:.1} %", 100.0 * mfu));
+        let left = progress.remaining.as_secs();
+        write!(
+            f,
+            "step {}/{} | loss {:.4} | lr {:.2e} | grad norm {:.3} | {:.0} tokens/s | MFU {} | ETA {}:{:02}:{:02}",
+            step.step,
+            progress.steps,
+            step.loss,
+            step.learning_rate,
+            step.gradient_norm,
+            rate,
+            mfu,
+            left / 3600,
+            left / 60 % 60,
+            left % 60
+        )
+    }
+}
+
+/// Dense bf16 peaks in FLOP/s, by a part of the device's name, from the vendors' data sheets (without sparsity).
+const PEAKS: [(&str, f64); 8] = [
+    ("H200", 989e12),
+    ("H100 PCIe", 756e12),
+    ("H100 NVL", 835e12),
+    ("H100", 989e12),
+    ("A100", 312e12),
+    ("L40S", 362e12),
+    ("L4", 121e12),
+    ("RTX 4090", 165e12),
+];
+
+/// Peak bf16 arithmetic of a device by name, FLOP/s; `None` when it is not in the table, because a guessed figure is
+/// worse than none.
+pub fn device_peak(name: &str) -> Option<f64> {
+    PEAKS
+        .iter()
+        .find(|(part, _)| name.contains(part))
+        .map(|(_, peak)| *peak)
+}

@@ -1,0 +1,310 @@
+//! The run: steps, evaluation, checkpoints, resume.
+
+mod rows;
+mod run;
+
+use std::path::Path;
+
+use burn::{
+    module::AutodiffModule,
+    tensor::{
+        DType, Tensor,
+        backend::{Backend, BackendTypes},
+    },
+};
+use smollm2_model::{
+    SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
+    weights::{self, ModelSource},
+};
+use smoltalk_data::Batch;
+
+use crate::{
+    AdamW, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError,
+    checkpoint::{self, damaged, read_json, write_json},
+    loss::{Targets, chunked_cross_entropy, cross_entropy_sum},
+};
+
+pub use rows::MemoryRows;
+pub use run::{Companions, RowSource, RunOptions, RunState};
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+const RECIPE: &str = "train.toml";
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss per target token before the update, nats.
+    pub loss: f64,
+    /// Global norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Tokens that counted.
+    pub target_tokens: usize,
+}
+
+/// A model in training: weights, optimiser, recipe and the number of steps made.
+#[derive(Debug)]
+pub struct Trainer<AB: TrainBackend> {
+    /// Absent only while an update runs, which must own it to work in place.
+    model: Option<SmolLm2<AB>>,
+    model_config: SmolLm2Config,
+    config: TrainConfig,
+    optimizer: AdamW<AB::InnerBackend>,
+    step: usize,
+}
+
+impl<AB: TrainBackend> Trainer<AB> {
+    /// A run from its start.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`], [`TrainError::SequenceTooLong`].
+    pub fn new(model: SmolLm2<AB>, mut model_config: SmolLm2Config, config: TrainConfig) -> Result<Self, TrainError> {
+        config.validate()?;
+        let positions = model_config.max_position_embeddings;
+        if config.sequence_length > positions {
+            return Err(TrainError::SequenceTooLong {
+                sequence_length: config.sequence_length,
+                positions,
+            });
+        }
+        // Checkpoints hold the very bits of the weights, whatever type the model was once published in.
+        model_config.dtype = match model.model.embed_tokens.weight.val().dtype() {
+            DType::BF16 => StoredDtype::Bfloat16,
+            DType::F16 => StoredDtype::Float16,
+            _ => StoredDtype::Float32,
+        };
+        let optimizer = AdamW::new(config.optimizer.clone());
+        Ok(Self {
+            model: Some(model),
+            model_config,
+            config,
+            optimizer,
+            step: 0,
+        })
+    }
+
+    /// The model as it is now.
+    ///
+    /// # Panics
+    /// When an earlier update panicked halfway.
+    pub fn model(&self) -> &SmolLm2<AB> {
+        self.model
+            .as_ref()
+            .expect("an earlier update panicked and took the model with it")
+    }
+
+    /// The model's configuration.
+    pub fn model_config(&self) -> &SmolLm2Config {
+        &self.model_config
+    }
+
+    /// The recipe.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &AdamW<AB::InnerBackend> {
+        &self.optimizer
+    }
+
+    /// Steps made.
+    pub fn step_count(&self) -> usize {
+        self.step
+    }
+
+    /// Ends the run and hands the model over.
+    ///
+    /// # Panics
+    /// As [`Trainer::model`].
+    pub fn into_model(self) -> SmolLm2<AB> {
+        self.model
+            .expect("an earlier update panicked and took the model with it")
+    }
+
+    /// Gradients of the mean loss over all target tokens of the micro-batches together, with that loss.
+    ///
+    /// Every micro-batch is divided by the targets of all of them, so that k micro-batches give the gradients of one
+    /// batch k times as large, however unevenly the targets are spread.
+    ///
+    /// # Errors
+    /// [`TrainError::NoTargets`], [`TrainError::NotFinite`].
+    pub fn gradients(
+        &self,
+        micro_batches: &[Batch<AB>],
+    ) -> Result<(ModelGradients<AB::InnerBackend>, StepOutcome), TrainError> {
+        let step = self.step + 1;
+        let targets: Vec<Targets> = micro_batches.iter().map(Targets::of).collect();
+        let target_tokens: usize = targets.iter().map(Targets::len).sum();
+        let mut gradients = ModelGradients::default();
+        let mut numbers = Vec::with_capacity(micro_batches.len() + 1);
+        for (batch, targets) in micro_batches
+            .iter()
+            .zip(&targets)
+            .filter(|(_, targets)| !targets.is_empty())
+        {
+            let loss = self.loss(batch, targets, 1.0 / target_tokens as f64); // [1]
+            numbers.push(loss.clone().inner());
+            gradients.collect(loss.backward(), self.model());
+        }
+        let losses = numbers.len();
+        numbers.extend(gradients.square_sums());
+        if losses == 0 || numbers.len() == losses {
+            return Err(TrainError::NoTargets { step });
+        }
+        // One transfer for everything the host needs to know of a step.
+        let numbers: Vec<f64> = Tensor::cat(numbers, 0).into_data().iter::<f64>().collect();
+        let (losses, squares) = numbers.split_at(losses);
+        let (loss, gradient_norm) = (losses.iter().sum::<f64>(), squares.iter().sum::<f64>().sqrt());
+        for (quantity, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { step, quantity, value });
+            }
+        }
+        Ok((
+            gradients,
+            StepOutcome {
+                loss,
+                gradient_norm,
+                target_tokens,
+            },
+        ))
+    }
+
+    /// One optimiser step over the micro-batches.
+    ///
+    /// # Errors
+    /// As [`Trainer::gradients`]; the weights and the optimiser are unchanged then.
+    pub fn step(&mut self, micro_batches: &[Batch<AB>]) -> Result<StepOutcome, TrainError> {
+        let (gradients, outcome) = self.gradients(micro_batches)?;
+        let clip = clip_factor(outcome.gradient_norm, self.config.max_grad_norm);
+        let rate = self.config.rate(self.step);
+        let model = self.model.take();
+        self.model = model.map(|model| self.optimizer.update(model, gradients, rate, clip));
+        self.step += 1;
+        Ok(outcome)
+    }
+
+    fn loss(&self, batch: &Batch<AB>, targets: &Targets, scale: f64) -> Tensor<AB, 1> {
+        let hidden = self.model().hidden(batch.ids.clone(), &layout(batch)); // [B, T, D]
+        let (rows, ids) = targets.select(hidden); // [N, D], [N]
+        chunked_cross_entropy(
+            rows,
+            self.model().output_embedding(),
+            ids,
+            scale,
+            self.config.loss_chunk,
+        )
+    }
+
+    /// Mean loss per target token of held-out batches, without gradients.
+    ///
+    /// # Errors
+    /// [`TrainError::NoTargets`], [`TrainError::NotFinite`].
+    pub fn evaluate(&self, batches: &[Batch<AB::InnerBackend>]) -> Result<EvalRecord, TrainError> {
+        let model = self.model().valid();
+        let (mut sum, mut target_tokens) = (0.0, 0);
+        for batch in batches {
+            let targets = Targets::of(batch);
+            if targets.is_empty() {
+                continue;
+            }
+            let (rows, ids) = targets.select(model.hidden(batch.ids.clone(), &layout(batch))); // [N, D], [N]
+            let loss = cross_entropy_sum(rows, model.output_embedding(), ids, self.config.loss_chunk);
+            sum += loss.into_data().iter::<f64>().sum::<f64>();
+            target_tokens += targets.len();
+        }
+        if target_tokens == 0 {
+            return Err(TrainError::NoTargets { step: self.step });
+        }
+        let loss = sum / target_tokens as f64;
+        if !loss.is_finite() {
+            return Err(TrainError::NotFinite {
+                step: self.step.max(1),
+                quantity: "held-out loss",
+                value: loss,
+            });
+        }
+        Ok(EvalRecord {
+            step: self.step,
+            loss,
+            target_tokens,
+        })
+    }
+
+    /// Writes a checkpoint into `root` and keeps the newest of them. `companions` may add files of its own, a
+    /// tokenizer for instance, so that the folder is a complete model.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::Model`], or what `companions` returns.
+    pub fn save(
+        &self,
+        root: &Path,
+        state: &RunState,
+        companions: Companions<'_>,
+    ) -> Result<std::path::PathBuf, TrainError> {
+        checkpoint::write(root, self.step, self.config.keep_checkpoints, |folder| {
+            weights::save(self.model(), &self.model_config, folder)?;
+            weights::write_safetensors(&self.optimizer.to_tensors(), &folder.join(OPTIMIZER))?;
+            write_json(folder, STATE, state)?;
+            let recipe = folder.join(RECIPE);
+            std::fs::write(&recipe, self.config.to_toml()).map_err(TrainError::io("write", &recipe))?;
+            companions(folder)
+        })
+    }
+
+    /// Goes on from a checkpoint's folder: weights, optimiser and step. The state tells the rest of the run.
+    ///
+    /// # Errors
+    /// [`TrainError::ResumeMismatch`] when `config` describes other data; [`TrainError::Checkpoint`],
+    /// [`TrainError::Model`].
+    pub fn load(
+        folder: &Path,
+        config: TrainConfig,
+        device: &<AB as BackendTypes>::Device,
+    ) -> Result<(Self, RunState), TrainError> {
+        let state: RunState = read_json(folder, STATE)?;
+        let path = folder.join(RECIPE);
+        let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
+        same_data(&TrainConfig::from_toml(&text)?, &config)?;
+        let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), device)?;
+        let mut trainer = Self::new(loaded.model, loaded.config, config)?;
+        let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
+        let optimizer = AdamW::from_tensors(trainer.config.optimizer.clone(), state.step, tensors, device);
+        trainer.optimizer =
+            optimizer.map_err(|name| damaged(folder, OPTIMIZER, "both moments of every parameter", name))?;
+        trainer.step = state.step;
+        Ok((trainer, state))
+    }
+}
+
+/// `clip_coef` of `torch.nn.utils.clip_grad_norm_`: `min(1, max / (norm + 1e-6))`; 1 when `max` is 0.
+fn clip_factor(norm: f64, max: f64) -> f64 {
+    if max > 0.0 { (max / (norm + 1e-6)).min(1.0) } else { 1.0 }
+}
+
+fn layout<B: Backend>(batch: &Batch<B>) -> SequenceLayout<B> {
+    SequenceLayout {
+        positions: batch.positions.clone(),
+        documents: batch.documents.clone(),
+    }
+}
+
+/// A resumed run reads on where the data stood; that place has a meaning only for the same rows in the same order.
+fn same_data(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
+    let facts = |config: &TrainConfig| {
+        [
+            ("seed", config.seed.to_string()),
+            ("sequence_length", config.sequence_length.to_string()),
+            ("mask", format!("{:?}", config.mask)),
+            ("packing", format!("{:?}", config.packing)),
+            ("system_prompt", format!("{:?}", config.system_prompt)),
+        ]
+    };
+    for ((field, expected), (_, found)) in facts(saved).into_iter().zip(facts(now)) {
+        if expected != found {
+            return Err(TrainError::ResumeMismatch { field, expected, found });
+        }
+    }
+    Ok(())
+}

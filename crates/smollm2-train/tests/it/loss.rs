@@ -1,0 +1,83 @@
+use burn::{
+    backend::{Autodiff, Flex},
+    tensor::{Distribution, Int, Tensor, TensorData, backend::Backend},
+};
+use proptest::prelude::*;
+use smollm2_train::loss::{chunked_cross_entropy, chunked_cross_entropy_reference, cross_entropy_sum};
+
+type B = Autodiff<Flex>;
+
+/// Largest difference relative to the largest entry.
+fn difference<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) -> f32 {
+    let size = expected.clone().abs().max().into_scalar().max(1e-30);
+    (found - expected).abs().max().into_scalar() / size
+}
+
+fn compare(rows: usize, channels: usize, vocab: usize, chunk: usize, size: f64) {
+    let device = Default::default();
+    B::seed(&device, (rows * 31 + vocab) as u64);
+    let hidden = Tensor::<B, 2>::random([rows, channels], Distribution::Normal(0.0, size), &device).require_grad();
+    let weight = Tensor::<B, 2>::random([vocab, channels], Distribution::Normal(0.0, 1.0), &device).require_grad();
+    let ids: Vec<i64> = (0..rows).map(|row| ((row * 7 + 3) % vocab) as i64).collect();
+    let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [rows]), &device);
+    let scale = 1.0 / rows as f64;
+    let run = |fused: bool| {
+        let (h, w, t) = (hidden.clone(), weight.clone(), targets.clone());
+        let loss = match fused {
+            true => chunked_cross_entropy(h, w, t, scale, chunk),
+            false => chunked_cross_entropy_reference(h, w, t, scale),
+        };
+        // A factor other than one: the backward must scale what the forward prepared.
+        let gradients = loss.clone().mul_scalar(1.7).backward();
+        (
+            loss.inner(),
+            hidden.grad(&gradients).unwrap(),
+            weight.grad(&gradients).unwrap(),
+        )
+    };
+    let (found, expected) = (run(true), run(false));
+    let sum = cross_entropy_sum(hidden.inner(), weight.inner(), targets.inner(), chunk).mul_scalar(scale);
+    for (name, value) in [
+        ("loss", difference(found.0, expected.0.clone())),
+        ("value without gradients", difference(sum, expected.0)),
+        ("gradient of hidden", difference(found.1, expected.1)),
+        ("gradient of weight", difference(found.2, expected.2)),
+    ] {
+        let bound = fixtures::tolerance::CHUNKED_LOSS as f32;
+        assert!(
+            value <= bound,
+            "{name} differs by {value} for N {rows}, D {channels}, V {vocab}, chunk {chunk}"
+        );
+    }
+}
+
+#[test]
+fn agrees_with_the_reference_over_awkward_shapes() {
+    for (rows, channels, vocab) in [(1, 1, 2), (4, 47, 31), (31, 123, 97), (47, 31, 123), (65, 8, 513)] {
+        for chunk in [1, 7, 31, 64, 1000] {
+            compare(rows, channels, vocab, chunk, 1.0);
+        }
+    }
+}
+
+#[test]
+fn survives_large_logits() {
+    compare(9, 16, 33, 4, 50.0);
+}
+
+#[test]
+fn no_target_is_no_loss() {
+    let device = Default::default();
+    let hidden = Tensor::<B, 2>::zeros([0, 4], &device);
+    let targets = Tensor::<B, 1, Int>::zeros([0], &device);
+    let loss = chunked_cross_entropy(hidden, Tensor::ones([5, 4], &device), targets, 1.0, 8);
+    assert_eq!(loss.into_scalar(), 0.0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn agrees_with_the_reference(rows in 1usize..40, channels in 1usize..40, vocab in 2usize..80, chunk in 1usize..50) {
+        compare(rows, channels, vocab, chunk, 1.0);
+    }
+}

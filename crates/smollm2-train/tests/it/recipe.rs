@@ -1,0 +1,162 @@
+//! Recipes, schedules, metrics: what needs no model.
+
+use smollm2_train::{
+    AdamWConfig, EvalRecord, Metric, Metrics, Progress, Schedule, StepLine, StepRecord, TrainConfig, device_peak,
+    plot_loss, read_metrics,
+};
+
+#[test]
+fn presets_survive_toml() {
+    for name in ["sft-smol", "sft-1.7b", "quick"] {
+        let preset = TrainConfig::preset(name).unwrap();
+        assert_eq!(TrainConfig::from_toml(&preset.to_toml()).unwrap(), preset, "{name}");
+    }
+    assert!(TrainConfig::preset("none").is_none());
+    let published = TrainConfig::sft_smol();
+    let rows = published.micro_batch_rows * published.gradient_accumulation;
+    assert_eq!(
+        (rows, published.sequence_length, published.learning_rate),
+        (128, 8192, 1e-3)
+    );
+    assert_eq!(TrainConfig::sft_1_7b().learning_rate, 3e-4);
+}
+
+#[test]
+fn refused_fields_are_named() {
+    for (text, field) in [
+        ("steps = 0", "steps"),
+        ("sequence_length = 1", "sequence_length"),
+        ("learning_rate = -1.0", "learning_rate"),
+        ("learning_rate = nan", "learning_rate"),
+        ("warmup_ratio = 1.5", "warmup_ratio"),
+        ("max_grad_norm = inf", "max_grad_norm"),
+        ("[optimizer]\nbeta1 = 1.0", "optimizer.beta1"),
+        ("[optimizer]\nepsilon = 0.0", "optimizer.epsilon"),
+        (
+            "[schedule]\nkind = \"wsd\"\ndecay_fraction = 2.0",
+            "schedule.decay_fraction",
+        ),
+        ("epochs = 2", "epochs"),
+        ("[optimizer]\nbeta3 = 1.0", "beta3"),
+        ("[schedule]\nkind = \"linear\"", "linear"),
+    ] {
+        let error = TrainConfig::from_toml(text).unwrap_err().to_string();
+        assert!(error.contains(field), "{text}: {error}");
+    }
+}
+
+/// `get_cosine_schedule_with_warmup(warmup 3, total 12)`, `LambdaLR` factors: `s / 3`, then
+/// `0.5 (1 + cos(pi (s - 3) / 9))`.
+#[test]
+fn cosine_is_hugging_faces() {
+    let expected = [
+        0.0,
+        1.0 / 3.0,
+        2.0 / 3.0,
+        1.0,
+        0.969846310392954,
+        0.883022221559489,
+        0.75,
+        0.586824088833465,
+    ];
+    for (step, expected) in expected.into_iter().enumerate() {
+        let found = Schedule::default().factor(step, 3, 12);
+        assert!((found - expected).abs() < 1e-12, "step {step}: {found}");
+    }
+    assert!(Schedule::default().factor(12, 3, 12).abs() < 1e-12);
+}
+
+#[test]
+fn wsd_is_flat_then_a_line() {
+    let schedule = Schedule::Wsd {
+        decay_fraction: 0.2,
+        minimum: 0.1,
+    };
+    let factors: Vec<f64> = [0, 5, 10, 50, 80, 90, 100]
+        .map(|step| schedule.factor(step, 10, 100))
+        .to_vec();
+    for (found, expected) in factors.into_iter().zip([0.0, 0.5, 1.0, 1.0, 1.0, 0.55, 0.1]) {
+        assert!((found - expected).abs() < 1e-12);
+    }
+    assert_eq!(Schedule::Constant {}.factor(70, 10, 100), 1.0);
+}
+
+#[test]
+fn only_projections_decay() {
+    let config = AdamWConfig {
+        weight_decay: 0.1,
+        ..AdamWConfig::default()
+    };
+    for (name, decay) in [
+        ("model.layers.0.self_attn.q_proj.weight", 0.1),
+        ("model.layers.0.mlp.fc1.weight", 0.1),
+        ("model.layers.0.input_layernorm.weight", 0.0),
+        ("model.norm.weight", 0.0),
+        ("model.embed_tokens.weight", 0.0),
+        ("model.layers.0.mlp.gate_rational.numerator", 0.0),
+        ("model.layers.1.mlp.act2.denominator", 0.0),
+    ] {
+        assert_eq!(config.decay(name), decay, "{name}");
+    }
+}
+
+fn record(step: usize) -> StepRecord {
+    let loss = 3.0 / step as f64;
+    StepRecord {
+        step,
+        loss,
+        learning_rate: 1e-3,
+        gradient_norm: 1.5,
+        tokens: 1024,
+        target_tokens: 900,
+        seconds: 0.5,
+        mfu: None,
+    }
+}
+
+#[test]
+fn metrics_are_cut_to_the_resumed_step() {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("metrics.jsonl");
+    let mut metrics = Metrics::open(&path, 0).unwrap();
+    for step in 1..=5 {
+        metrics.append(&Metric::Train(record(step))).unwrap();
+    }
+    metrics
+        .append(&Metric::Eval(EvalRecord {
+            step: 3,
+            loss: 2.0,
+            target_tokens: 7,
+        }))
+        .unwrap();
+    drop(metrics);
+    // A crash in the middle of a line.
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str("{\"kind\":\"tra");
+    std::fs::write(&path, text).unwrap();
+    let mut metrics = Metrics::open(&path, 3).unwrap();
+    metrics.append(&Metric::Train(record(4))).unwrap();
+    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(Metric::step).collect();
+    assert_eq!(steps, [1, 2, 3, 3, 4]);
+    let figure = room.path().join("loss.svg");
+    plot_loss(&read_metrics(&path).unwrap(), &figure).unwrap();
+    let svg = std::fs::read_to_string(figure).unwrap();
+    assert!(svg.contains("optimiser steps") && svg.contains("held out"));
+    plot_loss(&[], &room.path().join("empty.svg")).unwrap();
+    std::fs::write(&path, "no record\n").unwrap();
+    assert!(read_metrics(&path).unwrap_err().to_string().contains("line 1"));
+}
+
+#[test]
+fn a_line_tells_all() {
+    let progress = Progress {
+        steps: 10,
+        remaining: std::time::Duration::from_secs(3723),
+    };
+    let line = StepLine(&record(2), &progress).to_string();
+    let expected = "step 2/10 | loss 1.5000 | lr 1.00e-3 | grad norm 1.500 | 2048 tokens/s | MFU n/a | ETA 1:02:03";
+    assert_eq!(line, expected);
+    assert_eq!(device_peak("NVIDIA H100 80GB HBM3"), Some(989e12));
+    assert_eq!(device_peak("NVIDIA L40S"), Some(362e12));
+    assert_eq!(device_peak("some CPU"), None);
+}
