@@ -28,9 +28,9 @@ impl RowSource for MemoryRows {
         self.read.into()
     }
 
-    fn resume(&mut self, position: &serde_json::Value) -> bool {
+    fn resume(&mut self, position: &serde_json::Value) -> Result<bool, DataError> {
         let read = position.as_u64();
         self.read = read.unwrap_or_default();
-        read.is_some()
+        Ok(read.is_some())
     }
 }

@@ -25,7 +25,10 @@ pub trait RowSource {
     fn position(&self) -> serde_json::Value;
 
     /// Goes to a place [`RowSource::position`] gave. False when it is none of this source.
-    fn resume(&mut self, position: &serde_json::Value) -> bool;
+    ///
+    /// # Errors
+    /// Whatever reading up to it meets.
+    fn resume(&mut self, position: &serde_json::Value) -> Result<bool, DataError>;
 }
 
 /// What a checkpoint holds beside weights, optimiser and recipe. Training draws no random number outside the data
@@ -91,7 +94,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             .for_each(|reason| observer.skipped_checkpoint(reason));
         let folder = &found.checkpoint.folder;
         let (trainer, state) = Self::load(folder, config, device)?;
-        if !source.resume(&state.position) {
+        if !source.resume(&state.position)? {
             return Err(checkpoint::damaged(
                 folder,
                 super::STATE,
