@@ -1,1 +1,93 @@
-#![allow(missing_docs)]
+//! # Brief overview
+//!
+//! Evaluation of language models that agrees with lm-evaluation-harness, with the statistics a comparison of two
+//! models needs and a report one can hand on.
+//!
+//! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
+//! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
+//! - [`evaluate`]: tasks in, an [`Evaluation`] out, which writes the harness's results and samples files.
+//! - [`stats`]: Wilson's interval, McNemar's exact test, the paired bootstrap, Holm's correction, the minimal
+//!   detectable difference.
+//!
+//! A model is anything that can score a continuation:
+//!
+//! ```
+//! use llm_bench::*;
+//!
+//! /// Prefers short answers.
+//! struct Laconic;
+//!
+//! impl LanguageModel for Laconic {
+//!     fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
+//!         let score = |r: &LoglikelihoodRequest| Loglikelihood { sum: -(r.continuation.len() as f64), is_greedy: false };
+//!         Ok(requests.iter().map(score).collect())
+//!     }
+//!     fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+//!         Ok(vec!["no".to_owned(); requests.len()])
+//!     }
+//!     fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<String, BenchError> {
+//!         Ok(turns.iter().map(|turn| turn.content.clone()).collect())
+//!     }
+//!     fn description(&self) -> ModelDescription {
+//!         ModelDescription { name: "laconic".into(), max_length: 2048, eot_token_id: None, num_parameters: None }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let root = tempfile::tempdir()?;
+//! std::fs::create_dir_all(root.path().join("quiz/default"))?;
+//! let document = r#"{"question": "Is water wet?", "choices": ["yes, very", "no"], "answer": 0}"#;
+//! std::fs::write(root.path().join("quiz/default/test.jsonl"), document)?;
+//! let task = Task::from_yaml(
+//!     r#"
+//! task: quiz
+//! dataset_path: quiz
+//! output_type: multiple_choice
+//! test_split: test
+//! doc_to_text: "{{question}}"
+//! doc_to_choice: "{{choices}}"
+//! doc_to_target: "{{answer}}"
+//! metric_list: [{metric: acc}]
+//! "#,
+//!     "quiz",
+//! )?;
+//! let options = EvaluateOptions::new(PromptOptions::new(root.path()));
+//! let evaluation = evaluate(&mut Laconic, &[task], &options, &mut ())?;
+//! assert_eq!(evaluation.tasks[0].score(Metric::Acc).map(|score| score.value), Some(0.0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`report::Report`] turns the outcomes of several models into one HTML page.
+//!
+//! The example `evaluate` is the command line; `compare` compares two architectures and writes the report.
+#![deny(missing_docs)]
+
+mod dataset;
+mod error;
+mod evaluate;
+mod journal;
+mod metric;
+mod model;
+mod output;
+mod processor;
+mod prompt;
+mod python_random;
+pub mod report;
+pub mod stats;
+pub mod task;
+mod template;
+
+pub use dataset::{load_split, split_path};
+pub use error::BenchError;
+pub use evaluate::{Answer, EvaluateOptions, Evaluation, Progress, Sample, Score, TaskEvaluation, evaluate};
+pub use metric::Loglikelihood;
+pub use model::{LanguageModel, ModelDescription, cut_at_stops};
+pub use output::OutputFiles;
+pub use processor::{Document, Processor};
+pub use prompt::{
+    ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet, Requests, Turn,
+    build_prompts,
+};
+pub use python_random::PythonRandom;
+pub use task::{Metric, OutputType, Task};

@@ -1,0 +1,122 @@
+//! Everything that can go wrong in this crate.
+
+use std::path::PathBuf;
+
+/// Why a task could not be read, evaluated, written or reported.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A task file is not valid; an unknown key is named by the message.
+    #[error("task {task}: {source}")]
+    TaskSyntax {
+        /// The task's name, or the path of its file.
+        task: String,
+        /// The parser's message, with line and column.
+        source: serde_yaml_ng::Error,
+    },
+    /// A task file is well-formed, but asks for something impossible.
+    #[error("task {task}: `{field}`: {problem}")]
+    TaskField {
+        /// The task's name.
+        task: String,
+        /// The key at fault.
+        field: &'static str,
+        /// What is wrong and what is expected instead.
+        problem: String,
+    },
+    /// No built-in task has this name.
+    #[error("unknown task `{name}`: built in are {known}; a path to a .yaml file is accepted too")]
+    UnknownTask {
+        /// The name asked for.
+        name: String,
+        /// The names that exist, comma-separated.
+        known: String,
+    },
+    /// The split of a task's data set is not where it was expected.
+    #[error("task {task}: no data for split `{split}`: expected {path}")]
+    MissingData {
+        /// The task's name.
+        task: String,
+        /// The split.
+        split: String,
+        /// The path at which the file was looked for.
+        path: PathBuf,
+    },
+    /// A line of a data file is not a JSON object.
+    #[error("{path}, line {line}: {problem}")]
+    DataLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A document lacks what a task needs.
+    #[error("task {task}, document {doc_id}: `{field}`: {problem}")]
+    Document {
+        /// The task's name.
+        task: String,
+        /// Index of the document in its split, from 0.
+        doc_id: usize,
+        /// The key of the task, or the field of the document.
+        field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// More few-shot examples were asked for than the split holds.
+    #[error("task {task}: {asked} few-shot examples asked for, but the pool holds {available}")]
+    TooFewExamples {
+        /// The task's name.
+        task: String,
+        /// Examples asked for.
+        asked: usize,
+        /// Examples available.
+        available: usize,
+    },
+    /// The model under evaluation failed.
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// A request that no model can answer, such as an empty continuation.
+    #[error("request {index}: {problem}")]
+    Request {
+        /// Index of the request in its batch.
+        index: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A statistic was asked of data that has none.
+    #[error("{statistic}: {problem}")]
+    Statistic {
+        /// The statistic.
+        statistic: &'static str,
+        /// What is wrong with the data.
+        problem: String,
+    },
+    /// A value could not be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A plot could not be drawn.
+    #[error("cannot draw the plot `{plot}`: {problem}")]
+    Plot {
+        /// The plot's title.
+        plot: String,
+        /// The drawing library's message.
+        problem: String,
+    },
+}

@@ -1,0 +1,117 @@
+//! A journal of answers: an interrupted evaluation goes on after the last document that was answered.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Answer, BenchError, Prompt, Requests};
+
+/// Answers by the hash of model and requests, and the file they are appended to.
+pub(crate) struct Journal {
+    model: String,
+    known: HashMap<String, Answer>,
+    file: Option<(PathBuf, File)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    task: String,
+    doc_id: usize,
+    key: String,
+    answer: Answer,
+}
+
+impl Journal {
+    /// Opens a journal, or one that forgets everything if there is no path. A last line cut short by an
+    /// interruption is dropped; its document is asked again.
+    pub(crate) fn open(path: Option<&Path>, model: &str) -> Result<Self, BenchError> {
+        let mut journal = Self {
+            model: model.to_owned(),
+            known: HashMap::new(),
+            file: None,
+        };
+        let Some(path) = path else {
+            return Ok(journal);
+        };
+        let mut starts_line = true;
+        if path.exists() {
+            let text = std::fs::read(path).map_err(|source| BenchError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+            starts_line = text.last().is_none_or(|&byte| byte == b'\n');
+            let lines = text
+                .split(|&byte| byte == b'\n')
+                .filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+            journal.known = lines.map(|line| (line.key, line.answer)).collect();
+        }
+        let opened = OpenOptions::new().create(true).append(true).open(path);
+        let file = opened.and_then(|mut file| {
+            if !starts_line {
+                file.write_all(b"\n")?;
+            }
+            Ok(file)
+        });
+        let file = file.map_err(|source| BenchError::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        journal.file = Some((path.to_owned(), file));
+        Ok(journal)
+    }
+
+    /// The answer to these requests, if the journal has it.
+    pub(crate) fn answer(&self, requests: &Requests) -> Option<Answer> {
+        if self.known.is_empty() {
+            return None;
+        }
+        self.known.get(&self.key(requests)).cloned()
+    }
+
+    /// Appends answers and hands them to the operating system.
+    pub(crate) fn append<'a>(
+        &mut self,
+        task: &str,
+        answers: impl Iterator<Item = (&'a Prompt, &'a Answer)>,
+    ) -> Result<(), BenchError> {
+        if self.file.is_none() {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        for (prompt, answer) in answers {
+            let line = Line {
+                task: task.to_owned(),
+                doc_id: prompt.doc_id,
+                key: self.key(&prompt.requests),
+                answer: answer.clone(),
+            };
+            serde_json::to_writer(&mut bytes, &line)?;
+            bytes.push(b'\n');
+        }
+        match &mut self.file {
+            Some((path, file)) => file.write_all(&bytes).map_err(|source| BenchError::Write {
+                path: path.clone(),
+                source,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn key(&self, requests: &Requests) -> String {
+        // Serialising strings and numbers into memory cannot fail; an empty key would only be asked again.
+        let requests = serde_json::to_string(requests).unwrap_or_default();
+        sha256(&format!("{}\n{requests}", self.model))
+    }
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,56 @@
+//! [`LanguageModel`]: what an evaluation needs of a model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BenchError, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Turn};
+
+/// What a results file says about the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDescription {
+    /// Name or path.
+    pub name: String,
+    /// Longest sequence of tokens it accepts, prompt and answer together.
+    pub max_length: usize,
+    /// The token that ends a text.
+    pub eot_token_id: Option<u32>,
+    /// Parameters in all.
+    pub num_parameters: Option<usize>,
+}
+
+/// A language model under evaluation.
+pub trait LanguageModel {
+    /// Scores continuations; one result per request, in order. The requests of a document come together, so an
+    /// implementation can compute a shared context once.
+    ///
+    /// # Errors
+    /// [`BenchError::Request`] for an empty continuation, [`BenchError::Model`] for a failure inside.
+    fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError>;
+
+    /// Generates greedily; one text per request, in order, cut before the first stop string.
+    ///
+    /// # Errors
+    /// [`BenchError::Model`] for a failure inside.
+    fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError>;
+
+    /// Turns as one text in the model's chat format; `add_generation_prompt` opens the assistant's next turn.
+    ///
+    /// # Errors
+    /// [`BenchError::Model`] when the model has no chat template or it refuses the turns.
+    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, BenchError>;
+
+    /// What results say about the model.
+    fn description(&self) -> ModelDescription;
+}
+
+/// Cuts a text before the first occurrence of every stop string, as lm-evaluation-harness does after decoding.
+pub fn cut_at_stops(text: &str, stops: &[String]) -> String {
+    let cut = |text: &str, stop: &String| match stop.is_empty() {
+        true => text.len(),
+        false => text.find(stop.as_str()).unwrap_or(text.len()),
+    };
+    let mut text = text;
+    for stop in stops {
+        text = &text[..cut(text, stop)];
+    }
+    text.to_owned()
+}

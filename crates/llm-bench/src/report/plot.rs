@@ -1,0 +1,196 @@
+//! The page's plots, as inline SVG whose colours are CSS variables.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::{Comparison, LearnedFunction, Variant};
+use crate::BenchError;
+
+/// Series colours defined by the style sheet.
+pub(super) const SERIES: usize = 6;
+
+// plotters writes colours as numbers; these stand for the style sheet's variables until `themed` replaces them.
+const INK: RGBColor = RGBColor(1, 0, 240);
+const MUTED: RGBColor = RGBColor(1, 0, 241);
+const GRID: RGBColor = RGBColor(1, 0, 242);
+
+fn series(index: usize) -> RGBColor {
+    RGBColor(1, 0, 250 + (index % SERIES) as u8)
+}
+
+/// Replaces the stand-in colours by variables, and the fixed size by one that fills its column.
+fn themed(svg: String, width: u32, height: u32, label: &str) -> String {
+    let mut svg = svg;
+    let variables = [
+        (INK, "ink".to_owned()),
+        (MUTED, "muted".to_owned()),
+        (GRID, "grid".to_owned()),
+    ];
+    let all = (0..SERIES).map(|index| (series(index), format!("series-{index}")));
+    for (colour, name) in variables.into_iter().chain(all) {
+        let hex = format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2);
+        for property in ["fill", "stroke"] {
+            svg = svg.replace(
+                &format!("{property}=\"{hex}\""),
+                &format!("style=\"{property}:var(--{name})\""),
+            );
+        }
+    }
+    let fixed = format!("<svg width=\"{width}\" height=\"{height}\"");
+    svg.replace(
+        &fixed,
+        &format!("<svg role=\"img\" aria-label=\"{}\"", super::html::escape(label)),
+    )
+}
+
+type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+fn draw(width: u32, height: u32, label: &str, content: impl Fn(&Root) -> Drawn) -> Result<String, BenchError> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        let drawn = content(&root).and_then(|()| root.present().map_err(Into::into));
+        drawn.map_err(|error| BenchError::Plot {
+            plot: label.to_owned(),
+            problem: error.to_string(),
+        })?;
+    }
+    Ok(themed(svg, width, height, label))
+}
+
+/// Least and greatest finite value with a margin; a unit interval round a single one, 0 to 1 of none.
+fn range(values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64> {
+    let finite = values.filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    if low > high {
+        return 0.0..1.0;
+    }
+    let pad = (high - low) * margin;
+    if pad > 0.0 {
+        low - pad..high + pad
+    } else {
+        low - 0.5..high + 0.5
+    }
+}
+
+fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&colour)
+}
+
+/// Training loss of every variant over steps.
+pub(super) fn curves(variants: &[Variant]) -> Result<String, BenchError> {
+    let points = || variants.iter().flat_map(|variant| &variant.curve);
+    let x = range(points().map(|(step, _)| *step), 0.0);
+    let y = range(points().map(|(_, loss)| *loss), 0.05);
+    draw(1040, 340, "Training loss over steps", |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(10)
+            .x_label_area_size(44)
+            .y_label_area_size(62)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .x_labels(8)
+            .y_labels(6)
+            .label_style(text(14, MUTED))
+            .axis_desc_style(text(14, MUTED))
+            .x_desc("step")
+            .y_desc("loss (nats per token)")
+            .x_label_formatter(&|step| format!("{step:.0}"))
+            .y_label_formatter(&|loss| format!("{loss:.2}"))
+            .draw()?;
+        for (index, variant) in variants.iter().enumerate() {
+            let line = variant.curve.iter().copied().filter(|(_, loss)| loss.is_finite());
+            chart.draw_series(LineSeries::new(line, series(index).stroke_width(2)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Differences with their intervals, one row per comparison; `colours` gives each row's series.
+pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Result<String, BenchError> {
+    let ends = comparisons
+        .iter()
+        .flat_map(|c| [c.result.interval.low * 100.0, c.result.interval.high * 100.0]);
+    let x = range(ends.chain([-1.0, 1.0]), 0.08);
+    let rows = comparisons.len();
+    let height = 64 + 34 * rows as u32;
+    draw(1040, height, "Differences with 95% intervals", |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(10)
+            .x_label_area_size(40)
+            .y_label_area_size(270)
+            .build_cartesian_2d(x.clone(), 0.0..rows as f64)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .x_labels(9)
+            .label_style(text(14, MUTED))
+            .axis_desc_style(text(14, MUTED))
+            .x_desc("difference in points (right of zero: the candidate is better)")
+            .x_label_formatter(&|points| format!("{points:+.0}"))
+            .draw()?;
+        let zero = [(0.0, 0.0), (0.0, rows as f64)];
+        chart.draw_series(LineSeries::new(zero, MUTED.stroke_width(1)))?;
+        for (row, comparison) in comparisons.iter().enumerate() {
+            let y = rows as f64 - row as f64 - 0.5;
+            let colour = series(colours.get(row).copied().unwrap_or(1));
+            let (low, high) = (
+                comparison.result.interval.low * 100.0,
+                comparison.result.interval.high * 100.0,
+            );
+            chart.draw_series(LineSeries::new([(low, y), (high, y)], colour.stroke_width(3)))?;
+            let centre = (comparison.result.difference * 100.0, y);
+            chart.draw_series([Circle::new(centre, 6, colour.filled())])?;
+            let position = (12, chart.backend_coord(&(0.0, y)).1 - 8);
+            let label = format!("{} · {} · {}", comparison.task, comparison.metric, comparison.candidate);
+            root.draw_text(&label, &text(14, INK), position)?;
+        }
+        Ok(())
+    })
+}
+
+/// One learned function (solid) beside its start (thin).
+pub(super) fn function(function: &LearnedFunction) -> Result<String, BenchError> {
+    let x = range(function.x.iter().copied(), 0.0);
+    let y = range(function.start.iter().chain(&function.learned).copied(), 0.08);
+    let line = |values: &[f64]| -> Vec<(f64, f64)> {
+        let points = function.x.iter().copied().zip(values.iter().copied());
+        points.filter(|(_, value)| value.is_finite()).collect()
+    };
+    draw(300, 200, &function.label, |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(6)
+            .x_label_area_size(22)
+            .y_label_area_size(36)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .x_labels(5)
+            .y_labels(4)
+            .label_style(text(12, MUTED))
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y:.1}"))
+            .draw()?;
+        chart.draw_series(DashedLineSeries::new(
+            line(&function.start),
+            5,
+            4,
+            MUTED.stroke_width(1),
+        ))?;
+        chart.draw_series(LineSeries::new(line(&function.learned), series(1).stroke_width(2)))?;
+        Ok(())
+    })
+}

@@ -1,0 +1,8 @@
+//! Integration tests of llm-bench.
+
+mod evaluation;
+mod python_random;
+mod reference;
+mod report;
+mod stats;
+mod tasks;

@@ -1,0 +1,102 @@
+//! Every request string of lm-evaluation-harness's own logs, rebuilt.
+
+use fixtures::shared;
+use llm_bench::{BenchError, PromptOptions, Requests, Task, Turn, build_prompts};
+use serde_json::Value;
+
+/// SmolLM2's chat format, spelt out so that this test needs no tokenizer.
+fn smollm2_chat(turns: &[Turn], open: bool) -> Result<String, BenchError> {
+    let mut text = String::new();
+    if turns.first().is_none_or(|turn| turn.role != "system") {
+        text.push_str(
+            "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n",
+        );
+    }
+    for turn in turns {
+        text.push_str(&format!("<|im_start|>{}\n{}<|im_end|>\n", turn.role, turn.content));
+    }
+    if open {
+        text.push_str("<|im_start|>assistant\n");
+    }
+    Ok(text)
+}
+
+/// A reference file, its task and the options it was made with.
+pub(crate) fn reference(name: &str) -> Option<(Value, Task, PromptOptions)> {
+    let path = shared(&format!("reference/lm_eval/{name}.json"))?;
+    let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let job = &json["job"];
+    let task = Task::builtin(job["task"].as_str().unwrap().trim_start_matches("l_")).unwrap();
+    let mut options = PromptOptions::new(shared("data/benchmarks")?);
+    options.num_fewshot = job["shots"].as_u64().map(|shots| shots as usize);
+    options.limit = job["limit"].as_u64().map(|limit| limit as usize);
+    options.apply_chat_template = job["chat"].as_bool().unwrap_or(false);
+    Some((json, task, options))
+}
+
+fn compare(name: &str) {
+    let Some((json, task, options)) = reference(name) else {
+        return;
+    };
+    let set = build_prompts(&task, &options, &smollm2_chat).unwrap();
+    let mut compared = 0;
+    for sample in json["samples"].as_array().unwrap() {
+        let prompt = &set.prompts[sample["doc_id"].as_u64().unwrap() as usize];
+        let expected = sample["arguments"].as_array().unwrap();
+        match &prompt.requests {
+            Requests::Choices(pairs) => {
+                assert_eq!(pairs.len(), expected.len());
+                for (pair, arguments) in pairs.iter().zip(expected) {
+                    assert_eq!(pair.context, arguments[0].as_str().unwrap());
+                    assert_eq!(pair.continuation, arguments[1].as_str().unwrap());
+                }
+            }
+            Requests::Text(request) => {
+                assert_eq!(request.context, expected[0][0].as_str().unwrap());
+                assert_eq!(serde_json::json!(request.until), expected[0][1]["until"]);
+            }
+        }
+        let target = sample["target"]
+            .as_str()
+            .map_or_else(|| sample["target"].to_string(), str::to_owned);
+        assert_eq!(prompt.target, target);
+        compared += 1;
+    }
+    assert!(compared >= set.prompts.len());
+    assert_eq!(set.prompts.len(), options.limit.unwrap());
+}
+
+#[test]
+fn arc_easy_zero_shot_requests_equal_lm_eval() {
+    compare("arc_easy_0shot");
+}
+
+#[test]
+fn arc_easy_two_shot_requests_equal_lm_eval() {
+    compare("arc_easy_2shot");
+}
+
+#[test]
+fn arc_easy_chat_requests_equal_lm_eval() {
+    compare("arc_easy_0shot_chat");
+}
+
+#[test]
+fn hellaswag_requests_equal_lm_eval() {
+    compare("hellaswag_0shot");
+}
+
+#[test]
+fn gsm8k_requests_equal_lm_eval() {
+    compare("gsm8k_5shot");
+}
+
+#[test]
+fn truthfulqa_requests_equal_lm_eval() {
+    compare("truthfulqa_mc1");
+}
+
+#[test]
+fn mmlu_requests_equal_lm_eval() {
+    compare("mmlu_anatomy_5shot");
+}

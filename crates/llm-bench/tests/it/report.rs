@@ -1,0 +1,133 @@
+//! The report's page.
+
+use llm_bench::report::{LearnedFunction, Report, Variant};
+use llm_bench::stats::PairedOptions;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn variant(name: &str, end: f64) -> Variant {
+    Variant {
+        name: name.to_owned(),
+        parameters: 1_234_567,
+        tokens_per_second: Some(8123.4 / end),
+        held_out_loss: Some(end),
+        curve: (0..200)
+            .map(|i| {
+                (
+                    i as f64 * 5.0,
+                    end + 4.0 * (-(i as f64) / 30.0).exp() + 0.03 * (i as f64).sin(),
+                )
+            })
+            .collect(),
+    }
+}
+
+fn outcomes(random: &mut ChaCha8Rng, n: usize, p: f64) -> Vec<f64> {
+    (0..n).map(|_| f64::from(u8::from(random.random_bool(p)))).collect()
+}
+
+fn sample() -> Report {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let mut report = Report {
+        title: "SwiGLU and KAT <small>".to_owned(),
+        command: "cargo run --release --example compare".to_owned(),
+        hardware: "2 cores, CPU".to_owned(),
+        date: "2026-01-02 12:00".to_owned(),
+        settings: vec![("steps".into(), "1000".into()), ("learning rate".into(), "1e-3".into())],
+        variants: vec![
+            variant("SwiGLU", 1.92),
+            variant("GroupKan", 1.88),
+            variant("SiluMlp", 2.01),
+        ],
+        functions: (0..6).map(|i| learned(i as f64)).collect(),
+        ..Default::default()
+    };
+    let options = PairedOptions {
+        resamples: 500,
+        ..Default::default()
+    };
+    let (facts, sums) = ([0.5, 0.7, 0.48], [0.31, 0.34, 0.33]);
+    for (task, metric, chance, ps) in [
+        ("synthetic_facts", "acc", Some(0.25), facts),
+        ("synthetic_sums", "exact_match", None, sums),
+    ] {
+        let lists: Vec<Vec<f64>> = ps.iter().map(|p| outcomes(&mut random, 300, *p)).collect();
+        report.add_task(task, metric, chance, &lists, &options).unwrap();
+    }
+    report
+}
+
+fn learned(shift: f64) -> LearnedFunction {
+    let x: Vec<f64> = (-40..=40).map(|i| i as f64 / 5.0).collect();
+    let swish = |x: f64| x / (1.0 + (-x).exp());
+    LearnedFunction {
+        label: format!("layer {shift}, group 0"),
+        start: x.iter().map(|x| swish(*x)).collect(),
+        learned: x
+            .iter()
+            .map(|x| swish(*x - shift / 3.0) + 0.3 * (*x / 2.0).sin())
+            .collect(),
+        x,
+    }
+}
+
+#[test]
+fn the_page_is_complete_in_itself() {
+    let html = sample().to_html().unwrap();
+    if let Ok(path) = std::env::var("LLM_BENCH_SAMPLE_REPORT") {
+        std::fs::write(path, &html).unwrap();
+    }
+    for request in ["src=", "href=", "@import", "url(", "<script", "<link"] {
+        assert!(!html.contains(request), "{request}");
+    }
+    // The one address is the name of SVG's namespace, which nothing fetches.
+    assert_eq!(
+        html.matches("http").count(),
+        html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
+    );
+    assert!(html.contains("SwiGLU and KAT &lt;small&gt;"));
+    assert!(html.contains("prefers-color-scheme: dark"));
+    assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    assert_eq!(html.matches("<svg").count(), 8);
+    assert!(!html.contains("#0100F"), "a stand-in colour is left");
+    assert!(html.contains("1,234,567"));
+}
+
+#[test]
+fn the_headline_says_what_the_tests_allow() {
+    let mut report = sample();
+    let headline = report.headline();
+    assert!(
+        headline.contains("GroupKan scores") && headline.contains("above SwiGLU on synthetic_facts"),
+        "{headline}"
+    );
+    assert!(!headline.contains("synthetic_sums"), "{headline}");
+    report.comparisons.retain(|comparison| comparison.p_adjusted >= 0.05);
+    let headline = report.headline();
+    assert!(
+        headline.starts_with("No difference was found") && headline.contains("points would have been"),
+        "{headline}"
+    );
+    assert_eq!(Report::default().headline(), "No paired comparison was made.");
+}
+
+#[test]
+fn an_empty_or_odd_report_is_still_a_page() {
+    assert!(Report::default().to_html().unwrap().contains("</html>"));
+    let mut report = sample();
+    report.variants[0].curve = vec![(0.0, f64::NAN), (1.0, 2.0)];
+    report.variants[1].curve.clear();
+    report.functions[0].learned = vec![f64::INFINITY; report.functions[0].x.len()];
+    report.functions[1] = LearnedFunction {
+        label: "empty".into(),
+        x: vec![],
+        start: vec![],
+        learned: vec![],
+    };
+    assert!(report.to_html().is_ok());
+    assert!(
+        report
+            .add_task("t", "acc", None, &[vec![1.0]], &PairedOptions::default())
+            .is_err()
+    );
+}
