@@ -116,22 +116,28 @@ pub(crate) fn evaluate(x: f32, coefficients: &Coefficients, #[comptime] form: Fo
 #[cube]
 pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] form: Form) -> Point {
     let mut p = coefficients.numerator[comptime!(form.numerator)];
-    let mut p_slope = 0.0f32;
+    let mut p_slope = coefficients.numerator[comptime!(form.numerator)];
     #[unroll]
     for i in 0..comptime!(form.numerator) {
-        p_slope = fma(p_slope, x, p);
+        if comptime!(i > 0) {
+            p_slope = fma(p_slope, x, p);
+        }
         p = fma(p, x, coefficients.numerator[comptime!(form.numerator - 1 - i)]);
     }
     let y = denominator_variable(x, form);
     // The last step of the rule adds the constant term, which the sum inside the denominator does not have.
     let mut q = coefficients.denominator[comptime!(form.denominator - 1)];
-    let mut q_slope = 0.0f32;
+    let mut q_slope = coefficients.denominator[comptime!(form.denominator - 1)];
     #[unroll]
     for i in 0..comptime!(form.denominator - 1) {
-        q_slope = fma(q_slope, y, q);
+        if comptime!(i > 0) {
+            q_slope = fma(q_slope, y, q);
+        }
         q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
     }
-    q_slope = fma(q_slope, y, q);
+    if comptime!(form.denominator > 1) {
+        q_slope = fma(q_slope, y, q);
+    }
     if comptime!(form.abs_of_sum) {
         let sum = q * y;
         let sign = sign_or_zero(sum);

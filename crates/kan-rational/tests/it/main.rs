@@ -1,8 +1,12 @@
 //! One binary for every integration test. The suite runs on [`Device`]: Flex, or WGPU with the feature `wgpu`.
 
+#[cfg(feature = "cuda")]
+mod cuda_source;
 mod fitting;
 mod fused;
 mod gradients;
+#[cfg(feature = "wgpu")]
+mod kernels;
 mod modules;
 mod oracle;
 mod support;
