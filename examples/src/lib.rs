@@ -1,1 +1,3 @@
 //! Shared glue.
+
+pub mod device;

@@ -76,7 +76,9 @@ pub(crate) fn package_gpu() -> Result<()> {
     if !status.success() {
         bail!("strip failed with {status}");
     }
-    std::fs::copy(root().join("benches/peers/gpu.sh"), folder.join("gpu.sh"))?;
+    for script in ["gpu.sh", "flashkat.py"] {
+        std::fs::copy(root().join("benches/peers").join(script), folder.join(script))?;
+    }
     eprintln!("target/gpu holds inspect-kernel and gpu.sh: copy the folder and run `bash gpu.sh`");
     Ok(())
 }

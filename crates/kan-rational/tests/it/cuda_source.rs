@@ -34,7 +34,10 @@ fn for_each(mut check: impl FnMut(Kernel, DType, &str)) {
 
 /// Statements that contain all of the words.
 fn count(source: &str, words: &[&str]) -> usize {
-    source.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    source
+        .lines()
+        .filter(|line| words.iter().all(|word| line.contains(word)))
+        .count()
 }
 
 #[test]
@@ -53,8 +56,14 @@ fn tensors_are_read_and_written_sixteen_bytes_at_a_time() {
             Kernel::Combine => return,
         };
         assert!(source.contains(&format!("struct __align__(16) {vector} ")), "{source}");
-        let signature = source.lines().find(|line| line.contains("buffer_0, ")).expect("a signature");
-        assert_eq!(signature.matches(&format!("const {vector}* __restrict__")).count(), inputs);
+        let signature = source
+            .lines()
+            .find(|line| line.contains("buffer_0, "))
+            .expect("a signature");
+        assert_eq!(
+            signature.matches(&format!("const {vector}* __restrict__")).count(),
+            inputs
+        );
         assert_eq!(signature.matches(&format!("{vector}* ")).count(), inputs + outputs);
         // Whole vectors move: one load before the loop and one ahead of the present row within it.
         assert_eq!(count(source, &[&format!("const {vector} "), "= buffer_"]), 2 * inputs);
@@ -66,7 +75,10 @@ fn tensors_are_read_and_written_sixteen_bytes_at_a_time() {
 fn nothing_lives_in_local_arrays_and_nothing_is_atomic_or_double() {
     for_each(|kernel, _, source| {
         let body = source.split("extern \"C\"").nth(1).expect("a body");
-        assert!(!body.contains("l_arr") && !body.contains("array_"), "{kernel:?} has a local array");
+        assert!(
+            !body.contains("l_arr") && !body.contains("array_"),
+            "{kernel:?} has a local array"
+        );
         for line in body.lines() {
             let declares = line.split_once(';').is_some_and(|(head, _)| {
                 let name = head.split_whitespace().nth(1).unwrap_or_default();
@@ -79,7 +91,11 @@ fn nothing_lives_in_local_arrays_and_nothing_is_atomic_or_double() {
         }
         // Every literal is wrapped in its type, so none is a double.
         for (at, _) in body.match_indices("0.0").chain(body.match_indices("1.0")) {
-            assert!(body[..at].ends_with("float(") || body[..at].ends_with("float(-"), "{}", &body[at - 20..at + 5]);
+            assert!(
+                body[..at].ends_with("float(") || body[..at].ends_with("float(-"),
+                "{}",
+                &body[at - 20..at + 5]
+            );
         }
     });
 }
@@ -89,9 +105,21 @@ fn an_element_costs_one_approximate_reciprocal_and_fused_multiply_adds() {
     for (kernel, vectors) in [(Kernel::Forward, 1), (Kernel::Backward, 1), (Kernel::BackwardGated, 1)] {
         let text = source(kernel, Degrees::default(), Denominator::SumOfAbs, DType::BF16);
         assert_eq!(count(&text, &["__fdividef("]), 8 * vectors, "one per lane");
-        assert_eq!(count(&text, &[" / l_mut"]) + count(&text, &["float", " / "]), 0, "no other division of floats");
+        assert_eq!(
+            count(&text, &[" / l_mut"]) + count(&text, &["float", " / "]),
+            0,
+            "no other division of floats"
+        );
         let fused = count(&text, &["= fma("]) / 8;
-        assert_eq!(fused, if kernel == Kernel::Forward { 5 + 4 } else { 5 + 4 + 4 + 3 + 1 + 9 }, "{kernel:?}");
+        assert_eq!(
+            fused,
+            if kernel == Kernel::Forward {
+                5 + 4
+            } else {
+                5 + 4 + 4 + 3 + 1 + 9
+            },
+            "{kernel:?}"
+        );
     }
 }
 
@@ -104,6 +132,9 @@ fn shared_memory_fits_every_device() {
             .filter_map(|line| line.rsplit_once(", ")?.1.strip_suffix(" bytes")?.parse::<usize>().ok())
             .sum();
         assert!(bytes <= 16 * 1024, "{kernel:?}: {bytes} bytes");
-        assert_eq!(bytes > 0, matches!(kernel, Kernel::Backward | Kernel::BackwardGated | Kernel::Combine));
+        assert_eq!(
+            bytes > 0,
+            matches!(kernel, Kernel::Backward | Kernel::BackwardGated | Kernel::Combine)
+        );
     });
 }

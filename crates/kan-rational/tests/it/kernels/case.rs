@@ -18,11 +18,22 @@ impl Case {
     /// Form A of degrees (5, 4), a coefficient row for every group.
     pub(crate) fn new(rows: usize, width: usize, groups: usize) -> Self {
         let (degrees, form) = (Degrees::default(), Denominator::SumOfAbs);
-        Self { rows, width, groups, shared_numerator: false, shared_denominator: false, degrees, form }
+        Self {
+            rows,
+            width,
+            groups,
+            shared_numerator: false,
+            shared_denominator: false,
+            degrees,
+            form,
+        }
     }
 
     pub(crate) fn degrees(self, numerator: usize, denominator: usize) -> Self {
-        Self { degrees: Degrees::new(numerator, denominator), ..self }
+        Self {
+            degrees: Degrees::new(numerator, denominator),
+            ..self
+        }
     }
 
     pub(crate) fn form(self, form: Denominator) -> Self {
@@ -30,19 +41,32 @@ impl Case {
     }
 
     pub(crate) fn shared(self, shared_numerator: bool, shared_denominator: bool) -> Self {
-        Self { shared_numerator, shared_denominator, ..self }
+        Self {
+            shared_numerator,
+            shared_denominator,
+            ..self
+        }
     }
 
     pub(crate) fn spec(&self) -> RationalSpec {
-        RationalSpec { groups: self.groups, denominator: self.form }
+        RationalSpec {
+            groups: self.groups,
+            denominator: self.form,
+        }
     }
 
     fn numerator_shape(&self) -> [usize; 2] {
-        [if self.shared_numerator { 1 } else { self.groups }, self.degrees.numerator + 1]
+        [
+            if self.shared_numerator { 1 } else { self.groups },
+            self.degrees.numerator + 1,
+        ]
     }
 
     fn denominator_shape(&self) -> [usize; 2] {
-        [if self.shared_denominator { 1 } else { self.groups }, self.degrees.denominator]
+        [
+            if self.shared_denominator { 1 } else { self.groups },
+            self.degrees.denominator,
+        ]
     }
 }
 
@@ -116,7 +140,10 @@ impl<T> Outputs<T> {
         T: Copy + Into<f64>,
     {
         let bits = |values: &[T]| values.iter().map(|v| (*v).into().to_bits()).collect::<Vec<u64>>();
-        self.named().iter().zip(other.named()).all(|((_, left), (_, right))| bits(left) == bits(right))
+        self.named()
+            .iter()
+            .zip(other.named())
+            .all(|((_, left), (_, right))| bits(left) == bits(right))
     }
 }
 
@@ -159,9 +186,15 @@ impl<B: RationalBackend> Tensors<B> {
 
     /// Runs all four operations.
     pub(crate) fn run(&self, spec: RationalSpec) -> Outputs<f32> {
-        let (a, b) = (|| primitive(self.numerator.clone()), || primitive(self.denominator.clone()));
-        let (x, up, gradient) =
-            (|| primitive(self.x.clone()), || primitive(self.up.clone()), || primitive(self.gradient.clone()));
+        let (a, b) = (
+            || primitive(self.numerator.clone()),
+            || primitive(self.denominator.clone()),
+        );
+        let (x, up, gradient) = (
+            || primitive(self.x.clone()),
+            || primitive(self.up.clone()),
+            || primitive(self.gradient.clone()),
+        );
         let value = B::group_rational(x(), a(), b(), spec);
         let plain = B::group_rational_backward(x(), a(), b(), gradient(), spec);
         let gated = B::gated_rational(x(), up(), a(), b(), spec);
@@ -226,7 +259,12 @@ pub(crate) fn expected(case: &Case, data: &Data) -> Outputs<f64> {
 pub(crate) fn relative_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let norm = expected.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let difference = found.iter().zip(expected).map(|(f, e)| (f64::from(*f) - e).powi(2)).sum::<f64>().sqrt();
+    let difference = found
+        .iter()
+        .zip(expected)
+        .map(|(f, e)| (f64::from(*f) - e).powi(2))
+        .sum::<f64>()
+        .sqrt();
     if difference == 0.0 { 0.0 } else { difference / norm }
 }
 

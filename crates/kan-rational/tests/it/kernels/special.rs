@@ -27,12 +27,18 @@ fn nan_stays_in_its_element_and_its_group() {
         ("up", &found.to_up, &clean.to_up),
     ] {
         for (i, (found, clean)) in found.iter().zip(clean).enumerate() {
-            assert!(if i == poisoned { found.is_nan() } else { found == clean }, "{name}[{i}]");
+            assert!(
+                if i == poisoned { found.is_nan() } else { found == clean },
+                "{name}[{i}]"
+            );
         }
     }
     let group = 1;
     for (i, (found, clean)) in found.to_numerator.iter().zip(&clean.to_numerator).enumerate() {
-        assert!(if i / 6 == group { found.is_nan() } else { found == clean }, "coefficient {i}");
+        assert!(
+            if i / 6 == group { found.is_nan() } else { found == clean },
+            "coefficient {i}"
+        );
     }
 }
 
@@ -51,7 +57,10 @@ fn ten_thousand_is_finite_where_the_exact_value_is() {
                 assert!(found.iter().all(|v| v.is_finite()), "{name}: {found:?}");
                 // Near the poles of nothing, but far out: the slope is a difference of two large numbers.
                 if !matches!(name, "x" | "gate") {
-                    assert!(relative_error(found, expected) < fixtures::tolerance::RATIONAL_ORACLE, "{name}");
+                    assert!(
+                        relative_error(found, expected) < fixtures::tolerance::RATIONAL_ORACLE,
+                        "{name}"
+                    );
                 }
             }
         }
@@ -75,11 +84,18 @@ fn no_rows() {
     for shared in [false, true] {
         let case = Case::new(0, 24, 8).shared(shared, false);
         let data = Data::random(&case, 1);
-        for found in
-            [Tensors::<Plain>::new(&case, &data).run(case.spec()), Tensors::<Fused>::new(&case, &data).run(case.spec())]
-        {
+        for found in [
+            Tensors::<Plain>::new(&case, &data).run(case.spec()),
+            Tensors::<Fused>::new(&case, &data).run(case.spec()),
+        ] {
             assert!(found.value.is_empty() && found.to_up.is_empty());
-            assert!(found.to_numerator.iter().chain(&found.gated_to_denominator).all(|v| *v == 0.0));
+            assert!(
+                found
+                    .to_numerator
+                    .iter()
+                    .chain(&found.gated_to_denominator)
+                    .all(|v| *v == 0.0)
+            );
             assert_eq!(found.to_numerator.len(), if shared { 6 } else { 48 });
         }
     }
@@ -89,9 +105,17 @@ fn no_rows() {
 fn one_tensor_as_gate_up_and_gradient() {
     let case = Case::new(9, 24, 3);
     let data = Data::random(&case, 4);
-    let copies = Data { up: data.x.clone(), gradient: data.x.clone(), ..data };
+    let copies = Data {
+        up: data.x.clone(),
+        gradient: data.x.clone(),
+        ..data
+    };
     let separate = Tensors::<Fused>::new(&case, &copies);
-    let same = Tensors { up: separate.x.clone(), gradient: separate.x.clone(), ..Tensors::new(&case, &copies) };
+    let same = Tensors {
+        up: separate.x.clone(),
+        gradient: separate.x.clone(),
+        ..Tensors::new(&case, &copies)
+    };
     assert!(same.run(case.spec()).same_bits(&separate.run(case.spec())));
 }
 
@@ -150,15 +174,33 @@ fn half_precision_is_rounded_once() {
 fn gradients<B: AutodiffBackend + RationalBackend>() -> Vec<Vec<f32>> {
     let case = Case::new(17, 48, 8);
     let data = Data::random(&case, 8);
-    let Tensors { x, up, numerator, denominator, .. } = Tensors::<B>::new(&case, &data);
+    let Tensors {
+        x,
+        up,
+        numerator,
+        denominator,
+        ..
+    } = Tensors::<B>::new(&case, &data);
     let [x, up, numerator, denominator] = [x, up, numerator, denominator].map(Tensor::require_grad);
     let spec = RationalSpec::new(8);
-    let hidden = gated_rational(x.clone() * 0.5, up.clone() + 1.0, numerator.clone(), denominator.clone(), spec);
+    let hidden = gated_rational(
+        x.clone() * 0.5,
+        up.clone() + 1.0,
+        numerator.clone(),
+        denominator.clone(),
+        spec,
+    );
     let output = group_rational(hidden.reshape([17, 6, 8]), numerator.clone(), denominator.clone(), spec);
     let gradients = output.powi_scalar(2).mean().backward();
     [x, up, numerator, denominator]
         .iter()
-        .map(|leaf| leaf.grad(&gradients).expect("a gradient").into_data().to_vec().expect("f32 data"))
+        .map(|leaf| {
+            leaf.grad(&gradients)
+                .expect("a gradient")
+                .into_data()
+                .to_vec()
+                .expect("f32 data")
+        })
         .collect()
 }
 
