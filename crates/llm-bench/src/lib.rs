@@ -64,6 +64,7 @@
 #![deny(missing_docs)]
 
 mod dataset;
+mod encoding;
 mod error;
 mod evaluate;
 mod journal;
@@ -79,6 +80,7 @@ pub mod task;
 mod template;
 
 pub use dataset::{load_split, split_path};
+pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
 pub use evaluate::{Answer, EvaluateOptions, Evaluation, Progress, Sample, Score, TaskEvaluation, evaluate};
 pub use metric::Loglikelihood;

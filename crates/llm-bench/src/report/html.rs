@@ -247,11 +247,11 @@ fn comparisons(report: &Report) -> Result<String, BenchError> {
     let titles = head(&[
         "task",
         "candidate",
-        "difference, points",
-        "right alone: candidate / baseline",
+        "difference in points",
+        "right alone, candidate / baseline",
         "p",
         "p, Holm",
-        "detectable, points",
+        "detectable points",
         "verdict",
     ]);
     Ok(format!(

@@ -137,7 +137,13 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
             .label_style(text(14, MUTED))
             .axis_desc_style(text(14, MUTED))
             .x_desc("difference in points (right of zero: the candidate is better)")
-            .x_label_formatter(&|points| format!("{points:+.0}"))
+            .x_label_formatter(&|points| {
+                if *points == 0.0 {
+                    "0".to_owned()
+                } else {
+                    format!("{points:+.0}")
+                }
+            })
             .draw()?;
         let zero = [(0.0, 0.0), (0.0, rows as f64)];
         chart.draw_series(LineSeries::new(zero, MUTED.stroke_width(1)))?;
@@ -151,7 +157,7 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
             chart.draw_series(LineSeries::new([(low, y), (high, y)], colour.stroke_width(3)))?;
             let centre = (comparison.result.difference * 100.0, y);
             chart.draw_series([Circle::new(centre, 6, colour.filled())])?;
-            let position = (12, chart.backend_coord(&(0.0, y)).1 - 8);
+            let position = (12, chart.backend_coord(&(0.0, y)).1 - 6);
             let label = format!("{} · {} · {}", comparison.task, comparison.metric, comparison.candidate);
             root.draw_text(&label, &text(14, INK), position)?;
         }

@@ -1,5 +1,6 @@
 //! Integration tests of llm-bench.
 
+mod encoding;
 mod evaluation;
 mod python_random;
 mod reference;

@@ -166,3 +166,39 @@ fn every_builtin_task_renders_its_first_documents() {
         assert_eq!(set.prompts.len(), 20, "{name}");
     }
 }
+
+/// The two task files of the offline comparison, in a user's words: numbers stay numbers in the data.
+#[test]
+fn a_users_own_task_file_is_opened_by_its_path() {
+    let root = root("{\"question\": \"2 + 3 =\", \"choices\": [\"4\", \"5\"], \"answer\": 1}\n");
+    let path = root.path().join("quiz.yaml");
+    std::fs::write(&path, CHOICE).unwrap();
+    let task = Task::open(&path.display().to_string()).unwrap();
+    let set = build_prompts(&task, &PromptOptions::new(root.path()), &no_chat).unwrap();
+    assert_eq!(set.prompts[0].gold, Gold::Choice(1));
+    assert_eq!(set.prompts[0].choices, ["4", "5"]);
+
+    let sums = CHOICE
+        .replace("multiple_choice", "generate_until")
+        .replace("doc_to_choice: '{{choices}}'\n", "")
+        .replace("metric: acc,", "metric: exact_match,");
+    let task = Task::from_yaml(&sums, "sums").unwrap();
+    let set = build_prompts(&task, &PromptOptions::new(root.path()), &no_chat).unwrap();
+    let Requests::Text(request) = &set.prompts[0].requests else {
+        panic!("text expected")
+    };
+    assert_eq!(
+        (request.context.as_str(), request.until.as_slice()),
+        ("2 + 3 =", &["\n\n".to_owned()][..])
+    );
+    assert_eq!(
+        (set.prompts[0].gold.clone(), request.max_gen_toks),
+        (Gold::Text("1".to_owned()), 256)
+    );
+    assert!(
+        Task::open("/nowhere/quiz.yaml")
+            .unwrap_err()
+            .to_string()
+            .contains("/nowhere/quiz.yaml")
+    );
+}
