@@ -1,0 +1,128 @@
+//! Which tokens of a conversation are trained on.
+
+use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// Which tokens count as targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mask {
+    /// Every token, as the published recipe trains.
+    #[default]
+    All,
+    /// What the assistant says and the token that ends its turn; not the turn's header.
+    AssistantOnly,
+}
+
+/// What a conversation without a system turn is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemPrompt {
+    /// What the template gives: SmolLM2's default sentence. The same at inference.
+    #[default]
+    Default,
+    /// An empty system turn, as TRL before 0.12 trains with alignment-handbook's recipe.
+    Empty,
+    /// No system turn: plain ChatML.
+    None,
+}
+
+/// Ids of one conversation and whether each counts as a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokenized {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// `loss_mask[i]`: whether `ids[i]` is a target. As long as `ids`.
+    pub loss_mask: Vec<bool>,
+}
+
+impl ChatTokenizer {
+    /// Ids and loss mask of a conversation.
+    ///
+    /// # Errors
+    /// [`DataError::Template`]; [`DataError::NotAPrefix`] when the template gives turns no fixed place.
+    pub fn encode_conversation(
+        &self,
+        conversation: &Conversation,
+        mask: Mask,
+        system: SystemPrompt,
+    ) -> Result<Tokenized, DataError> {
+        let mut messages = conversation.messages.clone();
+        let has_system = messages.first().is_some_and(|message| message.role == "system");
+        if system == SystemPrompt::Empty && !has_system {
+            messages.insert(
+                0,
+                Message {
+                    role: "system".to_string(),
+                    content: String::new(),
+                },
+            );
+        }
+        let plain = ChatTemplate::chatml()?;
+        let template = if system == SystemPrompt::None {
+            &plain
+        } else {
+            self.template()
+        };
+        let text = template.render(&messages, false)?;
+        let spans = match mask {
+            Mask::All => vec![0..text.len()],
+            Mask::AssistantOnly => self.assistant_spans(template, &messages, &text)?,
+        };
+        let mut tokenized = Tokenized::default();
+        for (id, bytes) in self.encode_with_offsets(&text) {
+            tokenized.ids.push(id);
+            // A token that begins before the span belongs to the header, even if it reaches into the span.
+            tokenized.loss_mask.push(
+                spans
+                    .iter()
+                    .any(|span| span.start <= bytes.start && bytes.end <= span.end),
+            );
+        }
+        Ok(tokenized)
+    }
+
+    /// Byte ranges of the assistant's words, each with the token that ends its turn.
+    fn assistant_spans(
+        &self,
+        template: &ChatTemplate,
+        messages: &[Message],
+        text: &str,
+    ) -> Result<Vec<Range<usize>>, DataError> {
+        let end_of_turn = self.decode_with_special(&[self.eos_id()]);
+        let mut spans = Vec::new();
+        for (index, message) in messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.role == "assistant")
+        {
+            let before = template.render(&messages[..index], true)?;
+            let through = template.render(&messages[..=index], false)?;
+            // Rendering an empty list has no system turn, so an opening assistant turn is found from its end.
+            let before = if index == 0 {
+                through
+                    .len()
+                    .saturating_sub(message.content.len() + trailer(&through, &end_of_turn))
+            } else {
+                before.len() * usize::from(text.starts_with(&before))
+            };
+            if !text.starts_with(&through) || before == 0 {
+                return Err(DataError::NotAPrefix { message: index });
+            }
+            let end = through.len() - trailer(&through, &end_of_turn) + end_of_turn.len();
+            spans.push(before..end.min(through.len()));
+        }
+        Ok(spans)
+    }
+}
+
+/// Bytes of the end-of-turn token and the white space after it; 0 when the turn does not end with one.
+fn trailer(text: &str, end_of_turn: &str) -> usize {
+    let trimmed = text.trim_end();
+    if trimmed.ends_with(end_of_turn) {
+        text.len() - trimmed.len() + end_of_turn.len()
+    } else {
+        0
+    }
+}

@@ -1,0 +1,103 @@
+//! Where conversations come from. Every source streams.
+
+#[cfg(feature = "hub")]
+mod hub;
+mod jsonl;
+mod parquet;
+
+#[cfg(feature = "hub")]
+pub use hub::HubDataset;
+
+use crate::{Conversation, DataError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A place that conversations can be read from, any number of times, in the same order.
+#[derive(Clone, Debug)]
+pub struct Source {
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Files(Vec<PathBuf>),
+    Memory(Arc<Vec<Conversation>>),
+}
+
+/// Conversations one after the other.
+pub type Conversations = Box<dyn Iterator<Item = Result<Conversation, DataError>> + Send>;
+
+impl Source {
+    /// A .jsonl or .parquet file, or a folder: all Parquet files below it (or its `data`), else all JSONL files, by
+    /// name.
+    ///
+    /// # Errors
+    /// [`DataError::NoSource`] when there is none; [`DataError::Io`] when the path cannot be read.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let files = if path.is_dir() {
+            folder_files(path)?
+        } else {
+            vec![path.to_path_buf()]
+        };
+        let readable = |file: &PathBuf| is(file, "parquet") || is(file, "jsonl") || is(file, "json");
+        if files.is_empty() || !files.iter().all(readable) {
+            return Err(DataError::NoSource {
+                path: path.to_path_buf(),
+            });
+        }
+        for file in &files {
+            std::fs::metadata(file).map_err(|source| DataError::io(file, source))?;
+        }
+        Ok(Self {
+            kind: Kind::Files(files),
+        })
+    }
+
+    /// Conversations already in memory.
+    pub fn from_conversations(conversations: Vec<Conversation>) -> Self {
+        Self {
+            kind: Kind::Memory(Arc::new(conversations)),
+        }
+    }
+
+    /// The conversations from the first one on.
+    pub fn conversations(&self) -> Conversations {
+        match &self.kind {
+            Kind::Memory(all) => {
+                let all = all.clone();
+                Box::new((0..all.len()).map(move |index| Ok(all[index].clone())))
+            }
+            Kind::Files(files) => Box::new(files.clone().into_iter().flat_map(|file| read_file(&file))),
+        }
+    }
+}
+
+fn read_file(file: &Path) -> Conversations {
+    let opened = if is(file, "parquet") {
+        parquet::open(file)
+    } else {
+        jsonl::open(file)
+    };
+    opened.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+}
+
+fn is(file: &Path, extension: &str) -> bool {
+    file.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+fn folder_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut files = Vec::new();
+    for below in [folder.to_path_buf(), folder.join("data")] {
+        if !below.is_dir() {
+            continue;
+        }
+        for entry in std::fs::read_dir(&below).map_err(|source| DataError::io(&below, source))? {
+            files.push(entry.map_err(|source| DataError::io(&below, source))?.path());
+        }
+    }
+    files.sort();
+    let parquet: Vec<PathBuf> = files.iter().filter(|file| is(file, "parquet")).cloned().collect();
+    let jsonl = files.into_iter().filter(|file| is(file, "jsonl")).collect();
+    Ok(if parquet.is_empty() { jsonl } else { parquet })
+}

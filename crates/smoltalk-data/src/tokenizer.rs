@@ -1,0 +1,247 @@
+//! Tokenizer and chat template together.
+
+mod gguf;
+mod specification;
+
+use crate::{ChatTemplate, DataError, Message};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokenizers::Tokenizer;
+
+/// The 17 special tokens of SmolLM2, at ids 0 to 16.
+pub const SPECIAL_TOKENS: [&str; 17] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<repo_name>",
+    "<reponame>",
+    "<file_sep>",
+    "<filename>",
+    "<gh_stars>",
+    "<issue_start>",
+    "<issue_comment>",
+    "<issue_closed>",
+    "<jupyter_start>",
+    "<jupyter_text>",
+    "<jupyter_code>",
+    "<jupyter_output>",
+    "<jupyter_script>",
+    "<empty_output>",
+];
+
+/// A tokenizer with its chat template and special ids. Cheap to clone.
+///
+/// Encoding never adds a begin-of-text or end-of-text token, as SmolLM2's tokenizer does not, and special tokens
+/// written out in the text become their ids, as in transformers.
+#[derive(Clone, Debug)]
+pub struct ChatTokenizer {
+    tokenizer: Arc<Tokenizer>,
+    template: ChatTemplate,
+    bos: u32,
+    eos: u32,
+    pad: u32,
+}
+
+impl ChatTokenizer {
+    /// From a Hugging Face folder: tokenizer.json and, when present, tokenizer_config.json (template, special tokens)
+    /// and chat_template.jinja. Without a template SmolLM2-Instruct's is used, as its training recipe does.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], [`DataError::Tokenizer`] or [`DataError::Template`] naming the file and field.
+    pub fn from_folder(folder: &Path) -> Result<Self, DataError> {
+        specification::from_folder(folder)
+    }
+
+    /// From the metadata of a GGUF file.
+    ///
+    /// # Errors
+    /// [`DataError::Io`], [`DataError::Tokenizer`] or [`DataError::Template`] naming the file and key.
+    pub fn from_gguf(path: &Path) -> Result<Self, DataError> {
+        gguf::read(path)
+    }
+
+    /// From a folder or a .gguf file.
+    ///
+    /// # Errors
+    /// As [`ChatTokenizer::from_folder`] and [`ChatTokenizer::from_gguf`].
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        if path.extension().is_some_and(|extension| extension == "gguf") {
+            Self::from_gguf(path)
+        } else {
+            Self::from_folder(path)
+        }
+    }
+
+    /// SmolLM2's special tokens and one token a byte: 273 ids, no file needed.
+    ///
+    /// # Errors
+    /// Never; the signature is that of the other constructors.
+    pub fn byte_level() -> Result<Self, DataError> {
+        specification::byte_level()
+    }
+
+    fn assemble(
+        origin: &Path,
+        json: &[u8],
+        template: Option<&str>,
+        [bos, eos, pad]: [&str; 3],
+    ) -> Result<Self, DataError> {
+        let wrong = |field: &str, expected: &str, found: String| DataError::Tokenizer {
+            path: origin.to_path_buf(),
+            field: field.to_string(),
+            expected: expected.to_string(),
+            found,
+        };
+        let tokenizer = Tokenizer::from_bytes(json).map_err(|error| {
+            wrong(
+                "tokenizer",
+                "a tokenizer.json of the tokenizers library",
+                error.to_string(),
+            )
+        })?;
+        let id = |field: &str, token: &str| {
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| wrong(field, "a token of the vocabulary", format!("`{token}`")))
+        };
+        let (bos_id, eos_id, pad_id) = (id("bos_token", bos)?, id("eos_token", eos)?, id("pad_token", pad)?);
+        let template = match template {
+            Some(source) => ChatTemplate::new(source, bos, eos)?,
+            None => ChatTemplate::smollm2()?,
+        };
+        Ok(Self {
+            tokenizer: Arc::new(tokenizer),
+            template,
+            bos: bos_id,
+            eos: eos_id,
+            pad: pad_id,
+        })
+    }
+
+    /// Ids of a text. No special token is added.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        self.encode_with_offsets(text).into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Ids of a text with the bytes each came from.
+    pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, std::ops::Range<usize>)> {
+        // The model is byte-level BPE: every text has an encoding, so an error cannot come from the text.
+        match self.tokenizer.encode(text, false) {
+            Ok(encoding) => {
+                let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
+                encoding.get_ids().iter().copied().zip(offsets).collect()
+            }
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Text of ids; special tokens are left out; bytes that are no character become U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
+    /// Text of ids, special tokens written out.
+    pub fn decode_with_special(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// A decoder for ids that arrive one by one.
+    pub fn decode_stream(&self) -> DecodeStream<'_> {
+        DecodeStream {
+            tokenizer: self,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The conversation as the model's template writes it.
+    ///
+    /// # Errors
+    /// [`DataError::Template`].
+    pub fn apply_chat_template(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, DataError> {
+        self.template.render(messages, add_generation_prompt)
+    }
+
+    /// The template.
+    pub fn template(&self) -> &ChatTemplate {
+        &self.template
+    }
+
+    /// The same tokenizer with another template.
+    pub fn with_template(mut self, template: ChatTemplate) -> Self {
+        self.template = template;
+        self
+    }
+
+    /// Number of ids.
+    pub fn vocab_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Id that begins a turn (Instruct) or a text (base).
+    pub fn bos_id(&self) -> u32 {
+        self.bos
+    }
+
+    /// Id that ends a turn (Instruct) or a text (base).
+    pub fn eos_id(&self) -> u32 {
+        self.eos
+    }
+
+    /// Id that fills a row. It equals the end-of-turn id in SmolLM2-Instruct, so masks go by position, never by id.
+    pub fn pad_id(&self) -> u32 {
+        self.pad
+    }
+
+    /// Ids at which generation stops: end of turn and `<|endoftext|>`.
+    pub fn stop_ids(&self) -> Vec<u32> {
+        let mut ids = vec![self.eos];
+        ids.extend(
+            self.tokenizer
+                .token_to_id(SPECIAL_TOKENS[0])
+                .filter(|id| *id != self.eos),
+        );
+        ids
+    }
+
+    /// Writes tokenizer.json and tokenizer_config.json, which transformers opens.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] or [`DataError::Tokenizer`].
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        specification::save(self, folder)
+    }
+}
+
+/// Text from ids that arrive one by one, never half a character.
+#[derive(Debug)]
+pub struct DecodeStream<'a> {
+    tokenizer: &'a ChatTokenizer,
+    pending: Vec<u32>,
+}
+
+impl DecodeStream<'_> {
+    /// The text that `id` completes; empty while a character is still missing bytes.
+    pub fn push(&mut self, id: u32) -> String {
+        self.pending.push(id);
+        let text = self.tokenizer.decode(&self.pending);
+        // A character has at most four bytes and a token at least one: five tokens that do not end are no character.
+        if text.ends_with('\u{FFFD}') && self.pending.len() < 5 {
+            return String::new();
+        }
+        self.pending.clear();
+        text
+    }
+
+    /// What is left, incomplete characters as U+FFFD.
+    pub fn finish(self) -> String {
+        self.tokenizer.decode(&self.pending)
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    std::fs::read(path).map_err(|source| DataError::io(path, source))
+}
+
+pub(crate) fn built_in() -> PathBuf {
+    PathBuf::from("built-in")
+}

@@ -1,0 +1,105 @@
+//! Tokenizers as JSON: folders in the Hugging Face layout and the built-in one.
+
+use super::{ChatTokenizer, SPECIAL_TOKENS, built_in, read};
+use crate::DataError;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The parts of a byte-level BPE tokenizer as SmolLM2's tokenizer.json has them.
+pub(super) fn smollm2_json(vocabulary: Map<String, Value>, merges: Vec<Value>, special: &[(u32, String)]) -> Value {
+    let added: Vec<Value> = special
+        .iter()
+        .map(|(id, content)| {
+            json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                    "normalized": false, "special": true })
+        })
+        .collect();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": { "type": "Sequence", "pretokenizers": [
+            { "type": "Digits", "individual_digits": true },
+            { "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true }
+        ] },
+        "post_processor": null,
+        "decoder": { "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true },
+        "model": { "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                   "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                   "vocab": vocabulary, "merges": merges }
+    })
+}
+
+pub(super) fn byte_level() -> Result<ChatTokenizer, DataError> {
+    let special: Vec<(u32, String)> = (0..).zip(SPECIAL_TOKENS.map(str::to_string)).collect();
+    let mut alphabet: Vec<String> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
+        .into_iter()
+        .map(String::from)
+        .collect();
+    alphabet.sort_unstable();
+    let tokens = SPECIAL_TOKENS.map(str::to_string).into_iter().chain(alphabet);
+    let vocabulary = tokens.zip(0u32..).map(|(token, id)| (token, json!(id))).collect();
+    let json = smollm2_json(vocabulary, Vec::new(), &special).to_string();
+    ChatTokenizer::assemble(
+        &built_in(),
+        json.as_bytes(),
+        None,
+        ["<|im_start|>", "<|im_end|>", "<|im_end|>"],
+    )
+}
+
+pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
+    let path = folder.join("tokenizer.json");
+    let json = read(&path)?;
+    let config_path = folder.join("tokenizer_config.json");
+    let config: Value = if config_path.exists() {
+        serde_json::from_slice(&read(&config_path)?).map_err(|error| DataError::Tokenizer {
+            path: config_path.clone(),
+            field: "tokenizer_config.json".to_string(),
+            expected: "a JSON object".to_string(),
+            found: error.to_string(),
+        })?
+    } else {
+        Value::Null
+    };
+    let token = |field: &str| match &config[field] {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(added) => added.get("content").and_then(Value::as_str).map(str::to_string),
+        _ => None,
+    };
+    let eos = token("eos_token").unwrap_or_else(|| "<|im_end|>".to_string());
+    let bos = token("bos_token").unwrap_or_else(|| eos.clone());
+    let pad = token("pad_token").unwrap_or_else(|| eos.clone());
+    let template_path = folder.join("chat_template.jinja");
+    let template = if template_path.exists() {
+        let bytes = read(&template_path)?;
+        Some(String::from_utf8(bytes).map_err(|error| DataError::Template {
+            reason: error.to_string(),
+        })?)
+    } else {
+        config["chat_template"].as_str().map(str::to_string)
+    };
+    ChatTokenizer::assemble(&path, &json, template.as_deref(), [&bos, &eos, &pad])
+}
+
+pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataError> {
+    std::fs::create_dir_all(folder).map_err(|source| DataError::io(folder, source))?;
+    let path = folder.join("tokenizer.json");
+    let json = tokenizer
+        .tokenizer
+        .to_string(true)
+        .map_err(|error| DataError::Tokenizer {
+            path: path.clone(),
+            field: "tokenizer".to_string(),
+            expected: "a tokenizer that can be written".to_string(),
+            found: error.to_string(),
+        })?;
+    std::fs::write(&path, json).map_err(|source| DataError::io(&path, source))?;
+    let name = |id: u32| tokenizer.tokenizer.id_to_token(id).unwrap_or_default();
+    let config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": false,
+        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.eos), "pad_token": name(tokenizer.pad),
+        "unk_token": SPECIAL_TOKENS[0], "clean_up_tokenization_spaces": false, "model_max_length": 8192,
+        "chat_template": tokenizer.template.source(),
+    });
+    let path = folder.join("tokenizer_config.json");
+    std::fs::write(&path, format!("{config:#}\n")).map_err(|source| DataError::io(&path, source))
+}
