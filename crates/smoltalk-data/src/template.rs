@@ -35,7 +35,11 @@ impl ChatTemplate {
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, DataError> {
         let mut environment = Environment::new();
         // As transformers sets up Jinja2.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(reason)?;
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()
+            .map_err(reason)?;
         environment.set_syntax(syntax);
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -83,7 +87,9 @@ impl ChatTemplate {
         let (bos_token, eos_token) = (&self.bos, &self.eos);
         let turn = |message: &Message| context! { role => message.role.clone(), content => message.content.clone() };
         let messages: Vec<minijinja::Value> = messages.iter().map(turn).collect();
-        template.render(context! { messages, add_generation_prompt, bos_token, eos_token }).map_err(reason)
+        template
+            .render(context! { messages, add_generation_prompt, bos_token, eos_token })
+            .map_err(reason)
     }
 }
 

@@ -1,0 +1,206 @@
+//! Every kind of broken input lands in its named error.
+
+use fixtures::shared;
+use smoltalk_data::{ChatTemplate, ChatTokenizer, DataError, Message, Source};
+use std::path::{Path, PathBuf};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+}
+
+fn first_error(path: &Path) -> DataError {
+    match Source::open(path) {
+        Err(error) => error,
+        Ok(source) => source.conversations().find_map(Result::err).expect("an error"),
+    }
+}
+
+#[test]
+fn jsonl_errors_name_file_line_and_field() {
+    let good = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+    for (bad, expected, found) in [
+        ("{", "a JSON object", "EOF"),
+        ("[1]", "a field `messages`", "a list"),
+        (r#"{"text":"a"}"#, "a field `messages`", "text"),
+        (r#"{"messages":"a"}"#, "`messages` to be a list", "a string"),
+        (
+            r#"{"messages":[{"content":"a"}]}"#,
+            "`messages[0].role` to be a string",
+            "no such field",
+        ),
+        (
+            r#"{"messages":[{"role":"user","content":null}]}"#,
+            "`messages[0].content` to be a string",
+            "null",
+        ),
+        (
+            r#"{"messages":[{"role":7,"content":"a"}]}"#,
+            "`messages[0].role` to be a string",
+            "a number",
+        ),
+        (
+            r#"{"messages":[3]}"#,
+            "`messages[0].role` to be a string",
+            "no such field",
+        ),
+    ] {
+        let folder = Folder::new();
+        let path = folder.file("bad.jsonl", format!("{good}\n{bad}\n{good}\n"));
+        match first_error(&path) {
+            DataError::Line {
+                path: named,
+                line: 2,
+                expected: e,
+                found: f,
+            } => {
+                assert_eq!(named, path);
+                assert!(
+                    e.contains(expected) && f.contains(found),
+                    "{bad}: expected {e}, found {f}"
+                );
+            }
+            other => panic!("{bad}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn invalid_utf8_and_endless_lines_are_refused() {
+    let folder = Folder::new();
+    let error = first_error(&folder.file("bytes.jsonl", b"\xff\xfe\n"));
+    assert!(matches!(error, DataError::Line { line: 1, .. }), "{error}");
+    let error = first_error(&folder.file("long.jsonl", vec![b' '; 65 << 20]));
+    assert!(error.to_string().contains("at most"), "{error}");
+}
+
+#[test]
+fn other_line_separators_do_not_split() {
+    let folder = Folder::new();
+    let text = "a\u{2028}b\u{85}c";
+    let line = serde_json::json!({ "messages": [{ "role": "user", "content": text }] });
+    let path = folder.file("lines.jsonl", format!("{line}\n"));
+    let found: Vec<_> = Source::open(&path).expect("a source").conversations().collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].as_ref().expect("a conversation").messages[0].content, text);
+}
+
+#[test]
+fn missing_and_foreign_paths_are_named() {
+    let folder = Folder::new();
+    assert!(matches!(
+        first_error(&folder.0.path().join("none.jsonl")),
+        DataError::Io { .. }
+    ));
+    assert!(matches!(first_error(folder.0.path()), DataError::NoSource { .. }));
+    assert!(matches!(
+        first_error(&folder.file("data.csv", "a,b")),
+        DataError::NoSource { .. }
+    ));
+}
+
+#[test]
+fn broken_parquet_is_an_error() {
+    let folder = Folder::new();
+    for bytes in [
+        &b""[..],
+        b"PAR1",
+        b"not a parquet file at all, but long enough",
+        b"PAR1\0\0\0\0\xff\xff\xff\x7fPAR1",
+    ] {
+        let error = first_error(&folder.file("bad.parquet", bytes));
+        assert!(matches!(error, DataError::Parquet { .. }), "{error}");
+    }
+    let Some(real) = shared("data/sft/everyday/data/train_sft-00000-of-00001.parquet") else {
+        return;
+    };
+    let bytes = std::fs::read(real).expect("readable");
+    let error = first_error(&folder.file("cut.parquet", &bytes[..bytes.len() / 2]));
+    assert!(matches!(error, DataError::Parquet { .. }), "{error}");
+}
+
+#[test]
+fn broken_tokenizers_are_errors() {
+    let folder = Folder::new();
+    for json in [
+        "",
+        "{",
+        "[]",
+        r#"{"model":{"type":"BPE","vocab":7,"merges":[]}}"#,
+        r#"{"model":{"type":"Unheard"}}"#,
+    ] {
+        folder.file("tokenizer.json", json);
+        let error = ChatTokenizer::from_folder(folder.0.path()).expect_err(json);
+        assert!(matches!(error, DataError::Tokenizer { .. }), "{json}: {error}");
+    }
+    ChatTokenizer::byte_level()
+        .expect("built in")
+        .save(folder.0.path())
+        .expect("written");
+    folder.file("tokenizer_config.json", "{");
+    assert!(matches!(
+        ChatTokenizer::from_folder(folder.0.path()),
+        Err(DataError::Tokenizer { .. })
+    ));
+    folder.file("tokenizer_config.json", r#"{"eos_token":"<absent>"}"#);
+    let error = ChatTokenizer::from_folder(folder.0.path()).expect_err("no such token");
+    assert!(error.to_string().contains("eos_token"), "{error}");
+    let nothing = Folder::new();
+    assert!(matches!(
+        ChatTokenizer::from_folder(nothing.0.path()),
+        Err(DataError::Io { .. })
+    ));
+}
+
+#[test]
+fn broken_gguf_headers_are_errors() {
+    let folder = Folder::new();
+    let mut huge = b"GGUF\x03\0\0\0".to_vec();
+    huge.extend(0u64.to_le_bytes());
+    huge.extend(u64::MAX.to_le_bytes());
+    let mut long_key = b"GGUF\x03\0\0\0".to_vec();
+    long_key.extend(0u64.to_le_bytes());
+    long_key.extend(1u64.to_le_bytes());
+    long_key.extend((1u64 << 40).to_le_bytes());
+    for bytes in [
+        b"".to_vec(),
+        b"GGUF".to_vec(),
+        b"NOPE\x03\0\0\0".to_vec(),
+        huge,
+        long_key,
+    ] {
+        let error = ChatTokenizer::from_gguf(&folder.file("bad.gguf", bytes)).expect_err("broken");
+        assert!(matches!(error, DataError::Tokenizer { .. }), "{error}");
+    }
+}
+
+#[test]
+fn templates_that_do_not_parse_raise_or_run_away_are_errors() {
+    let message = [Message {
+        role: "user".to_string(),
+        content: "a".to_string(),
+    }];
+    for source in ["{% for %}", "{{ messages"] {
+        let error = ChatTemplate::new(source, "", "").expect_err(source);
+        assert!(matches!(error, DataError::Template { .. }), "{error}");
+    }
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}";
+    for source in [
+        "{{ raise_exception('roles must alternate') }}",
+        endless,
+        "{{ messages[0].nothing.at_all }}",
+    ] {
+        let template = ChatTemplate::new(source, "", "").expect("it parses");
+        let error = template.render(&message, false).expect_err(source);
+        assert!(matches!(error, DataError::Template { .. }), "{error}");
+    }
+}
