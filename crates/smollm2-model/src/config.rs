@@ -1,0 +1,310 @@
+//! Shapes and constants of a model: the three published sizes, and what `config.json` says.
+
+mod feed_forward;
+mod json;
+
+pub use feed_forward::{FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig};
+
+use kan_rational::RationalBackend;
+
+use crate::{ModelError, SmolLm2};
+
+/// Element type of the stored weights (`torch_dtype` in `config.json`). Computation follows the backend, not this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StoredDtype {
+    /// IEEE single precision.
+    #[default]
+    Float32,
+    /// IEEE half precision.
+    Float16,
+    /// bfloat16, the published checkpoints' type.
+    Bfloat16,
+}
+
+impl StoredDtype {
+    /// The name PyTorch and `transformers` use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Float16 => "float16",
+            Self::Bfloat16 => "bfloat16",
+        }
+    }
+
+    /// The inverse of [`StoredDtype::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Float32, Self::Float16, Self::Bfloat16]
+            .into_iter()
+            .find(|dtype| dtype.name() == name)
+    }
+}
+
+/// Shapes and constants of one SmolLM2 (a Llama architecture: RMSNorm, rotary positions, grouped-query attention,
+/// gated feed-forward, tied embedding), named as in Hugging Face's `config.json`.
+///
+/// ```
+/// use smollm2_model::{FeedForwardKind, SmolLm2Config};
+///
+/// let config = SmolLm2Config::smollm2_135m();
+/// assert_eq!(config.num_parameters(), 134_515_008);
+/// // A Kolmogorov-Arnold feed-forward of the same cost in every layer:
+/// let kat = config.with_feed_forward(FeedForwardKind::GroupKan);
+/// assert_eq!(kat.num_parameters(), 134_515_008 + 30 * 2 * 8 * (6 + 4));
+/// # Ok::<(), smollm2_model::ModelError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SmolLm2Config {
+    /// Rows of the embedding, V. Published: 49152.
+    pub vocab_size: usize,
+    /// Width of the residual stream, D.
+    pub hidden_size: usize,
+    /// Width of the SwiGLU feed-forward, F. Layers of another kind may carry their own width.
+    pub intermediate_size: usize,
+    /// Number of blocks.
+    pub num_hidden_layers: usize,
+    /// Query heads, H.
+    pub num_attention_heads: usize,
+    /// Key and value heads, K; H is a multiple of K.
+    pub num_key_value_heads: usize,
+    /// Channels per head, C. Published: 64. Even, because rotary positions turn pairs of channels.
+    pub head_dim: usize,
+    /// Added to the mean square in every RMSNorm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Largest number of positions.
+    pub max_position_embeddings: usize,
+    /// Whether the output projection is the embedding transposed. Published: true.
+    pub tie_word_embeddings: bool,
+    /// Standard deviation of freshly drawn weights.
+    pub initializer_range: f64,
+    /// Token a document starts with, if any.
+    pub bos_token_id: Option<u32>,
+    /// Tokens that end a generation; may be empty.
+    pub eos_token_ids: Vec<u32>,
+    /// Token that fills rows, if any.
+    pub pad_token_id: Option<u32>,
+    /// Element type of the stored weights.
+    pub dtype: StoredDtype,
+    /// Feed-forward of every layer: exactly `num_hidden_layers` entries.
+    pub feed_forward: Vec<FeedForwardConfig>,
+}
+
+/// The six numbers in which the published sizes differ.
+struct Size {
+    hidden: usize,
+    intermediate: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    rope_theta: f64,
+    initializer_range: f64,
+}
+
+impl SmolLm2Config {
+    /// [SmolLM2-135M](https://huggingface.co/HuggingFaceTB/SmolLM2-135M).
+    pub fn smollm2_135m() -> Self {
+        Self::published(Size {
+            hidden: 576,
+            intermediate: 1536,
+            layers: 30,
+            heads: 9,
+            kv_heads: 3,
+            rope_theta: 100_000.0,
+            initializer_range: 1.0 / 24.0,
+        })
+    }
+
+    /// [SmolLM2-360M](https://huggingface.co/HuggingFaceTB/SmolLM2-360M).
+    pub fn smollm2_360m() -> Self {
+        Self::published(Size {
+            hidden: 960,
+            intermediate: 2560,
+            layers: 32,
+            heads: 15,
+            kv_heads: 5,
+            rope_theta: 100_000.0,
+            initializer_range: 0.02,
+        })
+    }
+
+    /// [SmolLM2-1.7B](https://huggingface.co/HuggingFaceTB/SmolLM2-1.7B).
+    pub fn smollm2_1_7b() -> Self {
+        Self::published(Size {
+            hidden: 2048,
+            intermediate: 8192,
+            layers: 24,
+            heads: 32,
+            kv_heads: 32,
+            rope_theta: 130_000.0,
+            initializer_range: 0.02,
+        })
+    }
+
+    fn published(size: Size) -> Self {
+        Self {
+            vocab_size: 49152,
+            hidden_size: size.hidden,
+            intermediate_size: size.intermediate,
+            num_hidden_layers: size.layers,
+            num_attention_heads: size.heads,
+            num_key_value_heads: size.kv_heads,
+            head_dim: 64,
+            rms_norm_eps: 1e-5,
+            rope_theta: size.rope_theta,
+            max_position_embeddings: 8192,
+            tie_word_embeddings: true,
+            initializer_range: size.initializer_range,
+            bos_token_id: Some(0),
+            eos_token_ids: vec![0],
+            pad_token_id: None,
+            dtype: StoredDtype::Float32,
+            feed_forward: vec![FeedForwardConfig::SwiGlu; size.layers],
+        }
+    }
+
+    /// The token ids of the Instruct checkpoints: `<|im_start|>` begins, `<|im_end|>` ends and pads.
+    pub fn with_instruct_tokens(mut self) -> Self {
+        self.bos_token_id = Some(1);
+        self.eos_token_ids = vec![2];
+        self.pad_token_id = Some(2);
+        self
+    }
+
+    /// Gives every layer the feed-forward of `kind`, sized so that parameters and multiplications match the SwiGLU
+    /// of this configuration ([`FeedForwardConfig::matched`]). Assign the field for anything else.
+    pub fn with_feed_forward(mut self, kind: FeedForwardKind) -> Self {
+        let layer = FeedForwardConfig::matched(kind, self.intermediate_size);
+        self.feed_forward = vec![layer; self.num_hidden_layers];
+        self
+    }
+
+    /// Number of trainable parameters; a tied embedding counts once.
+    pub fn num_parameters(&self) -> usize {
+        let (d, c) = (self.hidden_size, self.head_dim);
+        let attention = 2 * d * c * (self.num_attention_heads + self.num_key_value_heads);
+        let embeddings = self.vocab_size * d * if self.tie_word_embeddings { 1 } else { 2 };
+        let feed_forward: usize = self
+            .feed_forward
+            .iter()
+            .map(|layer| layer.num_parameters(d, self.intermediate_size))
+            .sum();
+        embeddings + self.num_hidden_layers * (attention + 2 * d) + feed_forward + d
+    }
+
+    /// Refuses shapes and constants the architecture cannot have.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] with the key, what was expected and what was found.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        self.validate_sizes()?;
+        self.validate_constants()?;
+        self.validate_tokens()?;
+        if self.feed_forward.len() != self.num_hidden_layers {
+            let expected = format!("{} entries, one per layer", self.num_hidden_layers);
+            return Err(ModelError::config("feed_forward", expected, self.feed_forward.len()));
+        }
+        let uniform = self.uniform_feed_forward().is_some();
+        for (index, layer) in self.feed_forward.iter().enumerate() {
+            let key = if uniform {
+                "feed_forward".to_owned()
+            } else {
+                format!("feed_forward[{index}]")
+            };
+            layer.validate(&key, self.hidden_size, self.intermediate_size)?;
+        }
+        Ok(())
+    }
+
+    /// The feed-forward all layers share, or `None` when they differ (or there is no layer).
+    pub fn uniform_feed_forward(&self) -> Option<&FeedForwardConfig> {
+        let first = self.feed_forward.first()?;
+        self.feed_forward.iter().all(|layer| layer == first).then_some(first)
+    }
+
+    /// Draws a model: matrices and embedding from a normal of standard deviation `initializer_range`, norms 1,
+    /// rational functions at their starting activation.
+    ///
+    /// Draws follow the backend's generator: seed it with [`Backend::seed`] for a reproducible model.
+    ///
+    /// # Errors
+    /// As [`SmolLm2Config::validate`].
+    pub fn init<B: RationalBackend>(&self, device: &B::Device) -> Result<SmolLm2<B>, ModelError> {
+        self.validate()?;
+        Ok(SmolLm2::new(self, device))
+    }
+
+    fn validate_sizes(&self) -> Result<(), ModelError> {
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("num_key_value_heads", self.num_key_value_heads),
+            ("head_dim", self.head_dim),
+            ("max_position_embeddings", self.max_position_embeddings),
+        ];
+        for (key, value) in sizes {
+            // The upper bound keeps every product of two sizes, in bytes, inside 64 bits.
+            if value == 0 || value > 1 << 28 {
+                return Err(ModelError::config(key, "a size between 1 and 2^28", value));
+            }
+        }
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
+            let expected = format!("a divisor of num_attention_heads = {}", self.num_attention_heads);
+            return Err(ModelError::config(
+                "num_key_value_heads",
+                expected,
+                self.num_key_value_heads,
+            ));
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return Err(ModelError::config(
+                "head_dim",
+                "an even number (rotary positions turn pairs)",
+                self.head_dim,
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_constants(&self) -> Result<(), ModelError> {
+        let check = |key: &str, value: f64, holds: bool, expected: &str| match value.is_finite() && holds {
+            true => Ok(()),
+            false => Err(ModelError::config(key, expected, value)),
+        };
+        check(
+            "rms_norm_eps",
+            self.rms_norm_eps,
+            self.rms_norm_eps > 0.0,
+            "a positive number",
+        )?;
+        check(
+            "rope_theta",
+            self.rope_theta,
+            self.rope_theta > 0.0,
+            "a positive number",
+        )?;
+        let range = self.initializer_range;
+        check(
+            "initializer_range",
+            range,
+            range >= 0.0,
+            "a number that is not negative",
+        )
+    }
+
+    fn validate_tokens(&self) -> Result<(), ModelError> {
+        let eos = self.eos_token_ids.iter().map(|id| ("eos_token_id", *id));
+        let others = [("bos_token_id", self.bos_token_id), ("pad_token_id", self.pad_token_id)];
+        let others = others.into_iter().filter_map(|(key, id)| id.map(|id| (key, id)));
+        for (key, id) in eos.chain(others) {
+            if id as usize >= self.vocab_size {
+                let expected = format!("an id below vocab_size = {}", self.vocab_size);
+                return Err(ModelError::config(key, expected, id));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! From a pretrained SwiGLU to a group rational gate.
+//!
+//! SwiGLU is `W_down (silu(W_gate x) ⊙ W_up x)`; the converted layer has a learned function per channel group in
+//! place of SiLU. Trained gates have outliers tens of times larger than their bulk, so one published function for
+//! all layers ruins the model; [`to_gated_rational`] fits each group to the gates it really sees, each squared error
+//! weighted by the square of the up value that multiplies it. [`to_exact`] keeps SiLU and adds a function that starts
+//! at zero.
+//!
+//! ```
+//! use burn::backend::Flex;
+//! use smollm2_model::{FeedForwardKind, SmolLm2Config, convert};
+//!
+//! # let mut config = SmolLm2Config::smollm2_135m();
+//! # (config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (64, 64, 128, 1);
+//! # (config.num_attention_heads, config.num_key_value_heads) = (1, 1);
+//! # config.feed_forward.truncate(1);
+//! let model = config.init::<Flex>(&Default::default())?;
+//! let rows = vec![(0..64).collect::<Vec<u32>>()];
+//! let options = convert::ConversionOptions::default();
+//! let (converted, new_config, report) =
+//!     convert::to_gated_rational(model.clone(), &config, &rows, &options, |_stage, _done, _total| {})?;
+//! assert_eq!(new_config.feed_forward[0].kind(), FeedForwardKind::GatedRational);
+//! assert!(report.worst_relative_error() < 0.01);
+//! let comparison = convert::compare(&model, &converted, &config, &rows)?;
+//! assert!(comparison.mean_kl < 1e-4);
+//! # Ok::<(), smollm2_model::ModelError>(())
+//! ```
+
+mod calibrate;
+mod compare;
+mod fit;
+mod reservoir;
+
+pub use compare::{Comparison, compare};
+
+use std::collections::BTreeMap;
+
+use kan_rational::{
+    Activation, Coefficients, Degrees, Denominator, GroupRational, GroupRationalConfig, Init, RationalBackend,
+};
+use serde::Serialize;
+
+use self::{fit::LayerFit, reservoir::Reservoir};
+use crate::{
+    FeedForward, FeedForwardConfig, GatedRational, GatedRationalConfig, ModelError, RationalConfig, SmolLm2,
+    SmolLm2Config,
+};
+
+/// Half-width of the range on which the denominators of [`to_exact`] suit SiLU: it spans the bulk of the gates of
+/// the published checkpoints.
+const EXACT_RANGE: f64 = 16.0;
+
+/// How to convert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversionOptions {
+    /// Channel groups per layer. Default 8.
+    pub groups: usize,
+    /// Degrees of every function. Default (5, 4); (7, 6) is closer by two orders of magnitude.
+    pub degrees: Degrees,
+    /// Degrees of single layers, instead of `degrees`. Default none.
+    pub layer_degrees: BTreeMap<usize, Degrees>,
+    /// Bound on the relative error ([`GroupReport::relative_error`]) of every group: layers that exceed it are
+    /// fitted again with degrees (7, 6), then (9, 8). Default none.
+    pub max_error: Option<f64>,
+    /// Form of the denominator. Default [`Denominator::SumOfAbs`].
+    pub denominator: Denominator,
+    /// Gate values kept per layer and group. Default 8192: 16 MB of memory for 30 layers of 8 groups.
+    pub samples: usize,
+    /// Seed of the sampling. Default 0.
+    pub seed: u64,
+    /// Layers to convert. Default `None`: all.
+    pub layers: Option<Vec<usize>>,
+}
+
+impl Default for ConversionOptions {
+    fn default() -> Self {
+        Self {
+            groups: 8,
+            degrees: Degrees::default(),
+            layer_degrees: BTreeMap::new(),
+            max_error: None,
+            denominator: Denominator::SumOfAbs,
+            samples: 8192,
+            seed: 0,
+            layers: None,
+        }
+    }
+}
+
+/// Stage of a conversion, for progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Running calibration rows; counted in rows.
+    Calibrate,
+    /// Fitting functions; counted in layers.
+    Fit,
+}
+
+/// What one function saw in calibration and how well it fits it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupReport {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// Group, from 0.
+    pub group: usize,
+    /// Smallest and largest gate value seen.
+    pub range: (f64, f64),
+    /// Gate values seen; a sample of them was fitted.
+    pub seen: u64,
+    /// Degrees fitted.
+    pub degrees: Degrees,
+    /// `sqrt(sum up² (F - silu)² / sum up² silu²)` over the samples: the relative error of the gated product.
+    pub relative_error: f64,
+    /// Largest `|F - silu|` over the samples, unweighted.
+    pub max_error: f64,
+}
+
+/// Every function of a conversion, layer by layer and group by group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ConversionReport {
+    /// One entry per layer and group, in order.
+    pub groups: Vec<GroupReport>,
+    /// Tokens the calibration ran over.
+    pub calibration_tokens: usize,
+}
+
+impl ConversionReport {
+    /// The largest relative error of any group; 0 when there is none.
+    pub fn worst_relative_error(&self) -> f64 {
+        self.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max)
+    }
+}
+
+/// Replaces the SiLU of SwiGLU layers by group rational functions fitted to what the gates see on `rows`.
+///
+/// `rows` are token ids of text like that the model is used on, each a sequence of its own; a few thousand tokens
+/// are enough. Outside the range seen a function is guarded: it is kept near SiLU up to twice the range, and beyond
+/// grows no faster than linearly (a rational of these degrees has one slope at both ends, SiLU two, so one of its
+/// ends must drift: report and calibration text should cover the gates that matter).
+///
+/// # Errors
+/// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no
+/// function fits, [`ModelError::Config`] when `groups` does not divide the width.
+pub fn to_gated_rational<B: RationalBackend>(
+    model: SmolLm2<B>,
+    config: &SmolLm2Config,
+    rows: &[Vec<u32>],
+    options: &ConversionOptions,
+    mut progress: impl FnMut(Stage, usize, usize),
+) -> Result<(SmolLm2<B>, SmolLm2Config, ConversionReport), ModelError> {
+    let layers = swiglu_layers(config, options)?;
+    calibrate::check_rows(rows, config, 1)?;
+    if options.samples < 64 {
+        return Err(ModelError::conversion("samples", "at least 64", options.samples));
+    }
+    // Refuses groups and degrees before the calibration runs.
+    for layer in &layers {
+        let degrees = options.layer_degrees.get(layer).copied().unwrap_or(options.degrees);
+        with_layer(config.clone(), *layer, gated_config(options, degrees, false)).validate()?;
+    }
+    let make = |stream| Reservoir::new(options.samples, options.seed, stream);
+    let done = |rows_done| progress(Stage::Calibrate, rows_done, rows.len());
+    let mut seen = calibrate::collect(&model, rows, &layers, options.groups, make, done)?;
+    let (mut model, mut config) = (model, config.clone());
+    let calibration_tokens = rows.iter().map(Vec::len).sum();
+    let mut report = ConversionReport {
+        groups: Vec::new(),
+        calibration_tokens,
+    };
+    for (index, (layer, reservoirs)) in layers.iter().zip(&mut seen).enumerate() {
+        let LayerFit {
+            coefficients,
+            groups,
+            degrees,
+        } = fit::fit_layer(*layer, reservoirs, options)?;
+        report.groups.extend(groups);
+        let gate = gated_config(options, degrees, false);
+        replace(&mut model, &config, *layer, &gate, coefficients)?;
+        config = with_layer(config, *layer, gate);
+        progress(Stage::Fit, index + 1, layers.len());
+    }
+    config.validate()?;
+    Ok((model, config, report))
+}
+
+/// Keeps SiLU and adds a group rational function that is zero: the logits stay the same to the last bit.
+///
+/// The residual trains: a numerator that is zero has a gradient. The denominator's gradient is proportional to the
+/// numerator, so it is exactly zero until the numerator has moved, that is in the first step; no start that is
+/// exactly zero can avoid this. The denominators start at those of a fit of SiLU, which keeps the numerators'
+/// gradients `x^k / Q(x)` moderate for gates far from zero.
+///
+/// `degrees`, `groups`, `denominator`, `layer_degrees` and `layers` of `options` count; no calibration is needed.
+///
+/// # Errors
+/// As [`to_gated_rational`].
+pub fn to_exact<B: RationalBackend>(
+    model: SmolLm2<B>,
+    config: &SmolLm2Config,
+    options: &ConversionOptions,
+) -> Result<(SmolLm2<B>, SmolLm2Config), ModelError> {
+    let layers = swiglu_layers(config, options)?;
+    let (mut model, mut config) = (model, config.clone());
+    let mut starts: BTreeMap<(usize, usize), Coefficients> = BTreeMap::new();
+    for layer in layers {
+        let degrees = options.layer_degrees.get(&layer).copied().unwrap_or(options.degrees);
+        let gate = gated_config(options, degrees, true);
+        let next = with_layer(config.clone(), layer, gate.clone());
+        next.validate()?;
+        let key = (degrees.numerator, degrees.denominator);
+        let start = match starts.get(&key) {
+            Some(start) => start.clone(),
+            None => zero_start(layer, degrees, options.denominator)?,
+        };
+        replace(&mut model, &config, layer, &gate, vec![start.clone(); options.groups])?;
+        starts.insert(key, start);
+        config = next;
+    }
+    Ok((model, config))
+}
+
+fn zero_start(layer: usize, degrees: Degrees, form: Denominator) -> Result<Coefficients, ModelError> {
+    let swish = |x| Activation::Swish.eval(x);
+    let fit = kan_rational::fit::minimax(swish, (-EXACT_RANGE, EXACT_RANGE), degrees, form).map_err(|source| {
+        ModelError::Fit {
+            layer,
+            group: 0,
+            source,
+        }
+    })?;
+    let numerator = vec![0.0; fit.coefficients.numerator.len()];
+    Ok(Coefficients {
+        numerator,
+        ..fit.coefficients
+    })
+}
+
+/// The layers to convert, which must all be SwiGLU.
+fn swiglu_layers(config: &SmolLm2Config, options: &ConversionOptions) -> Result<Vec<usize>, ModelError> {
+    let is_swiglu = |layer: &usize| matches!(config.feed_forward.get(*layer), Some(FeedForwardConfig::SwiGlu));
+    let layers = match &options.layers {
+        None => (0..config.num_hidden_layers).filter(is_swiglu).collect(),
+        Some(layers) => layers.clone(),
+    };
+    match layers.iter().find(|layer| !is_swiglu(layer)) {
+        Some(layer) => Err(ModelError::conversion("layers", "SwiGLU layers of the model", layer)),
+        None if layers.is_empty() => Err(ModelError::conversion("layers", "at least one SwiGLU layer", "none")),
+        None => Ok(layers),
+    }
+}
+
+fn gated_config(options: &ConversionOptions, degrees: Degrees, keep_silu: bool) -> GatedRationalConfig {
+    let rational = RationalConfig {
+        groups: options.groups,
+        numerator_degree: degrees.numerator,
+        denominator_degree: degrees.denominator,
+        denominator_form: options.denominator,
+        ..RationalConfig::default()
+    };
+    GatedRationalConfig { rational, keep_silu }
+}
+
+fn with_layer(mut config: SmolLm2Config, layer: usize, gate: GatedRationalConfig) -> SmolLm2Config {
+    if let Some(entry) = config.feed_forward.get_mut(layer) {
+        *entry = FeedForwardConfig::GatedRational(gate);
+    }
+    config
+}
+
+/// Swaps the SwiGLU of `layer` for a gated rational with the same projections.
+fn replace<B: RationalBackend>(
+    model: &mut SmolLm2<B>,
+    config: &SmolLm2Config,
+    layer: usize,
+    gate: &GatedRationalConfig,
+    coefficients: Vec<Coefficients>,
+) -> Result<(), ModelError> {
+    let not_swiglu = || ModelError::conversion("model", "the configuration's layers", format!("another layer {layer}"));
+    let block = model.model.layers.get_mut(layer).ok_or_else(not_swiglu)?;
+    let FeedForward::SwiGlu(mlp) = block.mlp.clone() else {
+        return Err(not_swiglu());
+    };
+    let device = mlp.gate_proj.weight.val().device();
+    let gate_rational: GroupRational<B> = GroupRationalConfig {
+        groups: gate.rational.groups,
+        degrees: Degrees::new(gate.rational.numerator_degree, gate.rational.denominator_degree),
+        denominator: gate.rational.denominator_form,
+        share_numerator: false,
+        share_denominator: false,
+        init: Init::PerGroup(coefficients),
+    }
+    .try_init(config.intermediate_size, &device)
+    .map_err(|source| ModelError::Fit {
+        layer,
+        group: 0,
+        source,
+    })?;
+    block.mlp = FeedForward::GatedRational(GatedRational {
+        gate_proj: mlp.gate_proj,
+        up_proj: mlp.up_proj,
+        down_proj: mlp.down_proj,
+        gate_rational,
+        keep_silu: gate.keep_silu,
+    });
+    Ok(())
+}

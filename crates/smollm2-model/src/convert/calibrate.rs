@@ -1,0 +1,97 @@
+//! Running a model over calibration tokens and collecting what its gates see.
+//!
+//! T tokens, D hidden, F feed-forward width, G groups.
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use kan_rational::RationalBackend;
+
+use super::reservoir::{Reservoir, Sample};
+use crate::{FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
+
+/// Refuses rows the model cannot run: empty, longer than its positions, or with ids outside its vocabulary.
+pub(super) fn check_rows(rows: &[Vec<u32>], config: &SmolLm2Config, shortest: usize) -> Result<(), ModelError> {
+    if rows.is_empty() {
+        return Err(ModelError::conversion("rows", "at least one row of token ids", 0));
+    }
+    for (index, row) in rows.iter().enumerate() {
+        let limit = config.max_position_embeddings;
+        if !(shortest..=limit).contains(&row.len()) {
+            let expected = format!("{shortest} to {limit} tokens");
+            return Err(ModelError::conversion(format!("row {index}"), expected, row.len()));
+        }
+        if let Some(id) = row.iter().find(|id| **id as usize >= config.vocab_size) {
+            let expected = format!("ids below vocab_size = {}", config.vocab_size);
+            return Err(ModelError::conversion(format!("row {index}"), expected, id));
+        }
+    }
+    Ok(())
+}
+
+/// One row as a batch of one, `[1, T]`.
+pub(super) fn row_tensor<B: RationalBackend>(row: &[u32], device: &B::Device) -> Tensor<B, 2, Int> {
+    let ids: Vec<i64> = row.iter().map(|id| i64::from(*id)).collect();
+    let count = ids.len();
+    Tensor::from_data(TensorData::new(ids, [1, count]), device) // [1, T]
+}
+
+/// For every layer of `layers`, one reservoir per group, filled with the gates and ups of all `rows`.
+///
+/// # Errors
+/// [`ModelError::Conversion`] when an activation is not finite, with its layer.
+pub(super) fn collect<B: RationalBackend>(
+    model: &SmolLm2<B>,
+    rows: &[Vec<u32>],
+    layers: &[usize],
+    groups: usize,
+    mut make: impl FnMut(u64) -> Reservoir,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<Vec<Reservoir>>, ModelError> {
+    let device = model.model.norm.weight.val().device();
+    let mut reservoirs: Vec<Vec<Reservoir>> = Vec::with_capacity(layers.len());
+    for layer in layers {
+        reservoirs.push((0..groups).map(|group| make((layer * groups + group) as u64)).collect());
+    }
+    for (done, row) in rows.iter().enumerate() {
+        let ids = row_tensor::<B>(row, &device); // [1, T]
+        let sequence = model.sequence(&ids, &SequenceLayout::default());
+        let embedded = model.embed(ids); // [1, T, D]
+        let channels = embedded.dims()[2];
+        let mut x = embedded.reshape([row.len(), channels]); // [T, D]
+        for (index, block) in model.model.layers.iter().enumerate() {
+            let place = layers.iter().position(|layer| *layer == index);
+            if let (Some(place), FeedForward::SwiGlu(mlp)) = (place, &block.mlp) {
+                let normed = block.feed_forward_input(x.clone(), 1, &sequence); // [T, D]
+                let gate = values(mlp.gate_proj.forward(normed.clone())); // T·F
+                let up = values(mlp.up_proj.forward(normed)); // T·F
+                add(&mut reservoirs[place], &gate, &up, row.len())
+                    .map_err(|value| ModelError::conversion(format!("layer {index}"), "finite activations", value))?;
+            }
+            x = block.forward_rows(x, 1, &sequence, None); // [T, D]
+        }
+        progress(done + 1);
+    }
+    Ok(reservoirs)
+}
+
+fn values<B: RationalBackend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .convert_dtype(DType::F32)
+        .into_vec()
+        .unwrap_or_default()
+}
+
+/// Hands every value to its group's reservoir; the first value that is not finite is returned.
+fn add(reservoirs: &mut [Reservoir], gate: &[f32], up: &[f32], rows: usize) -> Result<(), f32> {
+    if let Some(value) = gate.iter().chain(up).find(|value| !value.is_finite()) {
+        return Err(*value);
+    }
+    let width = gate.len() / rows / reservoirs.len();
+    for (index, (gate, up)) in gate.chunks_exact(width).zip(up.chunks_exact(width)).enumerate() {
+        let group = index % reservoirs.len();
+        for (gate, up) in gate.iter().zip(up) {
+            reservoirs[group].add(Sample { gate: *gate, up: *up });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! What can go wrong in this crate, one variant per failure.
+
+use std::path::{Path, PathBuf};
+
+use kan_rational::RationalError;
+
+use crate::weights::LoadReport;
+
+/// An error of this crate. Every variant names the place (key, row, tensor or setting) and what was expected there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// `config.json` is not JSON, or not a JSON object.
+    #[error("the model configuration is not a JSON object: {0}")]
+    ConfigSyntax(#[source] serde_json::Error),
+
+    /// A key of the model configuration is missing, has the wrong type, or a value this architecture cannot have.
+    #[error("model configuration, key `{key}`: expected {expected}, found {found}")]
+    Config {
+        /// The key as `config.json` spells it, with a path for nested keys (`feed_forward[3].groups`).
+        key: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there (`nothing` when the key is missing).
+        found: String,
+    },
+
+    /// A generation setting has no meaning (a negative temperature, a top-p above 1, ..).
+    #[error("generation setting `{setting}`: expected {expected}, found {found}")]
+    Setting {
+        /// Name of the field of `GenerationConfig`.
+        setting: &'static str,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+
+    /// A prompt holds no token: there is nothing to condition the first token on.
+    #[error("prompt {row} is empty: give at least one token (the BOS id, for instance)")]
+    EmptyPrompt {
+        /// Row of the batch.
+        row: usize,
+    },
+
+    /// A prompt leaves no position for a new token.
+    #[error("prompt {row} has {length} tokens, but the model has {limit} positions and needs one for a new token")]
+    PromptTooLong {
+        /// Row of the batch.
+        row: usize,
+        /// Tokens of the prompt.
+        length: usize,
+        /// `max_position_embeddings` of the model.
+        limit: usize,
+    },
+
+    /// A token id is not in the vocabulary of the model (a tokenizer with added tokens, usually).
+    #[error("prompt {row}, position {position}: token id {token} is outside the vocabulary of {vocab_size} tokens")]
+    TokenOutOfRange {
+        /// Row of the batch.
+        row: usize,
+        /// Position in the row.
+        position: usize,
+        /// The offending id.
+        token: u32,
+        /// `vocab_size` of the model.
+        vocab_size: usize,
+    },
+
+    /// The logits hold a NaN: the weights or the activations overflowed.
+    #[error("row {row}: the logits of step {step} are not numbers (the weights or activations overflowed)")]
+    NotANumber {
+        /// Row of the batch.
+        row: usize,
+        /// Tokens generated before.
+        step: usize,
+    },
+
+    /// A file or folder could not be opened, read or written.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+
+    /// The configuration inside a file is refused.
+    #[error("{path}: {source}")]
+    ConfigFile {
+        /// The file.
+        path: PathBuf,
+        /// A [`ModelError::ConfigSyntax`] or [`ModelError::Config`].
+        source: Box<ModelError>,
+    },
+
+    /// A model was named that is no folder, no GGUF file and no hub id.
+    #[error("`{found}`: expected a folder, a .gguf file or a hub id (owner/name, with @revision if need be)")]
+    Source {
+        /// The text.
+        found: String,
+    },
+
+    /// A repository of the hub could not be fetched.
+    #[error("hub repository {repo}: {reason}")]
+    Hub {
+        /// `owner/name@revision`.
+        repo: String,
+        /// What failed.
+        reason: String,
+    },
+
+    /// A safetensors file is malformed.
+    #[error("{path}: safetensors {field}: expected {expected}, found {found}")]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// `file`, `header length`, `header`, or a tensor's name with `.dtype`, `.shape` or `.data_offsets`.
+        field: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// The index of a sharded model is malformed, or disagrees with the shards.
+    #[error("{path}: {field}: expected {expected}, found {found}")]
+    ShardIndex {
+        /// The index.
+        path: PathBuf,
+        /// `file`, `weight_map`, or a tensor's name.
+        field: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A GGUF file is malformed, or holds another architecture.
+    #[error("{path}: GGUF {field}: expected {expected}, found {found}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// A part of the header, a metadata key, or a tensor's name with `.type`, `.dimensions` or `.offset`.
+        field: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// The tensors of a file are not those its configuration calls for.
+    #[error("the tensors do not fit the configuration: {report}")]
+    Tensors {
+        /// Every missing, unused and mis-shaped tensor.
+        report: Box<LoadReport>,
+    },
+
+    /// The vocabulary of the configuration is not that of the embedding (a re-upload with added tokens, usually).
+    #[error(
+        "vocab_size: expected {tensor}, the rows of the embedding in the file; found {config} in the configuration"
+    )]
+    Vocabulary {
+        /// `vocab_size` of the configuration.
+        config: usize,
+        /// Rows of the embedding in the file.
+        tensor: usize,
+    },
+
+    /// A configuration ties the output projection to the embedding, but the file holds two different matrices.
+    #[error("tie_word_embeddings is true: expected {projection} equal to {embedding}, found other values")]
+    TiedWeights {
+        /// Name of the embedding.
+        embedding: &'static str,
+        /// Name of the output projection.
+        projection: &'static str,
+    },
+
+    /// An option, a row or an activation a conversion or comparison cannot use.
+    #[error("{what}: expected {expected}, found {found}")]
+    Conversion {
+        /// A field of `ConversionOptions`, `rows`, `row 3` or `layer 3`.
+        what: String,
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// No rational function could be made for a gate.
+    #[error("layer {layer}, group {group}: {source}")]
+    Fit {
+        /// Layer, from 0.
+        layer: usize,
+        /// Group, from 0.
+        group: usize,
+        /// Why.
+        source: RationalError,
+    },
+}
+
+impl ModelError {
+    /// A [`ModelError::Config`] from anything printable.
+    pub(crate) fn config(key: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Config {
+            key: key.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// A [`ModelError::Io`].
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// A [`ModelError::Conversion`] from anything printable.
+    pub(crate) fn conversion(what: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Conversion {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// Names the file a configuration came from.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::ConfigSyntax(_) | Self::Config { .. } => Self::ConfigFile {
+                path: path.to_owned(),
+                source: Box::new(self),
+            },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! One transformer block.
+//!
+//! N = B·T rows, D hidden.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, backend::Backend},
+};
+use kan_rational::RationalBackend;
+
+use super::{attention::Attention, cache::LayerCache, feed_forward::FeedForward, layout::Sequence, norm::RmsNorm};
+use crate::{FeedForwardConfig, SmolLm2Config};
+
+/// Attention and feed-forward, each behind a norm and a residual: `LlamaDecoderLayer` in
+/// `transformers/models/llama/modeling_llama.py`.
+#[derive(Module, Debug)]
+pub struct Block<B: Backend> {
+    /// Norm before attention.
+    pub input_layernorm: RmsNorm<B>,
+    /// Attention.
+    pub self_attn: Attention<B>,
+    /// Norm before the feed-forward.
+    pub post_attention_layernorm: RmsNorm<B>,
+    /// Feed-forward.
+    pub mlp: FeedForward<B>,
+}
+
+impl<B: RationalBackend> Block<B> {
+    pub(crate) fn new(config: &SmolLm2Config, feed_forward: &FeedForwardConfig, device: &B::Device) -> Self {
+        let norm = || RmsNorm::new(config.hidden_size, config.rms_norm_eps, device);
+        Self {
+            input_layernorm: norm(),
+            self_attn: Attention::new(config, device),
+            post_attention_layernorm: norm(),
+            mlp: FeedForward::new(feed_forward, config, device),
+        }
+    }
+
+    /// # Shapes
+    /// - `x`: `[B, T, D]`
+    /// - output: `[B, T, D]`
+    pub fn forward(&self, x: Tensor<B, 3>, sequence: &Sequence<B>) -> Tensor<B, 3> {
+        let [batch, tokens, channels] = x.dims();
+        let x = x.reshape([batch * tokens, channels]); // [N, D]
+        self.forward_rows(x, batch, sequence, None)
+            .reshape([batch, tokens, channels]) // [B, T, D]
+    }
+
+    /// The block on `x: [N, D]`. Rows instead of `[B, T, D]`, because a product of two matrices is one large GEMM
+    /// (and its weight gradient one GEMM, not one per sequence) where a batched product is B small ones.
+    pub(crate) fn forward_rows(
+        &self,
+        x: Tensor<B, 2>,
+        batch: usize,
+        sequence: &Sequence<B>,
+        cache: Option<&mut LayerCache<B>>,
+    ) -> Tensor<B, 2> {
+        let x = self
+            .self_attn
+            .forward(self.input_layernorm.forward(x.clone()), batch, sequence, cache)
+            + x; // [N, D]
+        self.mlp.forward(self.post_attention_layernorm.forward(x.clone())) + x // [N, D]
+    }
+
+    /// What the feed-forward of the block on `x: [N, D]` sees, `[N, D]`: for calibration.
+    pub(crate) fn feed_forward_input(&self, x: Tensor<B, 2>, batch: usize, sequence: &Sequence<B>) -> Tensor<B, 2> {
+        let x = self
+            .self_attn
+            .forward(self.input_layernorm.forward(x.clone()), batch, sequence, None)
+            + x; // [N, D]
+        self.post_attention_layernorm.forward(x) // [N, D]
+    }
+}

@@ -1,0 +1,192 @@
+//! Keys and values of the tokens seen so far.
+//!
+//! B batch, T new tokens, S key tokens, K key/value heads, C head dim, P capacity.
+
+use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend, s};
+
+use super::layout::{Mask, future};
+use crate::SmolLm2Config;
+
+/// Keys and values of every layer, in buffers allocated once: appending a token writes one row per head and copies
+/// nothing (on backends that assign in place when a tensor has one owner).
+///
+/// Prompts of different lengths share a cache when the shorter ones are padded on the left:
+/// [`KvCache::ragged`] remembers by how much, hides the padding and shifts the positions, so that every row computes
+/// what it would compute alone.
+#[derive(Clone, Debug)]
+pub struct KvCache<B: Backend> {
+    layers: Vec<LayerCache<B>>,
+    left_padding: Vec<usize>,
+    len: usize,
+    capacity: usize,
+    device: B::Device,
+}
+
+/// The buffers of one layer, `[B, K, P, C]` each, of which `len` positions are filled.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerCache<B: Backend> {
+    /// `None` only inside [`LayerCache::append`], which takes the buffer out to own it alone.
+    key: Option<Tensor<B, 4>>,
+    value: Option<Tensor<B, 4>>,
+    len: usize,
+}
+
+impl<B: Backend> KvCache<B> {
+    /// An empty cache for `batch` rows of up to `capacity` tokens.
+    pub fn new(config: &SmolLm2Config, batch: usize, capacity: usize, device: &B::Device) -> Self {
+        let shape = [batch, config.num_key_value_heads, capacity, config.head_dim];
+        let buffer = || Some(Tensor::zeros(shape, device)); // [B, K, P, C]
+        let layer = |_| LayerCache {
+            key: buffer(),
+            value: buffer(),
+            len: 0,
+        };
+        Self {
+            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            left_padding: vec![0; batch],
+            len: 0,
+            capacity,
+            device: device.clone(),
+        }
+    }
+
+    /// An empty cache for prompts of the given lengths, which the first
+    /// [`forward_cached`](crate::SmolLm2::forward_cached) receives padded on the left to the longest (with any valid
+    /// id).
+    pub fn ragged(config: &SmolLm2Config, lengths: &[usize], capacity: usize, device: &B::Device) -> Self {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let left_padding = lengths.iter().map(|length| longest - length).collect();
+        Self {
+            left_padding,
+            ..Self::new(config, lengths.len(), capacity, device)
+        }
+    }
+
+    /// Tokens per row so far, left padding included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no token has been seen.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Most tokens a row can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Rows.
+    pub fn batch(&self) -> usize {
+        self.left_padding.len()
+    }
+
+    /// Forgets all but the first `len` tokens of every row; a no-op when there are fewer.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        for layer in &mut self.layers {
+            layer.len = self.len;
+        }
+    }
+
+    /// `rows` copies of a cache of one row: a prefix computed once serves a batch of continuations.
+    ///
+    /// # Panics
+    /// When the cache has more than one row.
+    pub fn repeat(&self, rows: usize) -> Self {
+        assert_eq!(self.batch(), 1, "only a cache of one row can be repeated");
+        let repeat = |buffer: &Option<Tensor<B, 4>>| buffer.clone().map(|buffer| buffer.repeat_dim(0, rows));
+        let layer = |layer: &LayerCache<B>| LayerCache {
+            key: repeat(&layer.key),
+            value: repeat(&layer.value),
+            len: layer.len,
+        };
+        Self {
+            layers: self.layers.iter().map(layer).collect(),
+            left_padding: vec![self.left_padding[0]; rows],
+            device: self.device.clone(),
+            ..*self
+        }
+    }
+
+    /// Keeps the given rows, in the given order: finished rows of a batch cost nothing more.
+    pub fn select_rows(&mut self, rows: &[usize]) {
+        let index = rows.iter().map(|row| *row as i64).collect::<Vec<_>>();
+        let index = Tensor::<B, 1, Int>::from_data(TensorData::new(index, [rows.len()]), &self.device);
+        for layer in &mut self.layers {
+            layer.key = layer.key.take().map(|buffer| buffer.select(0, index.clone()));
+            layer.value = layer.value.take().map(|buffer| buffer.select(0, index.clone()));
+        }
+        self.left_padding = rows.iter().map(|row| self.left_padding[*row]).collect();
+    }
+
+    /// The buffers of layer `index`.
+    pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache<B> {
+        &mut self.layers[index]
+    }
+
+    /// Counts `tokens` as seen, once every layer has appended them.
+    pub(crate) fn advance(&mut self, tokens: usize) {
+        self.len += tokens;
+    }
+
+    /// Positions of the next `tokens` tokens, `[B, T]`, or `None` when every row continues at [`KvCache::len`].
+    pub(crate) fn positions(&self, tokens: usize) -> Option<Tensor<B, 2, Int>> {
+        if self.left_padding.iter().all(|padding| *padding == 0) {
+            return None;
+        }
+        // A padding token stands at position 0, like the first real one: it is never looked at.
+        let position = |padding: &usize, token: usize| (self.len + token).saturating_sub(*padding) as i64;
+        let positions = self
+            .left_padding
+            .iter()
+            .flat_map(|padding| (0..tokens).map(move |token| position(padding, token)));
+        let data = TensorData::new(positions.collect::<Vec<i64>>(), [self.batch(), tokens]);
+        Some(Tensor::from_data(data, &self.device))
+    }
+
+    /// Mask of the next `tokens` tokens over all keys, the new ones included.
+    pub(crate) fn mask(&self, tokens: usize) -> Mask<B> {
+        if self.left_padding.iter().all(|padding| *padding == 0) {
+            return Mask::Causal;
+        }
+        let keys = self.len + tokens;
+        let padding = self
+            .left_padding
+            .iter()
+            .map(|padding| *padding as i64)
+            .collect::<Vec<_>>();
+        let padding = Tensor::<B, 1, Int>::from_data(TensorData::new(padding, [self.batch()]), &self.device);
+        let key = Tensor::<B, 1, Int>::arange(0..keys as i64, &self.device).unsqueeze::<2>(); // [1, S]
+        let hidden: Tensor<B, 2, Bool> = key.lower(padding.unsqueeze_dim::<2>(1)); // [B, S]
+        let hidden = hidden.unsqueeze_dim::<3>(1); // [B, 1, S]
+        if tokens == 1 {
+            return Mask::Hidden(hidden); // [B, T, S]
+        }
+        let future = future(tokens, keys, &self.device).unsqueeze::<3>(); // [1, T, S]
+        Mask::Hidden(future.bool_or(hidden)) // [B, T, S]
+    }
+}
+
+impl<B: Backend> LayerCache<B> {
+    /// Writes the new keys and values, `[B, K, T, C]`, and returns all, `[B, K, S, C]`.
+    pub(crate) fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let end = self.len + key.dims()[2];
+        let range = self.len..end;
+        self.len = end;
+        let write = |buffer: &mut Option<Tensor<B, 4>>, new: Tensor<B, 4>| {
+            // Taken out so that the assignment owns the buffer alone and happens in place.
+            let whole = match buffer.take() {
+                Some(whole) => whole.slice_assign(s![.., .., range.clone(), ..], new),
+                None => new,
+            };
+            let seen = whole.clone().narrow(2, 0, end); // [B, K, S, C]
+            *buffer = Some(whole);
+            seen
+        };
+        let key = write(&mut self.key, key);
+        let value = write(&mut self.value, value);
+        (key, value)
+    }
+}

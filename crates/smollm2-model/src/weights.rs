@@ -1,0 +1,125 @@
+//! Weights in and out: Hugging Face folders, GGUF files, the hub.
+//!
+//! Nothing in a file is believed before it is checked: lengths and offsets against the size of the file, shapes
+//! against bytes, tensors against the configuration, all before memory is allocated for them.
+//!
+//! ```no_run
+//! use burn::backend::Flex;
+//! use smollm2_model::weights::{self, ModelSource};
+//!
+//! let source: ModelSource = "SmolLM2-135M-Instruct.Q4_1.gguf".parse()?;
+//! let loaded = weights::load::<Flex>(&source, &Default::default())?;
+//! weights::save(&loaded.model, &loaded.config, "SmolLM2-135M-Instruct".as_ref())?;
+//! # Ok::<(), smollm2_model::ModelError>(())
+//! ```
+
+mod archive;
+mod element;
+mod folder;
+mod gguf;
+#[cfg(feature = "hub")]
+mod hub;
+mod named;
+mod report;
+mod safetensors_file;
+mod save;
+mod source;
+
+pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
+pub use report::{LoadReport, NameMismatch, ShapeMismatch};
+pub use safetensors_file::read_safetensors;
+pub use save::{save, write_safetensors};
+pub use source::{HubModel, ModelSource};
+
+use burn::tensor::{DType, backend::Backend};
+use kan_rational::RationalBackend;
+
+use self::{archive::Archive, folder::Folder, gguf::Gguf};
+use crate::{ModelError, SmolLm2, SmolLm2Config, StoredDtype};
+
+/// A model, its configuration, and what did not fit.
+#[derive(Debug)]
+pub struct Loaded<B: Backend> {
+    /// The model.
+    pub model: SmolLm2<B>,
+    /// Its configuration. [`SmolLm2Config::dtype`] is the type the weights have now, so that saving loses nothing;
+    /// set it to [`StoredDtype::Bfloat16`] to write a file of half the size.
+    pub config: SmolLm2Config,
+    /// Differences between file and configuration; clean after a strict load.
+    pub report: LoadReport,
+}
+
+/// How [`load_with`] treats what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Refuse a file with missing, unused or mis-shaped tensors. Default true. Otherwise they are reported, and what
+    /// is missing or mis-shaped keeps fresh random values.
+    pub strict: bool,
+    /// Float type of the weights. Default: the device's.
+    pub dtype: LoadDtype,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            strict: true,
+            dtype: LoadDtype::Device,
+        }
+    }
+}
+
+/// Loads a model, refusing a file that does not fit its configuration exactly.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load<B: RationalBackend>(source: &ModelSource, device: &B::Device) -> Result<Loaded<B>, ModelError> {
+    load_with(source, &LoadOptions::default(), device)
+}
+
+/// Loads a model.
+///
+/// # Errors
+/// - [`ModelError::Io`], [`ModelError::Hub`]: the files cannot be had.
+/// - [`ModelError::Safetensors`], [`ModelError::ShardIndex`], [`ModelError::Gguf`], [`ModelError::ConfigFile`]: a
+///   file is malformed.
+/// - [`ModelError::Tensors`], [`ModelError::Vocabulary`], [`ModelError::TiedWeights`], [`ModelError::Config`]: the
+///   tensors are not those the configuration calls for.
+pub fn load_with<B: RationalBackend>(
+    source: &ModelSource,
+    options: &LoadOptions,
+    device: &B::Device,
+) -> Result<Loaded<B>, ModelError> {
+    let archive: Box<dyn Archive> = match source.clone().resolve()? {
+        ModelSource::Gguf(path) => Box::new(Gguf::open(&path)?),
+        ModelSource::Folder(path) => Box::new(Folder::open(&path)?),
+        // `resolve` gives a folder for a hub id.
+        ModelSource::Hub(model) => return Err(ModelError::Source { found: model.repo }),
+    };
+    let mut config = archive.config()?;
+    if options.strict {
+        let report = LoadReport::compare(&config, &archive.tensors())?;
+        if !report.is_clean() {
+            return Err(ModelError::Tensors {
+                report: Box::new(report),
+            });
+        }
+    }
+    let (model, report) = named::fill::<B>(&config, archive.as_ref(), options.dtype, device)?;
+    config.dtype = match model.output_embedding().dtype() {
+        DType::F16 => StoredDtype::Float16,
+        DType::BF16 => StoredDtype::Bfloat16,
+        _ => StoredDtype::Float32,
+    };
+    Ok(Loaded { model, config, report })
+}
+
+impl StoredDtype {
+    /// Burn's name of the type.
+    pub(crate) fn dtype(self) -> DType {
+        match self {
+            Self::Float32 => DType::F32,
+            Self::Float16 => DType::F16,
+            Self::Bfloat16 => DType::BF16,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A model as tensors under Hugging Face names, and back.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    tensor::{DType, Tensor, TensorData, backend::Backend},
+};
+use kan_rational::RationalBackend;
+
+use super::{
+    archive::{Archive, Stored},
+    element::transpose,
+    report::{EMBEDDING, LoadReport, OUTPUT_PROJECTION},
+};
+use crate::{ModelError, ParameterPath, SmolLm2, SmolLm2Config};
+
+/// Which float type loaded weights have. Rational coefficients are f32 in every case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadDtype {
+    /// The device's default float type (f32 unless the application chose another).
+    #[default]
+    Device,
+    /// The type in the file; f32 for quantised blocks.
+    Stored,
+    /// The given type.
+    Given(crate::StoredDtype),
+}
+
+/// Every parameter of `model` under its Hugging Face name, matrices as `[out, in]`, in the model's own float types.
+///
+/// ```
+/// use burn::backend::Flex;
+/// use smollm2_model::{SmolLm2Config, weights::named_tensors};
+///
+/// let mut config = SmolLm2Config::smollm2_135m();
+/// (config.vocab_size, config.num_hidden_layers) = (64, 1);
+/// config.feed_forward.truncate(1);
+/// let model = config.init::<Flex>(&Default::default())?;
+/// let tensors = named_tensors(&model);
+/// assert_eq!(tensors["model.layers.0.mlp.up_proj.weight"].shape.as_slice(), [1536, 576]);
+/// # Ok::<(), smollm2_model::ModelError>(())
+/// ```
+pub fn named_tensors<B: RationalBackend>(model: &SmolLm2<B>) -> BTreeMap<String, TensorData> {
+    parameters(model)
+        .into_iter()
+        .map(|parameter| (parameter.name.clone(), parameter.data()))
+        .collect()
+}
+
+/// Hugging Face name of every parameter, by Burn's id: for optimiser groups and logs.
+pub fn parameter_names<B: RationalBackend>(model: &SmolLm2<B>) -> HashMap<ParamId, String> {
+    parameters(model)
+        .into_iter()
+        .map(|parameter| (parameter.id, parameter.name))
+        .collect()
+}
+
+/// The inverse of [`named_tensors`]: a model of `config` with these tensors, converted to the device's float type.
+///
+/// # Errors
+/// [`ModelError::Tensors`] when a tensor is missing, unused or mis-shaped; [`ModelError::Vocabulary`],
+/// [`ModelError::TiedWeights`], [`ModelError::Config`].
+pub fn from_named_tensors<B: RationalBackend>(
+    config: &SmolLm2Config,
+    tensors: BTreeMap<String, TensorData>,
+    device: &B::Device,
+) -> Result<SmolLm2<B>, ModelError> {
+    let archive = Tensors { config, tensors };
+    let (model, report) = fill(config, &archive, LoadDtype::Device, device)?;
+    match report.is_clean() {
+        true => Ok(model),
+        false => Err(ModelError::Tensors {
+            report: Box::new(report),
+        }),
+    }
+}
+
+/// Tensors in memory as an archive.
+struct Tensors<'a> {
+    config: &'a SmolLm2Config,
+    tensors: BTreeMap<String, TensorData>,
+}
+
+impl Archive for Tensors<'_> {
+    fn config(&self) -> Result<SmolLm2Config, ModelError> {
+        Ok(self.config.clone())
+    }
+
+    fn tensors(&self) -> BTreeMap<String, Stored> {
+        let stored = |data: &TensorData| Stored {
+            shape: data.shape.as_slice().to_vec(),
+        };
+        self.tensors
+            .iter()
+            .map(|(name, data)| (name.clone(), stored(data)))
+            .collect()
+    }
+
+    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+        let found = self.tensors.get(name).cloned();
+        found.ok_or_else(|| ModelError::config(name, "a tensor of this name", "nothing"))
+    }
+}
+
+/// A model of `config` with the tensors of `archive` where name and shape fit; the report says where they do not.
+pub(super) fn fill<B: RationalBackend>(
+    config: &SmolLm2Config,
+    archive: &dyn Archive,
+    dtype: LoadDtype,
+    device: &B::Device,
+) -> Result<(SmolLm2<B>, LoadReport), ModelError> {
+    let stored = archive.tensors();
+    let report = LoadReport::compare(config, &stored)?;
+    if config.tie_word_embeddings && stored.contains_key(OUTPUT_PROJECTION) && stored.contains_key(EMBEDDING) {
+        check_tied(archive)?;
+    }
+    let skipped = report
+        .missing
+        .iter()
+        .map(|entry| &entry.name)
+        .chain(report.misshaped.iter().map(|entry| &entry.name));
+    let mut filler = Filler {
+        archive,
+        dtype,
+        skipped: skipped.collect(),
+        path: ParameterPath::default(),
+        error: None,
+    };
+    // Parameters of a fresh model are drawn when first looked at: those replaced here never are.
+    let model = config.init::<B>(device)?.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok((model, report)),
+    }
+}
+
+/// A file that holds both sides of a tie must hold the same numbers twice.
+fn check_tied(archive: &dyn Archive) -> Result<(), ModelError> {
+    let (embedding, projection) = (archive.read(EMBEDDING)?, archive.read(OUTPUT_PROJECTION)?);
+    match embedding.shape == projection.shape && embedding.as_bytes() == projection.as_bytes() {
+        true => Ok(()),
+        false => Err(ModelError::TiedWeights {
+            embedding: EMBEDDING,
+            projection: OUTPUT_PROJECTION,
+        }),
+    }
+}
+
+/// Puts the archive's tensors in the parameters' places.
+struct Filler<'a> {
+    archive: &'a dyn Archive,
+    dtype: LoadDtype,
+    skipped: Vec<&'a String>,
+    path: ParameterPath,
+    /// The first failure: a mapper cannot return one.
+    error: Option<ModelError>,
+}
+
+impl<B: Backend> ModuleMapper<B> for Filler<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let name = self.path.name();
+        if self.error.is_some() || self.skipped.contains(&&name) {
+            return param;
+        }
+        let data = match self.archive.read(&name) {
+            Ok(data) => data,
+            Err(error) => {
+                self.error = Some(error);
+                return param;
+            }
+        };
+        let device = param.lazy_device();
+        let data = if self.path.is_transposed() {
+            transpose(data)
+        } else {
+            data
+        };
+        let tensor = match self.target(&name, data.dtype) {
+            Some(dtype) => Tensor::from_data(data.convert_dtype(dtype), (&device, dtype)),
+            None => Tensor::from_data(data, &device),
+        };
+        Param::initialized(param.id, tensor.require_grad())
+    }
+}
+
+impl Filler<'_> {
+    /// The type to load as; `None` is the device's default.
+    fn target(&self, name: &str, stored: DType) -> Option<DType> {
+        if is_coefficients(name) {
+            return Some(DType::F32);
+        }
+        match self.dtype {
+            LoadDtype::Device => None,
+            LoadDtype::Stored => Some(stored),
+            LoadDtype::Given(dtype) => Some(dtype.dtype()),
+        }
+    }
+}
+
+/// Whether a name is that of rational coefficients, which keep f32: rounding them to bf16 moves the function more
+/// than rounding its input does.
+pub(super) fn is_coefficients(name: &str) -> bool {
+    name.ends_with(".numerator") || name.ends_with(".denominator")
+}
+
+/// A parameter found in a model.
+pub(super) struct Parameter<B: Backend> {
+    pub(super) name: String,
+    id: ParamId,
+    value: Value<B>,
+    transposed: bool,
+}
+
+/// The two ranks parameters have.
+enum Value<B: Backend> {
+    Vector(Tensor<B, 1>),
+    Matrix(Tensor<B, 2>),
+}
+
+impl<B: Backend> Parameter<B> {
+    pub(super) fn data(&self) -> TensorData {
+        match &self.value {
+            Value::Vector(vector) => vector.to_data(),
+            Value::Matrix(matrix) if self.transposed => transpose(matrix.to_data()),
+            Value::Matrix(matrix) => matrix.to_data(),
+        }
+    }
+
+    /// Sizes as in [`Parameter::data`].
+    pub(super) fn shape(&self) -> Vec<usize> {
+        match &self.value {
+            Value::Vector(vector) => vector.dims().to_vec(),
+            Value::Matrix(matrix) => {
+                let [rows, columns] = matrix.dims();
+                if self.transposed {
+                    vec![columns, rows]
+                } else {
+                    vec![rows, columns]
+                }
+            }
+        }
+    }
+}
+
+/// Every parameter of a model; the tensors are handles, not copies.
+pub(super) fn parameters<B: RationalBackend>(model: &SmolLm2<B>) -> Vec<Parameter<B>> {
+    let mut collector = Collector {
+        path: ParameterPath::default(),
+        parameters: Vec::new(),
+    };
+    model.visit(&mut collector);
+    collector.parameters
+}
+
+struct Collector<B: Backend> {
+    path: ParameterPath,
+    parameters: Vec<Parameter<B>>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Collector<B> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let tensor = param.val();
+        let value = match D {
+            1 => Value::Vector(tensor.reshape([-1])),
+            _ => {
+                let rows = tensor.dims()[0] as i32;
+                Value::Matrix(tensor.reshape([rows, -1]))
+            }
+        };
+        let (name, transposed) = (self.path.name(), self.path.is_transposed());
+        self.parameters.push(Parameter {
+            name,
+            id: param.id,
+            value,
+            transposed,
+        });
+    }
+}

@@ -1,0 +1,220 @@
+//! What fits and what does not between a configuration and the tensors of a file.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::archive::Stored;
+use crate::{FeedForwardConfig, ModelError, RationalConfig, SmolLm2Config};
+
+/// Similarity (Jaro-Winkler, 0 to 1) from which a known name is offered as the one that was meant.
+const NEAREST: f64 = 0.85;
+
+/// How the tensors of a file differ from what the configuration calls for. All lists are empty after a strict load.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors the model has and the file lacks; after a lenient load they hold fresh random values.
+    pub missing: Vec<NameMismatch>,
+    /// Tensors of the file that the model has no place for.
+    pub unused: Vec<NameMismatch>,
+    /// Tensors of another shape than the configuration says; after a lenient load they hold fresh random values.
+    pub misshaped: Vec<ShapeMismatch>,
+}
+
+/// A name on one side only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameMismatch {
+    /// The name.
+    pub name: String,
+    /// The most similar name on the other side, if any is similar.
+    pub nearest: Option<String>,
+}
+
+/// A tensor whose shape is not the configuration's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShapeMismatch {
+    /// The name.
+    pub name: String,
+    /// Sizes the configuration calls for.
+    pub expected: Vec<usize>,
+    /// Sizes in the file.
+    pub found: Vec<usize>,
+}
+
+impl LoadReport {
+    /// Whether everything fits.
+    pub fn is_clean(&self) -> bool {
+        self.missing.is_empty() && self.unused.is_empty() && self.misshaped.is_empty()
+    }
+
+    /// Compares the tensors of a file with those of `config`.
+    ///
+    /// An output projection beside a tied embedding and the rotary buffers of old checkpoints are not parameters of
+    /// the model and not reported; the former is compared by value when it is read.
+    ///
+    /// # Errors
+    /// [`ModelError::Vocabulary`] and [`ModelError::Config`]: what no lenient load can make good.
+    pub(super) fn compare(config: &SmolLm2Config, stored: &BTreeMap<String, Stored>) -> Result<Self, ModelError> {
+        if config.num_hidden_layers > stored.len() {
+            let expected = format!("at most the number of tensors, {}", stored.len());
+            return Err(ModelError::config(
+                "num_hidden_layers",
+                expected,
+                config.num_hidden_layers,
+            ));
+        }
+        check_vocabulary(config, stored)?;
+        let expected = expected_tensors(config);
+        let mut report = Self::default();
+        for (name, shape) in &expected {
+            match stored.get(name) {
+                None => report
+                    .missing
+                    .push(mismatch(name, stored.keys().filter(|key| !expected.contains_key(*key)))),
+                Some(tensor) if tensor.shape != *shape => report.misshaped.push(ShapeMismatch {
+                    name: name.clone(),
+                    expected: shape.clone(),
+                    found: tensor.shape.clone(),
+                }),
+                Some(_) => {}
+            }
+        }
+        let ignored = |name: &str| {
+            name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == OUTPUT_PROJECTION)
+        };
+        for name in stored
+            .keys()
+            .filter(|name| !expected.contains_key(*name) && !ignored(name))
+        {
+            report
+                .unused
+                .push(mismatch(name, expected.keys().filter(|key| !stored.contains_key(*key))));
+        }
+        Ok(report)
+    }
+}
+
+/// Name of the untied output projection.
+pub(super) const OUTPUT_PROJECTION: &str = "lm_head.weight";
+/// Name of the embedding.
+pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
+
+fn check_vocabulary(config: &SmolLm2Config, stored: &BTreeMap<String, Stored>) -> Result<(), ModelError> {
+    match stored.get(EMBEDDING).and_then(|tensor| tensor.shape.first()) {
+        Some(rows) if *rows != config.vocab_size => Err(ModelError::Vocabulary {
+            config: config.vocab_size,
+            tensor: *rows,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn mismatch<'a>(name: &str, candidates: impl Iterator<Item = &'a String>) -> NameMismatch {
+    let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    let nearest = scored
+        .filter(|(score, _)| *score >= NEAREST)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    NameMismatch {
+        name: name.to_owned(),
+        nearest: nearest.map(|(_, candidate)| candidate.clone()),
+    }
+}
+
+/// Names and shapes of every parameter of a model of this configuration, matrices as `[out, in]`.
+pub(super) fn expected_tensors(config: &SmolLm2Config) -> BTreeMap<String, Vec<usize>> {
+    let (d, f, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
+    let (q, k) = (
+        config.num_attention_heads * config.head_dim,
+        config.num_key_value_heads * config.head_dim,
+    );
+    let mut tensors = BTreeMap::new();
+    let mut add = |name: String, shape: Vec<usize>| tensors.insert(name, shape);
+    add(EMBEDDING.to_owned(), vec![v, d]);
+    add("model.norm.weight".to_owned(), vec![d]);
+    if !config.tie_word_embeddings {
+        add(OUTPUT_PROJECTION.to_owned(), vec![v, d]);
+    }
+    for (index, feed_forward) in config.feed_forward.iter().enumerate() {
+        let layer = format!("model.layers.{index}");
+        add(format!("{layer}.input_layernorm.weight"), vec![d]);
+        add(format!("{layer}.post_attention_layernorm.weight"), vec![d]);
+        for (projection, shape) in [("q", [q, d]), ("k", [k, d]), ("v", [k, d]), ("o", [d, q])] {
+            add(format!("{layer}.self_attn.{projection}_proj.weight"), shape.to_vec());
+        }
+        for (name, shape) in feed_forward_tensors(feed_forward, d, f) {
+            add(format!("{layer}.mlp.{name}"), shape);
+        }
+    }
+    tensors
+}
+
+fn feed_forward_tensors(config: &FeedForwardConfig, d: usize, f: usize) -> Vec<(String, Vec<usize>)> {
+    let gated = || {
+        [("gate", [f, d]), ("up", [f, d]), ("down", [d, f])]
+            .map(|(name, shape)| (format!("{name}_proj.weight"), shape.to_vec()))
+            .to_vec()
+    };
+    let ungated = |width: usize| {
+        vec![
+            ("fc1.weight".to_owned(), vec![width, d]),
+            ("fc2.weight".to_owned(), vec![d, width]),
+        ]
+    };
+    match config {
+        FeedForwardConfig::SwiGlu => gated(),
+        FeedForwardConfig::GatedRational(gate) => gated()
+            .into_iter()
+            .chain(rational_tensors("gate_rational", &gate.rational))
+            .collect(),
+        FeedForwardConfig::GroupKan(kan) => {
+            let functions = ["act1", "act2"]
+                .into_iter()
+                .flat_map(|name| rational_tensors(name, &kan.rational));
+            ungated(kan.hidden_size).into_iter().chain(functions).collect()
+        }
+        FeedForwardConfig::SiluMlp { hidden_size } => ungated(*hidden_size),
+    }
+}
+
+fn rational_tensors(name: &str, config: &RationalConfig) -> [(String, Vec<usize>); 2] {
+    let rows = |shared: bool| if shared { 1 } else { config.groups };
+    [
+        (
+            format!("{name}.numerator"),
+            vec![rows(config.share_numerator), config.numerator_degree + 1],
+        ),
+        (
+            format!("{name}.denominator"),
+            vec![rows(config.share_denominator), config.denominator_degree],
+        ),
+    ]
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |f: &mut fmt::Formatter<'_>, title: &str, list: &[NameMismatch]| {
+            for entry in list {
+                write!(f, "\n  {title} {}", entry.name)?;
+                if let Some(nearest) = &entry.nearest {
+                    write!(f, " (is it {nearest}?)")?;
+                }
+            }
+            Ok(())
+        };
+        write!(
+            f,
+            "{} missing, {} unused, {} of another shape",
+            self.missing.len(),
+            self.unused.len(),
+            self.misshaped.len()
+        )?;
+        names(f, "missing", &self.missing)?;
+        names(f, "unused", &self.unused)?;
+        for entry in &self.misshaped {
+            write!(
+                f,
+                "\n  {}: expected shape {:?}, found {:?}",
+                entry.name, entry.expected, entry.found
+            )?;
+        }
+        Ok(())
+    }
+}

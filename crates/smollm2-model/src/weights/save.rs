@@ -1,0 +1,243 @@
+//! Writing a model as a folder in the Hugging Face layout.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{DType, TensorData, backend::Backend};
+use kan_rational::RationalBackend;
+use safetensors::{Dtype, View, serialize_to_file};
+use serde_json::json;
+
+use super::{
+    folder::{CONFIG, GENERATION_CONFIG, INDEX, WEIGHTS},
+    named::{Parameter, is_coefficients, parameters},
+    report::expected_tensors,
+};
+use crate::{ModelError, SmolLm2, SmolLm2Config};
+
+/// Writes `model` into the folder `dir`: `model.safetensors`, `config.json`, `generation_config.json`.
+///
+/// Where every layer is SwiGLU, `transformers` opens the folder as a `LlamaForCausalLM`. Otherwise the layout is the
+/// same, with the coefficients of rational functions as further tensors (always f32) and a `feed_forward` key in
+/// `config.json`. Weights have the type [`SmolLm2Config::dtype`]; a tied embedding is written once.
+///
+/// A folder that does not exist appears complete or not at all; in one that exists every file is replaced by
+/// renaming, configuration last, so that a reader never sees half a file.
+///
+/// # Errors
+/// [`ModelError::Io`]; [`ModelError::Config`] when `config` is not the configuration of `model`.
+pub fn save<B: RationalBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: &Path) -> Result<(), ModelError> {
+    config.validate()?;
+    let parameters = parameters(model);
+    check_config(&parameters, config)?;
+    let dtype = config.dtype.dtype();
+    let views = parameters.iter().map(|parameter| {
+        let dtype = if is_coefficients(&parameter.name) {
+            DType::F32
+        } else {
+            dtype
+        };
+        (
+            parameter.name.as_str(),
+            ParameterView {
+                parameter,
+                shape: parameter.shape(),
+                dtype,
+            },
+        )
+    });
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(|error| ModelError::io("create", parent, error))?;
+    let staging = tempfile::Builder::new().prefix(".saving-").tempdir_in(parent);
+    let staging = staging.map_err(|error| ModelError::io("create a folder in", parent, error))?;
+    write_tensors(views, &staging.path().join(WEIGHTS))?;
+    write_text(&staging.path().join(GENERATION_CONFIG), &generation_config(config))?;
+    write_text(&staging.path().join(CONFIG), &config.to_json())?;
+    publish(staging, dir)
+}
+
+/// Writes named tensors as one safetensors file, by way of a temporary file that is renamed: the inverse of
+/// [`read_safetensors`](super::read_safetensors).
+///
+/// # Errors
+/// [`ModelError::Io`]; [`ModelError::Safetensors`] for an element type the format lacks.
+pub fn write_safetensors(tensors: &BTreeMap<String, TensorData>, path: &Path) -> Result<(), ModelError> {
+    for (name, data) in tensors {
+        if format_type(data.dtype).is_none() {
+            return Err(ModelError::Safetensors {
+                path: path.to_owned(),
+                field: format!("{name}.dtype"),
+                expected: "a float or integer type".to_owned(),
+                found: format!("{:?}", data.dtype),
+            });
+        }
+    }
+    write_tensors(tensors.iter().map(|(name, data)| (name.as_str(), DataView(data))), path)
+}
+
+fn check_config<B: Backend>(parameters: &[Parameter<B>], config: &SmolLm2Config) -> Result<(), ModelError> {
+    let expected = expected_tensors(config);
+    for parameter in parameters {
+        let shape = parameter.shape();
+        match expected.get(&parameter.name) {
+            Some(expected) if *expected == shape => {}
+            Some(expected) => {
+                return Err(ModelError::config(
+                    &parameter.name,
+                    format!("shape {expected:?}"),
+                    format!("{shape:?}"),
+                ));
+            }
+            None => {
+                return Err(ModelError::config(
+                    &parameter.name,
+                    "no such tensor",
+                    format!("{shape:?}"),
+                ));
+            }
+        }
+    }
+    match parameters.len() == expected.len() {
+        true => Ok(()),
+        false => Err(ModelError::config(
+            "tensors",
+            expected.len().to_string(),
+            parameters.len(),
+        )),
+    }
+}
+
+/// What `transformers` writes beside a model without sampling defaults of its own.
+fn generation_config(config: &SmolLm2Config) -> String {
+    let mut generation = json!({ "_from_model_config": true });
+    if let Some(id) = config.bos_token_id {
+        generation["bos_token_id"] = json!(id);
+    }
+    match config.eos_token_ids.as_slice() {
+        [] => {}
+        [id] => generation["eos_token_id"] = json!(id),
+        ids => generation["eos_token_id"] = json!(ids),
+    }
+    if let Some(id) = config.pad_token_id {
+        generation["pad_token_id"] = json!(id);
+    }
+    format!("{generation:#}\n")
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+    fs::write(path, text).map_err(|error| ModelError::io("write", path, error))
+}
+
+fn write_tensors<'a, V: View>(tensors: impl Iterator<Item = (&'a str, V)>, path: &Path) -> Result<(), ModelError> {
+    // transformers refuses files whose metadata does not name the framework.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    serialize_to_file(tensors, Some(metadata), path)
+        .map_err(|error| ModelError::io("write", path, std::io::Error::other(error)))
+}
+
+/// Moves the files of `staging` to `dir`.
+fn publish(staging: tempfile::TempDir, dir: &Path) -> Result<(), ModelError> {
+    if !dir.exists() {
+        // A temporary folder is private to its owner; a model folder follows the usual permissions.
+        set_permissions_like_parent(staging.path(), dir);
+        let staged = staging.keep();
+        return fs::rename(&staged, dir).map_err(|error| {
+            // Nothing was published: leave nothing behind either. The rename's failure is the one worth reporting.
+            let _ = fs::remove_dir_all(&staged);
+            ModelError::io("create", dir, error)
+        });
+    }
+    let replace = |file: &str| {
+        let target: PathBuf = dir.join(file);
+        fs::rename(staging.path().join(file), &target).map_err(|error| ModelError::io("replace", &target, error))
+    };
+    replace(WEIGHTS)?;
+    // The index of an earlier, sharded model would describe files that are no longer the model.
+    let index = dir.join(INDEX);
+    if index.exists() {
+        fs::remove_file(&index).map_err(|error| ModelError::io("remove", &index, error))?;
+    }
+    replace(GENERATION_CONFIG)?;
+    replace(CONFIG)
+}
+
+fn set_permissions_like_parent(staging: &Path, dir: &Path) {
+    let parent = dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if let Ok(metadata) = fs::metadata(parent) {
+        // Failing to widen them leaves a usable, private folder.
+        let _ = fs::set_permissions(staging, metadata.permissions());
+    }
+}
+
+/// A parameter fetched from its device when it is written, so that one tensor at a time is in host memory.
+struct ParameterView<'a, B: Backend> {
+    parameter: &'a Parameter<B>,
+    shape: Vec<usize>,
+    dtype: DType,
+}
+
+impl<B: Backend> View for ParameterView<'_, B> {
+    fn dtype(&self) -> Dtype {
+        format_type(self.dtype).unwrap_or(Dtype::F32)
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.parameter.data().convert_dtype(self.dtype).as_bytes().to_vec())
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size()
+    }
+}
+
+struct DataView<'a>(&'a TensorData);
+
+impl View for DataView<'_> {
+    fn dtype(&self) -> Dtype {
+        format_type(self.0.dtype).unwrap_or(Dtype::U8)
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape.as_slice()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(self.0.as_bytes())
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.as_bytes().len()
+    }
+}
+
+fn format_type(dtype: DType) -> Option<Dtype> {
+    Some(match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I16 => Dtype::I16,
+        DType::I8 => Dtype::I8,
+        DType::U64 => Dtype::U64,
+        DType::U32 => Dtype::U32,
+        DType::U16 => Dtype::U16,
+        DType::U8 => Dtype::U8,
+        _ => return None,
+    })
+}
