@@ -106,8 +106,10 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// The smallest difference of two accuracies that McNemar's test on `n` shared documents finds with probability
 /// `power` at two-sided level `alpha`, if the models disagree on a share `discordance` of the documents.
 ///
-/// Solves `d sqrt(n) = z_(1 - alpha/2) sqrt(psi) + z_power sqrt(psi - d^2)` for `d` (Connor 1987); no difference can
-/// exceed the discordance itself, so the result is capped there.
+/// Solves `d sqrt(n) = z_(1 - alpha/2) sqrt(psi) + z_power sqrt(psi - d^2)` for `d` (Connor 1987), where `psi` is the
+/// discordance, or `d` itself where that is larger: models that differ by `d` disagree at least that often. So two
+/// models that never disagreed do not make every difference detectable. 1 when there are too few documents to find
+/// any difference.
 ///
 /// # Errors
 /// Without documents, or a share or level out of range.
@@ -127,14 +129,14 @@ pub fn minimal_detectable_difference(n: usize, discordance: f64, alpha: f64, pow
         (n as f64).sqrt(),
     );
     let excess = |d: f64| {
-        let spread = (discordance - d * d).max(0.0).sqrt();
-        d * root - level * discordance.sqrt() - strength * spread
+        let psi = discordance.max(d);
+        d * root - level * psi.sqrt() - strength * (psi - d * d).max(0.0).sqrt()
     };
-    let (mut low, mut high) = (0.0, discordance);
+    let (mut low, mut high) = (0.0, 1.0);
     if excess(high) <= 0.0 {
         return Ok(high);
     }
-    // The excess grows with d, so bisection finds its one root.
+    // The excess changes sign once, so bisection finds its root.
     for _ in 0..100 {
         let middle = (low + high) / 2.0;
         if excess(middle) < 0.0 {

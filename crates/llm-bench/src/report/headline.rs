@@ -22,7 +22,9 @@ pub(super) fn headline(report: &Report) -> String {
         } else {
             format!("any of {total} comparisons")
         };
-        return format!("No difference was found in {tests}. {power} Smaller ones may exist and would look like this.");
+        return format!(
+            "No difference was found in {tests}. {power} Smaller ones may exist: no finding is not equality."
+        );
     }
     let phrases: Vec<String> = findings.iter().take(3).map(|comparison| phrase(comparison)).collect();
     let more = if found > 3 {
@@ -54,10 +56,13 @@ fn phrase(comparison: &Comparison) -> String {
 /// What the comparisons without a finding could have found.
 fn detectable(report: &Report) -> String {
     let open = report.comparisons.iter().filter(|comparison| !is_finding(comparison));
-    let sizes = open.map(|comparison| comparison.result.minimal_detectable_difference * 100.0);
+    let sizes = open.map(|comparison| comparison.detectable * 100.0);
     let (low, high) = sizes.fold((f64::INFINITY, 0.0f64), |(low, high), d| (low.min(d), high.max(d)));
     if !low.is_finite() {
         return String::new();
+    }
+    if high >= 100.0 {
+        return "There were too few documents to find any difference reliably.".to_owned();
     }
     let range = if high - low < 0.1 {
         format!("{high:.1}")

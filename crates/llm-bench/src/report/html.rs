@@ -217,7 +217,7 @@ fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
         format!("{} / {}", result.only_b, result.only_a),
         probability(result.p_value),
         probability(comparison.p_adjusted),
-        format!("{:.1}", result.minimal_detectable_difference * 100.0),
+        format!("{:.1}", comparison.detectable * 100.0),
         if finding {
             "differs".to_owned()
         } else {
@@ -257,8 +257,8 @@ fn comparisons(report: &Report) -> Result<String, BenchError> {
     Ok(format!(
         "<h2>Paired comparisons</h2>\n<p class=\"note\">Difference in points with the 95% interval of a bootstrap over \
          documents; p from McNemar’s exact test, then corrected by Holm’s method over all rows; “detectable” is the \
-         smallest difference that a test of this size finds with probability 0.8 at level 0.05, at the disagreement \
-         seen. “Not shown to differ” is not “equal”.</p>\n<figure>{}</figure>\n<p></p>\n{}",
+         smallest difference that a test of this size finds with probability 0.8 after that correction, at the \
+         disagreement seen. “Not shown to differ” is not “equal”.</p>\n<figure>{}</figure>\n<p></p>\n{}",
         plot::differences(&report.comparisons, &colours)?,
         table(&titles, &rows)
     ))

@@ -149,11 +149,14 @@ fn degenerate_input_is_refused_or_answered_plainly() {
     let same = compare_paired(&[1.0, 0.0], &[1.0, 0.0], &options).unwrap();
     assert_eq!(
         (same.p_value, same.difference, same.minimal_detectable_difference),
-        (1.0, 0.0, 0.0)
+        (1.0, 0.0, 1.0)
     );
     assert!(wilson(1, 0, 0.95).is_err() && wilson(3, 2, 0.95).is_err() && wilson(1, 2, 1.0).is_err());
     assert!(minimal_detectable_difference(0, 0.1, 0.05, 0.8).is_err());
     assert!(minimal_detectable_difference(10, f64::NAN, 0.05, 0.8).is_err());
-    // Too few documents to find anything: no difference can exceed the discordance.
-    assert_eq!(minimal_detectable_difference(2, 0.1, 0.05, 0.8).unwrap(), 0.1);
+    // Too few documents to find anything.
+    assert_eq!(minimal_detectable_difference(2, 0.1, 0.05, 0.8).unwrap(), 1.0);
+    // Models that never disagreed: about (z_0.975 + z_0.8)^2 / n, not zero.
+    let agreeing = minimal_detectable_difference(300, 0.0, 0.05, 0.8).unwrap();
+    assert!((0.022..0.027).contains(&agreeing), "{agreeing}");
 }
