@@ -1,9 +1,34 @@
-//! SmolLM2 on any Burn backend, with SwiGLU or Kolmogorov-Arnold feed-forward layers.
+//! # Brief overview
+//!
+//! SmolLM2 on any Burn backend, with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`] describes a
+//! model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`] turns its
+//! SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not known
+//! here: ids in, logits or ids out.
+//!
+//! ```
+//! use burn::backend::Flex;
+//! use burn::tensor::{Int, Tensor};
+//! use smollm2_model::{FeedForwardKind, SequenceLayout, SmolLm2Config};
+//!
+//! # let mut config = SmolLm2Config::smollm2_135m();
+//! # (config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (64, 64, 128, 1);
+//! # (config.num_attention_heads, config.num_key_value_heads) = (1, 1);
+//! # config.feed_forward.truncate(1);
+//! let config = config.with_feed_forward(FeedForwardKind::GatedRational);
+//! let model = config.init::<Flex>(&Default::default())?;
+//! let ids = Tensor::<Flex, 2, Int>::from_ints([[1, 2, 3]], &Default::default()); // [B, T]
+//! let logits = model.forward(ids, &SequenceLayout::default()); // [B, T, V]
+//! assert_eq!(logits.dims(), [1, 3, 64]);
+//! # Ok::<(), smollm2_model::ModelError>(())
+//! ```
+//!
+//! `examples/generate.rs` continues a prompt, `examples/convert.rs` converts a model.
 #![deny(missing_docs)]
 
 mod config;
 pub mod convert;
 mod error;
+pub mod generate;
 mod model;
 pub mod weights;
 

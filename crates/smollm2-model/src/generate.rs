@@ -1,0 +1,279 @@
+//! Text generation: token ids in, an iterator of token ids out.
+//!
+//! B batch, T prompt tokens, D hidden, V vocab.
+//!
+//! ```
+//! use burn::backend::Flex;
+//! use smollm2_model::generate::{GenerationConfig, generate};
+//! # use smollm2_model::SmolLm2Config;
+//! # let mut config = SmolLm2Config::smollm2_135m();
+//! # (config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (64, 64, 128, 1);
+//! # (config.num_attention_heads, config.num_key_value_heads) = (1, 1);
+//! # config.feed_forward.truncate(1);
+//! # let model = config.init::<Flex>(&Default::default())?;
+//! let settings = GenerationConfig { max_new_tokens: 5, ..GenerationConfig::default() };
+//! let ids: Vec<u32> = generate(&model, &config, &[1, 2, 3], &settings)?.collect::<Result<_, _>>()?;
+//! assert_eq!(ids.len(), 5);
+//! # Ok::<(), smollm2_model::ModelError>(())
+//! ```
+
+mod sampler;
+
+pub use sampler::{Sampler, Sampling};
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use kan_rational::RationalBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::{KvCache, ModelError, SmolLm2, SmolLm2Config};
+
+/// How to continue a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GenerationConfig {
+    /// Most tokens to add. Default 256.
+    pub max_new_tokens: usize,
+    /// How a token is chosen. Default greedy.
+    pub sampling: Sampling,
+    /// Logits of tokens already in the row are divided by this when positive and multiplied when negative (CTRL,
+    /// arXiv 1909.05858, as transformers applies it). 1 changes nothing. Default 1.
+    pub repetition_penalty: f64,
+    /// Seed of the draws; every row has a stream of its own. Default 0.
+    pub seed: u64,
+    /// Tokens after which a row ends; they are given out. Default none.
+    pub stop_ids: Vec<u32>,
+}
+
+impl Default for GenerationConfig {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 256,
+            sampling: Sampling::Greedy,
+            repetition_penalty: 1.0,
+            seed: 0,
+            stop_ids: Vec::new(),
+        }
+    }
+}
+
+impl GenerationConfig {
+    /// # Errors
+    /// [`ModelError::Setting`] naming the field.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
+            return Err(ModelError::Setting {
+                setting: "repetition_penalty",
+                expected: "a finite number above 0",
+                found: self.repetition_penalty.to_string(),
+            });
+        }
+        self.sampling.validate()
+    }
+}
+
+/// Continues one prompt, token by token.
+///
+/// # Errors
+/// For a prompt that is empty, too long or outside the vocabulary, and for impossible settings.
+pub fn generate<'a, B: RationalBackend>(
+    model: &'a SmolLm2<B>,
+    config: &SmolLm2Config,
+    prompt: &[u32],
+    settings: &GenerationConfig,
+) -> Result<Generator<'a, B>, ModelError> {
+    Ok(Generator {
+        batch: BatchGenerator::new(model, config, &[prompt.to_vec()], settings)?,
+    })
+}
+
+/// Continues many prompts at once; each gives the tokens it would give alone with the stream of its row.
+///
+/// # Errors
+/// As [`generate`], and [`ModelError::NotANumber`].
+pub fn generate_batch<B: RationalBackend>(
+    model: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    prompts: &[Vec<u32>],
+    settings: &GenerationConfig,
+) -> Result<Vec<Vec<u32>>, ModelError> {
+    let mut outputs = vec![Vec::new(); prompts.len()];
+    if prompts.is_empty() {
+        return Ok(outputs);
+    }
+    let mut batch = BatchGenerator::new(model, config, prompts, settings)?;
+    while let Some(tokens) = batch.step()? {
+        for (row, token) in tokens {
+            outputs[row].push(token);
+        }
+    }
+    Ok(outputs)
+}
+
+/// The tokens that follow one prompt. Ends after a stop token, after `max_new_tokens`, or when the positions of the
+/// model are used up.
+#[derive(Debug)]
+pub struct Generator<'a, B: RationalBackend> {
+    batch: BatchGenerator<'a, B>,
+}
+
+impl<B: RationalBackend> Iterator for Generator<'_, B> {
+    type Item = Result<u32, ModelError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.batch.step() {
+            Ok(tokens) => tokens.and_then(|tokens| tokens.first().map(|(_, token)| Ok(*token))),
+            Err(error) => {
+                self.batch.rows.clear();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// One unfinished row.
+#[derive(Debug)]
+struct Row {
+    index: usize,
+    /// Prompt and what was added.
+    tokens: Vec<u32>,
+    added: usize,
+    limit: usize,
+    sampler: Sampler,
+}
+
+#[derive(Debug)]
+struct BatchGenerator<'a, B: RationalBackend> {
+    model: &'a SmolLm2<B>,
+    settings: GenerationConfig,
+    cache: KvCache<B>,
+    /// Ids to run next, `[B, T]`: the padded prompts, later the last tokens.
+    next: Tensor<B, 2, Int>,
+    rows: Vec<Row>,
+    device: B::Device,
+}
+
+impl<'a, B: RationalBackend> BatchGenerator<'a, B> {
+    fn new(
+        model: &'a SmolLm2<B>,
+        config: &SmolLm2Config,
+        prompts: &[Vec<u32>],
+        settings: &GenerationConfig,
+    ) -> Result<Self, ModelError> {
+        settings.validate()?;
+        check(prompts, config)?;
+        let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let capacity = (longest + settings.max_new_tokens).min(config.max_position_embeddings);
+        let device = model.output_embedding().device();
+        let padded = prompts.iter().flat_map(|prompt| {
+            let padding = std::iter::repeat_n(0, longest - prompt.len());
+            padding.chain(prompt.iter().map(|id| *id as i32))
+        });
+        let next = ints::<B>(padded.collect(), [prompts.len(), longest], &device); // [B, T]
+        let row = |(index, prompt): (usize, &Vec<u32>)| Row {
+            index,
+            tokens: prompt.clone(),
+            added: 0,
+            limit: settings.max_new_tokens.min(capacity - longest),
+            sampler: Sampler::new(settings.sampling, settings.seed, index as u64),
+        };
+        Ok(Self {
+            model,
+            settings: settings.clone(),
+            cache: KvCache::ragged(config, &lengths, capacity, &device),
+            next,
+            rows: prompts
+                .iter()
+                .enumerate()
+                .map(row)
+                .filter(|row| row.limit > 0)
+                .collect(),
+            device,
+        })
+    }
+
+    /// The next token of every unfinished row, with the row's index; `None` when all are finished.
+    fn step(&mut self) -> Result<Option<Vec<(usize, u32)>>, ModelError> {
+        if self.rows.is_empty() {
+            return Ok(None);
+        }
+        let [batch, tokens] = self.next.dims();
+        let hidden = self.model.forward_cached(self.next.clone(), &mut self.cache); // [B, T, D]
+        let last = hidden.narrow(1, tokens - 1, 1); // [B, 1, D]
+        let logits = floats(self.model.logits(last)); // B * V
+        let vocab = logits.len() / batch;
+        let mut given = Vec::with_capacity(batch);
+        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact(vocab)) {
+            let mut logits = logits.to_vec();
+            sampler::penalise(&mut logits, &row.tokens, self.settings.repetition_penalty);
+            let token = row.sampler.choose(&logits).ok_or(ModelError::NotANumber {
+                row: row.index,
+                step: row.added,
+            })?;
+            row.tokens.push(token);
+            row.added += 1;
+            given.push((row.index, token));
+        }
+        self.drop_finished();
+        let last: Vec<i32> = self
+            .rows
+            .iter()
+            .filter_map(|row| row.tokens.last().map(|id| *id as i32))
+            .collect();
+        let rows = last.len();
+        self.next = ints::<B>(last, [rows, 1], &self.device); // [B, 1]
+        Ok(Some(given))
+    }
+
+    /// Finished rows leave the cache too, so that they cost nothing more.
+    fn drop_finished(&mut self) {
+        let stops = &self.settings.stop_ids;
+        let unfinished =
+            |row: &Row| row.added < row.limit && !row.tokens.last().is_some_and(|token| stops.contains(token));
+        let kept: Vec<usize> = (0..self.rows.len())
+            .filter(|index| unfinished(&self.rows[*index]))
+            .collect();
+        if kept.len() < self.rows.len() {
+            if !kept.is_empty() {
+                self.cache.select_rows(&kept);
+            }
+            self.rows.retain(unfinished);
+        }
+    }
+}
+
+fn check(prompts: &[Vec<u32>], config: &SmolLm2Config) -> Result<(), ModelError> {
+    let limit = config.max_position_embeddings;
+    for (row, prompt) in prompts.iter().enumerate() {
+        if prompt.is_empty() {
+            return Err(ModelError::EmptyPrompt { row });
+        }
+        if prompt.len() >= limit {
+            return Err(ModelError::PromptTooLong {
+                row,
+                length: prompt.len(),
+                limit,
+            });
+        }
+        if let Some(position) = prompt.iter().position(|id| *id as usize >= config.vocab_size) {
+            let (token, vocab_size) = (prompt[position], config.vocab_size);
+            return Err(ModelError::TokenOutOfRange {
+                row,
+                position,
+                token,
+                vocab_size,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn ints<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2, Int> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    // A cast to f32 gives f32 data, so the conversion cannot fail.
+    tensor.cast(DType::F32).into_data().into_vec().unwrap_or_default()
+}
