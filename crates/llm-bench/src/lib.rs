@@ -5,6 +5,7 @@
 //!
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
+//! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend.
 //! - [`evaluate`]: tasks in, an [`Evaluation`] out, which writes the harness's results and samples files.
 //! - [`stats`]: Wilson's interval, McNemar's exact test, the paired bootstrap, Holm's correction, the minimal
 //!   detectable difference.
@@ -75,6 +76,7 @@ mod processor;
 mod prompt;
 mod python_random;
 pub mod report;
+mod smollm2;
 pub mod stats;
 pub mod task;
 mod template;
@@ -92,4 +94,5 @@ pub use prompt::{
     build_prompts,
 };
 pub use python_random::PythonRandom;
+pub use smollm2::{Scoring, SmolLm2Evaluator};
 pub use task::{Metric, OutputType, Task};

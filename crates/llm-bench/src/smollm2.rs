@@ -1,0 +1,137 @@
+//! [`SmolLm2Evaluator`]: this repository's models as a [`LanguageModel`].
+//!
+//! B rows, T tokens, D hidden, V vocabulary, N scored positions.
+
+mod generate;
+mod score;
+
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
+use kan_rational::RationalBackend;
+use smollm2_model::{SmolLm2, SmolLm2Config};
+use smoltalk_data::{ChatTokenizer, Message};
+
+use crate::encoding::{EncodedPair, encode_pair};
+use crate::{
+    BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, ModelDescription, Turn,
+};
+
+/// How log-likelihoods are computed; both ways agree up to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scoring {
+    /// A context that follows requests share is computed once; its keys and values then serve all continuations.
+    SharedPrefix,
+    /// Every request is a row of its own, padded on the right, this many at a time.
+    Plain {
+        /// Rows per forward pass; at least 1.
+        rows: usize,
+    },
+}
+
+/// A model, its tokenizer, and how to run them.
+pub struct SmolLm2Evaluator<B: Backend> {
+    model: SmolLm2<B>,
+    config: SmolLm2Config,
+    tokenizer: ChatTokenizer,
+    device: B::Device,
+    name: String,
+    max_length: usize,
+    scoring: Scoring,
+}
+
+impl<B: RationalBackend> SmolLm2Evaluator<B> {
+    /// Takes a model on its device; `name` is what results call it.
+    pub fn new(
+        name: impl Into<String>,
+        model: SmolLm2<B>,
+        config: SmolLm2Config,
+        tokenizer: ChatTokenizer,
+        device: B::Device,
+    ) -> Self {
+        Self {
+            max_length: config.max_position_embeddings,
+            model,
+            config,
+            tokenizer,
+            device,
+            name: name.into(),
+            scoring: Scoring::SharedPrefix,
+        }
+    }
+
+    /// Chooses how log-likelihoods are computed.
+    pub fn with_scoring(mut self, scoring: Scoring) -> Self {
+        self.scoring = scoring;
+        self
+    }
+
+    /// Limits sequences to fewer tokens than the model allows.
+    pub fn with_max_length(mut self, max_length: usize) -> Self {
+        self.max_length = max_length.clamp(1, self.config.max_position_embeddings);
+        self
+    }
+
+    /// The model, for instance to go on training it.
+    pub fn into_model(self) -> SmolLm2<B> {
+        self.model
+    }
+
+    fn encode(&self, requests: &[LoglikelihoodRequest]) -> Result<Vec<EncodedPair>, BenchError> {
+        let encode = |text: &str| self.tokenizer.encode(text);
+        let pairs = requests.iter().enumerate();
+        let pairs = pairs.map(|(index, request)| encode_pair(index, request, self.tokenizer.bos_id(), encode));
+        let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+        for (index, pair) in pairs.iter().enumerate() {
+            if pair.continuation.len() > self.max_length {
+                return Err(BenchError::Request {
+                    index,
+                    problem: format!(
+                        "{} tokens to score, at most {}",
+                        pair.continuation.len(),
+                        self.max_length
+                    ),
+                });
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Rows of ids of equal length as a tensor.
+    fn ids(&self, rows: &[Vec<u32>]) -> Tensor<B, 2, Int> {
+        let tokens = rows.first().map_or(0, Vec::len);
+        let flat: Vec<i64> = rows.iter().flatten().map(|id| i64::from(*id)).collect();
+        Tensor::from_data(TensorData::new(flat, [rows.len(), tokens]), &self.device) // [B, T]
+    }
+}
+
+impl<B: RationalBackend> LanguageModel for SmolLm2Evaluator<B> {
+    fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
+        let pairs = self.encode(requests)?;
+        match self.scoring {
+            Scoring::SharedPrefix => self.score_shared(&pairs),
+            Scoring::Plain { rows } => self.score_plain(&pairs, rows.max(1)),
+        }
+    }
+
+    fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+        self.generate(requests)
+    }
+
+    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, BenchError> {
+        let message = |turn: &Turn| Message {
+            role: turn.role.to_owned(),
+            content: turn.content.clone(),
+        };
+        let messages: Vec<Message> = turns.iter().map(message).collect();
+        let text = self.tokenizer.apply_chat_template(&messages, add_generation_prompt);
+        text.map_err(|error| BenchError::Model(error.to_string()))
+    }
+
+    fn description(&self) -> ModelDescription {
+        ModelDescription {
+            name: self.name.clone(),
+            max_length: self.max_length,
+            eot_token_id: Some(self.tokenizer.eos_id()),
+            num_parameters: Some(self.config.num_parameters()),
+        }
+    }
+}

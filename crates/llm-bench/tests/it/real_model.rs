@@ -1,0 +1,95 @@
+//! SmolLM2-135M-Instruct against lm-evaluation-harness: every log-likelihood, every text, every score.
+
+use std::path::Path;
+
+use burn::backend::Flex;
+use fixtures::{shared, tolerance};
+use llm_bench::{Answer, EvaluateOptions, SmolLm2Evaluator, TaskEvaluation, evaluate};
+use serde_json::Value;
+use smollm2_model::weights::{ModelSource, load};
+use smoltalk_data::ChatTokenizer;
+
+use crate::reference::reference;
+
+fn evaluator(path: &Path) -> SmolLm2Evaluator<Flex> {
+    let device = Default::default();
+    let loaded = load::<Flex>(&ModelSource::Gguf(path.to_owned()), &device).unwrap();
+    let tokenizer = ChatTokenizer::from_gguf(path).unwrap();
+    SmolLm2Evaluator::new("SmolLM2-135M-Instruct", loaded.model, loaded.config, tokenizer, device)
+}
+
+/// Evaluates a reference job on its first `limit` documents; scores are compared when that is all of them.
+fn compare(model: &mut SmolLm2Evaluator<Flex>, name: &str, limit: usize) {
+    let Some((json, task, mut prompts)) = reference(name) else {
+        return;
+    };
+    let whole = prompts.limit.is_none_or(|all| all <= limit);
+    prompts.limit = prompts.limit.map(|all| all.min(limit));
+    let start = std::time::Instant::now();
+    let mut options = EvaluateOptions::new(prompts);
+    options.batch_size = 6;
+    let evaluation = evaluate(model, &[task], &options, &mut ()).unwrap();
+    let task = &evaluation.tasks[0];
+    let worst = compare_samples(task, json["samples"].as_array().unwrap());
+    eprintln!(
+        "{name}: {} documents, largest difference {worst:.2e}, {:.0?}",
+        task.scores[0].n,
+        start.elapsed()
+    );
+    for score in task.scores.iter().filter(|_| whole) {
+        assert_eq!(
+            Some(score.value),
+            json["results"][score.key()].as_f64(),
+            "{name} {}",
+            score.key()
+        );
+    }
+}
+
+/// The largest difference of two log-likelihoods.
+fn compare_samples(task: &TaskEvaluation, references: &[Value]) -> f64 {
+    let mut worst = 0.0f64;
+    for sample in &task.samples {
+        let of = |r: &&Value| r["doc_id"] == sample.prompt.doc_id && r["filter"] == sample.filter.as_str();
+        let reference = references.iter().find(of).unwrap();
+        match &sample.answer {
+            Answer::Choices(scores) => {
+                for (score, expected) in scores.iter().zip(reference["filtered_resps"].as_array().unwrap()) {
+                    let difference = (score.sum - expected[0].as_f64().unwrap()).abs();
+                    assert!(difference < tolerance::LM_EVAL_LOGLIKELIHOOD, "{score:?} {expected}");
+                    assert_eq!(score.is_greedy, expected[1].as_bool().unwrap());
+                    worst = worst.max(difference);
+                }
+            }
+            Answer::Text(text) => {
+                assert_eq!(text, reference["resps"][0][0].as_str().unwrap());
+                assert_eq!(sample.filtered.as_deref(), reference["filtered_resps"][0].as_str());
+            }
+        }
+        for (metric, value) in &sample.metrics {
+            assert_eq!(
+                Some(*value),
+                reference[metric.name()].as_f64(),
+                "document {}",
+                sample.prompt.doc_id
+            );
+        }
+    }
+    worst
+}
+
+/// Evaluates everything in one test: loading dequantises the model, and two such tests would share the cores.
+#[test]
+fn smollm2_135m_scores_equal_lm_eval() {
+    let Some(path) = shared("models/SmolLM2-135M-Instruct.Q4_1.gguf") else {
+        return;
+    };
+    let mut model = evaluator(&path);
+    compare(&mut model, "arc_easy_0shot", 100);
+    compare(&mut model, "arc_easy_0shot_chat", 25);
+    compare(&mut model, "arc_easy_2shot", 25);
+    compare(&mut model, "hellaswag_0shot", 40);
+    compare(&mut model, "mmlu_anatomy_5shot", 15);
+    compare(&mut model, "truthfulqa_mc1", 15);
+    compare(&mut model, "gsm8k_5shot", 6);
+}
