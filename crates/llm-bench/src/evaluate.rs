@@ -169,6 +169,7 @@ fn evaluate_task(
     progress: &mut dyn Progress,
 ) -> Result<TaskEvaluation, BenchError> {
     task.validate()?;
+    let scorer = Scorer::new(task)?;
     let set = {
         let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
         build_prompts(task, &options.prompts, &chat)?
@@ -178,7 +179,7 @@ fn evaluate_task(
         answers.extend(answer_batch(model, &task.task, batch, journal)?);
         progress.documents(&task.task, answers.len(), set.prompts.len());
     }
-    score_task(task, set, answers)
+    scorer.score(set, &answers)
 }
 
 /// Answers a batch; documents the journal knows are not asked again.
@@ -230,86 +231,92 @@ fn expect_len<T>(answers: Vec<T>, expected: usize) -> Result<Vec<T>, BenchError>
     )))
 }
 
-fn score_task(task: &Task, set: PromptSet, answers: Vec<Answer>) -> Result<TaskEvaluation, BenchError> {
-    let invalid = |field: &'static str| {
-        move |problem: String| BenchError::TaskField {
-            task: task.task.clone(),
-            field,
-            problem,
-        }
-    };
-    let filters = task.filters();
-    let filters = filters
-        .iter()
-        .map(Filter::new)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(invalid("filter_list"))?;
-    let exact = task
-        .metric_list
-        .iter()
-        .map(ExactMatch::new)
-        .collect::<Result<Vec<_>, _>>();
-    let exact = exact.map_err(invalid("metric_list"))?;
-    let mut samples = Vec::with_capacity(answers.len() * filters.len());
-    let mut scores = Vec::new();
-    for filter in &filters {
-        let first = samples.len();
-        for (prompt, answer) in set.prompts.iter().zip(&answers) {
-            samples.push(score_sample(task, prompt, answer, filter, &exact)?);
-        }
-        for (index, entry) in task.metric_list.iter().enumerate() {
-            let values: Vec<f64> = samples[first..].iter().map(|sample| sample.metrics[index].1).collect();
-            scores.push(Score {
-                metric: entry.metric,
-                filter: filter.name.clone(),
-                value: stats::mean(&values),
-                stderr: stats::mean_stderr(&values),
-                n: values.len(),
-            });
-        }
-    }
-    Ok(TaskEvaluation {
-        task: task.clone(),
-        num_fewshot: set.num_fewshot,
-        documents: set.documents,
-        samples,
-        scores,
-    })
+/// A task's filters and metrics, compiled. Made before the model is asked, so that a bad expression costs nothing.
+struct Scorer<'a> {
+    task: &'a Task,
+    filters: Vec<Filter>,
+    exact: Vec<ExactMatch<'a>>,
 }
 
-fn score_sample(
-    task: &Task,
-    prompt: &Prompt,
-    answer: &Answer,
-    filter: &Filter,
-    exact: &[ExactMatch],
-) -> Result<Sample, BenchError> {
-    let (filtered, metrics) = match (answer, &prompt.gold) {
-        (Answer::Choices(scores), Gold::Choice(gold)) => {
-            let score = |metric| choice_score(metric, scores, &prompt.choices, *gold);
-            (
-                None,
-                task.metric_list
-                    .iter()
-                    .map(|entry| (entry.metric, score(entry.metric)))
-                    .collect(),
-            )
+impl<'a> Scorer<'a> {
+    fn new(task: &'a Task) -> Result<Self, BenchError> {
+        let invalid = |field: &'static str| {
+            move |problem: String| BenchError::TaskField {
+                task: task.task.clone(),
+                field,
+                problem,
+            }
+        };
+        let filters = task.filters().iter().map(Filter::new).collect::<Result<_, _>>();
+        let exact = task.metric_list.iter().map(ExactMatch::new).collect::<Result<_, _>>();
+        Ok(Self {
+            task,
+            filters: filters.map_err(invalid("filter_list"))?,
+            exact: exact.map_err(invalid("metric_list"))?,
+        })
+    }
+
+    fn score(&self, set: PromptSet, answers: &[Answer]) -> Result<TaskEvaluation, BenchError> {
+        let mut samples = Vec::with_capacity(answers.len() * self.filters.len());
+        let mut scores = Vec::new();
+        for filter in &self.filters {
+            let first = samples.len();
+            for (prompt, answer) in set.prompts.iter().zip(answers) {
+                samples.push(self.sample(prompt, answer, filter)?);
+            }
+            let metrics = self.task.metric_list.iter().enumerate();
+            scores.extend(metrics.map(|(index, entry)| average(&samples[first..], index, entry.metric, filter)));
         }
-        (Answer::Text(text), Gold::Text(target)) => {
-            let filtered = filter.apply(text);
-            let entries = task.metric_list.iter().zip(exact);
-            let metrics = entries
-                .map(|(entry, exact)| (entry.metric, exact.score(&filtered, target)))
-                .collect();
-            (Some(filtered), metrics)
-        }
-        _ => return Err(BenchError::Model("an answer of the wrong kind".to_owned())),
-    };
-    Ok(Sample {
-        prompt: prompt.clone(),
-        answer: answer.clone(),
+        Ok(TaskEvaluation {
+            task: self.task.clone(),
+            num_fewshot: set.num_fewshot,
+            documents: set.documents,
+            samples,
+            scores,
+        })
+    }
+
+    fn sample(&self, prompt: &Prompt, answer: &Answer, filter: &Filter) -> Result<Sample, BenchError> {
+        let entries = &self.task.metric_list;
+        let (filtered, metrics) = match (answer, &prompt.gold) {
+            (Answer::Choices(scores), Gold::Choice(gold)) => {
+                let score = |metric| choice_score(metric, scores, &prompt.choices, *gold);
+                (
+                    None,
+                    entries
+                        .iter()
+                        .map(|entry| (entry.metric, score(entry.metric)))
+                        .collect(),
+                )
+            }
+            (Answer::Text(text), Gold::Text(target)) => {
+                let filtered = filter.apply(text);
+                let pairs = entries.iter().zip(&self.exact);
+                let metrics = pairs
+                    .map(|(entry, exact)| (entry.metric, exact.score(&filtered, target)))
+                    .collect();
+                (Some(filtered), metrics)
+            }
+            _ => return Err(BenchError::Model("an answer of the wrong kind".to_owned())),
+        };
+        Ok(Sample {
+            prompt: prompt.clone(),
+            answer: answer.clone(),
+            filter: filter.name.clone(),
+            filtered,
+            metrics,
+        })
+    }
+}
+
+/// The mean of the metric at `index` over one filter's samples.
+fn average(samples: &[Sample], index: usize, metric: Metric, filter: &Filter) -> Score {
+    let values: Vec<f64> = samples.iter().map(|sample| sample.metrics[index].1).collect();
+    Score {
+        metric,
         filter: filter.name.clone(),
-        filtered,
-        metrics,
-    })
+        value: stats::mean(&values),
+        stderr: stats::mean_stderr(&values),
+        n: values.len(),
+    }
 }

@@ -161,9 +161,8 @@ fn score_json(score: &Loglikelihood) -> Value {
     json!([score.sum.to_string(), greedy])
 }
 
-fn sample_json(sample: &Sample) -> Result<Value, BenchError> {
-    let prompt = &sample.prompt;
-    let arguments: Map<String, Value> = match &prompt.requests {
+fn arguments_json(requests: &Requests) -> Map<String, Value> {
+    match requests {
         Requests::Choices(pairs) => {
             let argument = |(i, pair): (usize, &crate::LoglikelihoodRequest)| {
                 (
@@ -182,7 +181,11 @@ fn sample_json(sample: &Sample) -> Result<Value, BenchError> {
             .into_iter()
             .collect()
         }
-    };
+    }
+}
+
+fn sample_json(sample: &Sample) -> Result<Value, BenchError> {
+    let prompt = &sample.prompt;
     let (resps, filtered) = match &sample.answer {
         Answer::Choices(scores) => (
             scores
@@ -197,7 +200,7 @@ fn sample_json(sample: &Sample) -> Result<Value, BenchError> {
         "doc_id": prompt.doc_id,
         "doc": prompt.document,
         "target": prompt.target,
-        "arguments": arguments,
+        "arguments": arguments_json(&prompt.requests),
         "resps": resps,
         "filtered_resps": filtered,
         "filter": sample.filter,

@@ -198,3 +198,14 @@ metric_list: [{metric: acc}, {metric: acc_norm}, {metric: acc_bytes}]
     // -9/4 against -6/5: the second; -9/8 against -6/5: the first.
     assert_eq!(values, [1.0, 1.0, 0.0]);
 }
+
+#[test]
+fn a_bad_expression_is_refused_before_the_model_is_asked() {
+    let (root, mut task) = sums();
+    task.metric_list[0].regexes_to_ignore.push("(".to_owned());
+    let options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    let mut toy = Toy::new("3");
+    let error = evaluate(&mut toy, &[task], &options, &mut ()).unwrap_err().to_string();
+    assert!(error.contains("`metric_list`"), "{error}");
+    assert_eq!(toy.asked, 0);
+}
