@@ -208,6 +208,9 @@ struct Call<B: Backend> {
     shape: Shape,
 }
 
+/// An operation on a call's tensors.
+type Run<'a, B> = &'a dyn Fn(&Call<B>) -> Vec<Tensor<B, 2>>;
+
 impl<B: RationalBackend> Call<B> {
     fn new(shape: Shape, element: Element, groups: usize, degrees: Degrees, device: &B::Device) -> Self {
         let draw = |shape: [usize; 2], distribution| Tensor::<B, 2>::random(shape, distribution, device);
@@ -345,25 +348,24 @@ impl<B: RationalBackend> Call<B> {
 
     /// Times the four operations, their SiLU counterparts and a copy.
     fn time(&self, one: &Self, repeats: usize, device: &B::Device) -> Vec<Figures> {
-        let net = |run: &dyn Fn(&Self)| {
+        let net = |run: Run<B>| {
             let launch = median::<B>(repeats, device, || run(one));
             ((median::<B>(repeats, device, || run(self)) - launch).max(1e-9), launch)
         };
         let tensor_bytes = self.shape.rows * self.shape.channels * self.gate.dtype().size();
-        let copy = 2.0 * tensor_bytes as f64 / net(&|call| drop(call.gate.clone() + 1.0)).0;
-        type Run<'a, B> = &'a dyn Fn(&Call<B>);
+        let copy = 2.0 * tensor_bytes as f64 / net(&|call| vec![call.gate.clone() + 1.0]).0;
         let operations: [(&'static str, usize, Run<B>, Run<B>); 4] = [
-            ("forward", 2, &|c| drop(c.forward()), &|c| {
-                drop(activation::silu(c.gate.clone()))
+            ("forward", 2, &|c| vec![c.forward()], &|c| {
+                vec![activation::silu(c.gate.clone())]
             }),
-            ("backward", 3, &|c| drop(c.backward()), &|c| {
-                drop(c.gradient.clone() * c.silu_slope())
+            ("backward", 3, &|c| c.backward().into(), &|c| {
+                vec![c.gradient.clone() * c.silu_slope()]
             }),
-            ("gated", 3, &|c| drop(c.gated()), &|c| {
-                drop(activation::silu(c.gate.clone()) * c.up.clone())
+            ("gated", 3, &|c| vec![c.gated()], &|c| {
+                vec![activation::silu(c.gate.clone()) * c.up.clone()]
             }),
-            ("gated backward", 5, &|c| drop(c.gated_backward()), &|c| {
-                drop(c.silu_gated_backward())
+            ("gated backward", 5, &|c| c.gated_backward().into(), &|c| {
+                c.silu_gated_backward().into()
             }),
         ];
         let figures = |(operation, tensors, run, silu): (&'static str, usize, Run<B>, Run<B>)| {
@@ -388,17 +390,21 @@ impl<B: RationalBackend> Call<B> {
     }
 }
 
-/// Median seconds from an idle device to an idle device. Every call is waited for: left alone, fusion would merge
-/// several calls of the plain operations into one kernel.
-fn median<B: Backend>(repeats: usize, device: &B::Device, run: impl Fn()) -> f64 {
+/// Median seconds from an idle device to an idle device.
+///
+/// Every call is waited for, and its results are kept until then: left alone, fusion would merge several calls of the
+/// plain operations into one kernel, and leave out those whose results nobody holds.
+fn median<B: Backend>(repeats: usize, device: &B::Device, run: impl Fn() -> Vec<Tensor<B, 2>>) -> f64 {
     let wait = || B::sync(device).expect("the device finishes its work");
     let mut times: Vec<f64> = (0..repeats + 2)
         .map(|_| {
             wait();
             let clock = Instant::now();
-            run();
+            let kept = run();
             wait();
-            clock.elapsed().as_secs_f64()
+            let seconds = clock.elapsed().as_secs_f64();
+            drop(kept);
+            seconds
         })
         .skip(2)
         .collect();
