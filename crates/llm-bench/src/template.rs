@@ -64,15 +64,16 @@ fn sole_expression(template: &str) -> Option<&str> {
 }
 
 fn from_text(text: String) -> Rendered {
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        if let Ok(integer) = text.parse() {
-            return Rendered::Integer(integer);
-        }
+    if !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && let Ok(integer) = text.parse()
+    {
+        return Rendered::Integer(integer);
     }
-    if text.starts_with('[') {
-        if let Ok(list) = serde_json::from_str(&text) {
-            return Rendered::List(list);
-        }
+    if text.starts_with('[')
+        && let Ok(list) = serde_json::from_str(&text)
+    {
+        return Rendered::List(list);
     }
     Rendered::Text(text)
 }
