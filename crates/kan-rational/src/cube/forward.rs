@@ -1,4 +1,5 @@
 //! Forward kernels: `F(x)` and `F(gate) * up`, one read of every input and one write.
+#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are its buffers and numbers")]
 
 use cubecl::{self, prelude::*};
 
