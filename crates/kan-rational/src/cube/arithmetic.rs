@@ -198,6 +198,6 @@ pub(crate) fn accumulate(sums: &Sequence<RuntimeCell<f32>>, x: f32, t: f32, v: f
             let sum = sums.index(comptime!(form.numerator + 1 + i));
             sum.store(fma(v, denominator_variable(power, form), sum.read()));
         }
-        power = power * x;
+        power *= x;
     }
 }

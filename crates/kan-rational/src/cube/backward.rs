@@ -1,5 +1,8 @@
 //! Backward kernels: the gradients of the inputs and, per cube, the sums of the coefficient gradients, in one pass.
-#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are its buffers and numbers")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a kernel's arguments are its buffers and numbers"
+)]
 
 use cubecl::{self, prelude::*};
 

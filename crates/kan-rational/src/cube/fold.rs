@@ -3,7 +3,10 @@
 //! Every addition has its place fixed by the shape alone and there are no atomics, so the gradients are the same bits
 //! in every run. A thread adds few terms before its sum joins a tree, which keeps `f32` sums of ten million terms
 //! within 1e-5 of the exact ones.
-#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are its buffers and numbers")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a kernel's arguments are its buffers and numbers"
+)]
 
 use cubecl::{self, prelude::*};
 
@@ -69,10 +72,8 @@ fn fold_round(
     let unit = UNIT_POS as usize;
     let tasks = grid.slots * count;
     let lanes = select(tasks < THREADS, THREADS / tasks, 1);
-    if lanes > 1 {
-        if unit < tasks * lanes {
-            folded[unit] = fold_task(shared, unit / lanes, unit % lanes, lanes, grid, count);
-        }
+    if lanes > 1 && unit < tasks * lanes {
+        folded[unit] = fold_task(shared, unit / lanes, unit % lanes, lanes, grid, count);
     }
     sync_cube();
     if CUBE_POS < grid.cubes {

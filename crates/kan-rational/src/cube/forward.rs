@@ -1,5 +1,8 @@
 //! Forward kernels: `F(x)` and `F(gate) * up`, one read of every input and one write.
-#![allow(clippy::too_many_arguments, reason = "a kernel's arguments are its buffers and numbers")]
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a kernel's arguments are its buffers and numbers"
+)]
 
 use cubecl::{self, prelude::*};
 
