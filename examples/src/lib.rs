@@ -1,3 +1,10 @@
-//! Shared glue.
+//! What the examples share: choosing a device, opening models, showing progress, drawing learned functions. Glue only.
+#![deny(missing_docs)]
 
+pub mod comparison;
 pub mod device;
+pub mod functions;
+pub mod open;
+pub mod progress;
+pub mod rows;
+pub mod synthetic;

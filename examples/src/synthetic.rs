@@ -26,19 +26,37 @@ struct Attribute {
 const ATTRIBUTES: [Attribute; 4] = [
     Attribute {
         values: ["Oslo", "Rome", "Lima", "Cairo", "Tokyo", "Paris", "Quito", "Delhi"],
-        questions: ["Where does {} live?", "Which city is home to {}?", "In what city is {}?"],
+        questions: [
+            "Where does {} live?",
+            "Which city is home to {}?",
+            "In what city is {}?",
+        ],
     },
     Attribute {
         values: ["rice", "soup", "bread", "figs", "pasta", "plums", "beans", "cake"],
-        questions: ["What does {} eat?", "Which food is liked by {}?", "Name the meal of {}."],
+        questions: [
+            "What does {} eat?",
+            "Which food is liked by {}?",
+            "Name the meal of {}.",
+        ],
     },
     Attribute {
-        values: ["a cat", "a dog", "an owl", "a fox", "a hen", "a mouse", "a pony", "a crab"],
-        questions: ["Which pet is owned by {}?", "What animal has {}?", "Name the pet of {}."],
+        values: [
+            "a cat", "a dog", "an owl", "a fox", "a hen", "a mouse", "a pony", "a crab",
+        ],
+        questions: [
+            "Which pet is owned by {}?",
+            "What animal has {}?",
+            "Name the pet of {}.",
+        ],
     },
     Attribute {
         values: ["red", "blue", "green", "pink", "black", "white", "grey", "gold"],
-        questions: ["Which colour is liked by {}?", "What is the colour of {}?", "Tell me the colour {} wears."],
+        questions: [
+            "Which colour is liked by {}?",
+            "What is the colour of {}?",
+            "Tell me the colour {} wears.",
+        ],
     },
 ];
 
@@ -95,8 +113,16 @@ impl SyntheticWorld {
         facts.shuffle(&mut rng);
         sums.shuffle(&mut rng);
         let training = (0..conversations).map(|_| conversation(&trained, &mut rng)).collect();
-        let held_out = asked.iter().map(|pair| from_pairs(std::slice::from_ref(pair))).collect();
-        Self { training, held_out, facts, sums }
+        let held_out = asked
+            .iter()
+            .map(|pair| from_pairs(std::slice::from_ref(pair)))
+            .collect();
+        Self {
+            training,
+            held_out,
+            facts,
+            sums,
+        }
     }
 
     /// Writes the two tasks below `root`: their YAML files in `root/tasks`, their items in `root/data`.
@@ -106,8 +132,14 @@ impl SyntheticWorld {
     pub fn write_tasks(&self, root: &Path) -> std::io::Result<()> {
         let tasks = root.join("tasks");
         std::fs::create_dir_all(&tasks)?;
-        std::fs::write(tasks.join("synthetic_facts.yaml"), include_str!("../tasks/synthetic_facts.yaml"))?;
-        std::fs::write(tasks.join("synthetic_sums.yaml"), include_str!("../tasks/synthetic_sums.yaml"))?;
+        std::fs::write(
+            tasks.join("synthetic_facts.yaml"),
+            include_str!("../tasks/synthetic_facts.yaml"),
+        )?;
+        std::fs::write(
+            tasks.join("synthetic_sums.yaml"),
+            include_str!("../tasks/synthetic_sums.yaml"),
+        )?;
         write_jsonl(&root.join("data/synthetic/facts/default/test.jsonl"), &self.facts)?;
         write_jsonl(&root.join("data/synthetic/sums/default/test.jsonl"), &self.sums)
     }
@@ -150,7 +182,10 @@ fn multiple_choice(question: &str, attribute: &Attribute, value: usize, rng: &mu
     wrong.truncate(CHOICES - 1);
     let answer = rng.random_range(0..CHOICES);
     wrong.insert(answer, value);
-    let choices: Vec<String> = wrong.iter().map(|index| format!("{}.", attribute.values[*index])).collect();
+    let choices: Vec<String> = wrong
+        .iter()
+        .map(|index| format!("{}.", attribute.values[*index]))
+        .collect();
     json!({ "question": question, "choices": choices, "answer": answer })
 }
 
@@ -165,12 +200,21 @@ fn from_pairs(pairs: &[(String, String)]) -> Conversation {
         .iter()
         .flat_map(|(question, answer)| {
             [
-                Message { role: "user".to_string(), content: question.clone() },
-                Message { role: "assistant".to_string(), content: answer.clone() },
+                Message {
+                    role: "user".to_string(),
+                    content: question.clone(),
+                },
+                Message {
+                    role: "assistant".to_string(),
+                    content: answer.clone(),
+                },
             ]
         })
         .collect();
-    Conversation { messages, source: Some("synthetic".to_string()) }
+    Conversation {
+        messages,
+        source: Some("synthetic".to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -180,11 +224,20 @@ mod tests {
     #[test]
     fn no_asked_question_is_trained_on() {
         let world = SyntheticWorld::generate(1, 2000);
-        let asked: Vec<&str> = world.facts.iter().chain(&world.sums).filter_map(|item| item["question"].as_str()).collect();
+        let asked: Vec<&str> = world
+            .facts
+            .iter()
+            .chain(&world.sums)
+            .filter_map(|item| item["question"].as_str())
+            .collect();
         assert_eq!(asked.len(), world.held_out.len());
         for conversation in &world.training {
             for message in conversation.messages.iter().filter(|message| message.role == "user") {
-                assert!(!asked.contains(&message.content.as_str()), "{} is asked and trained on", message.content);
+                assert!(
+                    !asked.contains(&message.content.as_str()),
+                    "{} is asked and trained on",
+                    message.content
+                );
             }
         }
     }
@@ -194,11 +247,17 @@ mod tests {
         let world = SyntheticWorld::generate(2, 10);
         for (item, conversation) in world.facts.iter().map(|item| {
             let asked = item["question"].as_str();
-            let found = world.held_out.iter().find(|held| Some(held.messages[0].content.as_str()) == asked);
+            let found = world
+                .held_out
+                .iter()
+                .find(|held| Some(held.messages[0].content.as_str()) == asked);
             (item, found.expect("every item is held out"))
         }) {
             let answer = item["answer"].as_u64().expect("an index") as usize;
-            assert_eq!(item["choices"][answer].as_str(), Some(conversation.messages[1].content.as_str()));
+            assert_eq!(
+                item["choices"][answer].as_str(),
+                Some(conversation.messages[1].content.as_str())
+            );
         }
     }
 }

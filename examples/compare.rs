@@ -1,0 +1,299 @@
+//! cargo run --release --example compare
+//! Short: `cargo run --release --example compare -- --quick`
+//!
+//! The main job: trains the same SmolLM2 with different feed-forward layers, judges each on the same held-out items,
+//! prints a table with intervals and paired significance, and writes `report.html`.
+//!
+//! Without flags everything is small, synthetic and offline. With `--model`, `--data` and `--tasks` it is the real
+//! thing.
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use examples::comparison::{Setting, Start, fill, loader_config, table};
+use examples::device::DeviceKind;
+use examples::synthetic::{SyntheticWorld, TASKS};
+use examples::{on_device, open};
+use kan_rational::RationalBackend;
+use llm_bench::report::Report;
+use llm_bench::{EvaluateOptions, PromptOptions, Task};
+use smollm2_model::weights::ModelSource;
+use smollm2_model::{FeedForwardKind, SmolLm2Config};
+use smollm2_train::TrainConfig;
+use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
+use std::path::{Path, PathBuf};
+
+#[derive(Parser)]
+#[command(about = "Train, judge and compare feed-forward variants of SmolLM2")]
+struct Arguments {
+    /// Folder, .gguf file or hub id of a pretrained model; without it a small one is trained from scratch.
+    #[arg(long, requires = "data")]
+    model: Option<ModelSource>,
+    /// Conversations to train on: a .jsonl or .parquet file or a folder; needs --model.
+    #[arg(long, requires = "model")]
+    data: Option<PathBuf>,
+    /// Conversations for the held-out loss; without it every twentieth conversation of --data.
+    #[arg(long, requires = "data")]
+    held_out: Option<PathBuf>,
+    /// Tasks to judge by: names of built-in tasks or YAML files.
+    #[arg(long, value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// Root of the tasks' data, laid out as `<dataset_path>/<config>/<split>.jsonl`.
+    #[arg(long, default_value = "data/benchmarks")]
+    data_dir: PathBuf,
+    /// Items of each task at most.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Examples before each question; the task's own number without it.
+    #[arg(long)]
+    num_fewshot: Option<usize>,
+    /// Ask through the chat template; always so for the synthetic tasks.
+    #[arg(long)]
+    apply_chat_template: bool,
+    /// Variants in order; the first is the baseline.
+    #[arg(long, value_delimiter = ',')]
+    feed_forward: Vec<FeedForwardKind>,
+    /// Optimiser steps [default: 250; 20 with --model]
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Tokens in a row [default: 128; 512 with --model]
+    #[arg(long)]
+    sequence_length: Option<usize>,
+    /// Rows in a step [default: 16; 2 with --model]
+    #[arg(long)]
+    rows: Option<usize>,
+    /// Peak learning rate [default: 3e-3; 1e-4 with --model]
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Seed of weights, data order and the synthetic world.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Where to compute.
+    #[arg(long, default_value_t)]
+    device: DeviceKind,
+    /// Checkpoints, metrics and results go here.
+    #[arg(long, default_value = "compare-output")]
+    output_path: PathBuf,
+    /// The page to write.
+    #[arg(long, default_value = "report.html")]
+    report: PathBuf,
+    /// A few steps only, to see that everything works.
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let setting = match &arguments.model {
+        Some(model) => real::<B>(arguments, model, device)?,
+        None => synthetic::<B>(arguments)?,
+    };
+    let kinds = if arguments.feed_forward.is_empty() {
+        match arguments.model {
+            Some(_) => vec![FeedForwardKind::SwiGlu, FeedForwardKind::GatedRational],
+            None => vec![
+                FeedForwardKind::SwiGlu,
+                FeedForwardKind::GatedRational,
+                FeedForwardKind::SiluMlp,
+            ],
+        }
+    } else {
+        arguments.feed_forward.clone()
+    };
+    let outcomes = kinds
+        .iter()
+        .map(|kind| setting.run(*kind, device))
+        .collect::<Result<Vec<_>>>()?;
+    let mut report = Report {
+        title: "SmolLM2: which feed-forward?".to_string(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        hardware: hardware(arguments.device),
+        date: date(),
+        settings: settings(arguments, &setting),
+        variants: Vec::new(),
+        tasks: Vec::new(),
+        comparisons: Vec::new(),
+        functions: Vec::new(),
+    };
+    fill(&mut report, &outcomes)?;
+    println!("{}", table(&report));
+    std::fs::write(&arguments.report, report.to_html()?).with_context(|| arguments.report.display().to_string())?;
+    println!(
+        "\n{} has the plots; {} the models and samples",
+        arguments.report.display(),
+        arguments.output_path.display()
+    );
+    Ok(())
+}
+
+/// A small world and a small model, from nothing.
+fn synthetic<B: RationalBackend>(arguments: &Arguments) -> Result<Setting<B>> {
+    let world = SyntheticWorld::generate(arguments.seed, 4000);
+    let root = arguments.output_path.join("synthetic");
+    world.write_tasks(&root).with_context(|| root.display().to_string())?;
+    let tokenizer = ChatTokenizer::byte_level()?;
+    let recipe = recipe(arguments, 250, 128, 16, 3e-3);
+    let held_out = held_out_rows(Source::from_conversations(world.held_out), &tokenizer, &recipe)?;
+    let mut prompts = PromptOptions::new(root.join("data"));
+    prompts.apply_chat_template = true;
+    prompts.num_fewshot = Some(0);
+    prompts.limit = arguments.limit.or(arguments.quick.then_some(16));
+    let tasks = TASKS.map(|name| Task::from_file(&root.join("tasks").join(format!("{name}.yaml"))));
+    Ok(Setting {
+        start: Start::Scratch(small_config(tokenizer.vocab_size())),
+        tokenizer,
+        training: Source::from_conversations(world.training),
+        held_out,
+        recipe,
+        tasks: tasks.into_iter().collect::<Result<_, _>>()?,
+        evaluation: EvaluateOptions {
+            batch_size: 32,
+            ..EvaluateOptions::new(prompts)
+        },
+        output: arguments.output_path.clone(),
+    })
+}
+
+/// SmolLM2's architecture at a size that trains in a minute.
+fn small_config(vocab_size: usize) -> SmolLm2Config {
+    let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
+    config.vocab_size = vocab_size;
+    config.hidden_size = 128;
+    config.intermediate_size = 384;
+    config.num_hidden_layers = 4;
+    config.num_attention_heads = 4;
+    config.num_key_value_heads = 2;
+    config.head_dim = 32;
+    config.max_position_embeddings = 512;
+    config.feed_forward.truncate(config.num_hidden_layers);
+    config
+}
+
+fn real<B: RationalBackend>(arguments: &Arguments, model: &ModelSource, device: &B::Device) -> Result<Setting<B>> {
+    let Some(data) = &arguments.data else {
+        bail!("--data is needed with --model")
+    };
+    let opened = open::model::<B>(model, device)?;
+    let recipe = recipe(arguments, 20, 512, 2, 1e-4);
+    let (training, held_out) = match &arguments.held_out {
+        Some(path) => (Source::open(data)?, Source::open(path)?),
+        None => split(data)?,
+    };
+    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
+    let calibration = open::token_rows(data, &opened.tokenizer, 512, 4096)?;
+    let mut prompts = PromptOptions::new(&arguments.data_dir);
+    prompts.num_fewshot = arguments.num_fewshot;
+    prompts.limit = arguments.limit;
+    prompts.apply_chat_template = arguments.apply_chat_template;
+    let tasks = arguments
+        .tasks
+        .iter()
+        .map(|task| Task::open(task))
+        .collect::<Result<Vec<_>, _>>()?;
+    if tasks.is_empty() {
+        bail!(
+            "--tasks: expected at least one of {}, or a YAML file",
+            Task::builtin_names().join(", ")
+        );
+    }
+    Ok(Setting {
+        start: Start::Pretrained {
+            model: opened.loaded.model,
+            config: opened.loaded.config,
+            calibration,
+        },
+        tokenizer: opened.tokenizer,
+        training,
+        held_out,
+        recipe,
+        tasks,
+        evaluation: EvaluateOptions {
+            batch_size: 8,
+            ..EvaluateOptions::new(prompts)
+        },
+        output: arguments.output_path.clone(),
+    })
+}
+
+/// Every twentieth conversation is held out.
+fn split(data: &Path) -> Result<(Source, Source)> {
+    let (mut training, mut held_out) = (Vec::new(), Vec::new());
+    for (index, conversation) in Source::open(data)?.conversations().enumerate() {
+        let side = if index % 20 == 19 { &mut held_out } else { &mut training };
+        side.push(conversation?);
+    }
+    Ok((
+        Source::from_conversations(training),
+        Source::from_conversations(held_out),
+    ))
+}
+
+fn held_out_rows(
+    source: Source,
+    tokenizer: &ChatTokenizer,
+    recipe: &TrainConfig,
+) -> Result<Vec<smoltalk_data::PackedRow>> {
+    let config = LoaderConfig {
+        shuffle: false,
+        ..loader_config(recipe)
+    };
+    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?)
+}
+
+fn recipe(arguments: &Arguments, steps: usize, sequence_length: usize, rows: usize, rate: f64) -> TrainConfig {
+    let steps = if arguments.quick { 3 } else { steps };
+    let steps = arguments.steps.unwrap_or(steps);
+    TrainConfig {
+        seed: arguments.seed,
+        steps,
+        learning_rate: arguments.learning_rate.unwrap_or(rate),
+        sequence_length: arguments.sequence_length.unwrap_or(sequence_length),
+        micro_batch_rows: arguments.rows.unwrap_or(rows),
+        gradient_accumulation: 1,
+        eval_every: 0,
+        eval_rows: 16,
+        checkpoint_every: 0,
+        keep_checkpoints: 1,
+        mask: Mask::AssistantOnly,
+        packing: Packing::BestFit,
+        ..TrainConfig::default()
+    }
+}
+
+fn settings<B: RationalBackend>(arguments: &Arguments, setting: &Setting<B>) -> Vec<(String, String)> {
+    let recipe = &setting.recipe;
+    let start = arguments
+        .model
+        .as_ref()
+        .map_or("random weights".to_string(), ToString::to_string);
+    [
+        ("start", start),
+        ("optimiser steps", recipe.steps.to_string()),
+        (
+            "tokens in a step",
+            (recipe.sequence_length * recipe.micro_batch_rows).to_string(),
+        ),
+        ("peak learning rate", recipe.learning_rate.to_string()),
+        ("loss on", "the assistant's tokens".to_string()),
+        ("packing", "best fit, attention within a conversation".to_string()),
+        ("seed", recipe.seed.to_string()),
+    ]
+    .map(|(name, value)| (name.to_string(), value))
+    .to_vec()
+}
+
+fn hardware(device: DeviceKind) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{device}, {cores} CPU threads, {} {}",
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    )
+}
+
+fn date() -> String {
+    chrono::Local::now().format("%Y-%m-%d %H:%M").to_string()
+}

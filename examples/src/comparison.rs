@@ -1,0 +1,281 @@
+//! Training and judging the variants of one comparison.
+
+use crate::functions::{self, GroupFunction};
+use crate::progress::{Tasks, Training, conversion};
+use crate::rows::ConversationRows;
+use anyhow::{Context, Result, bail};
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use kan_rational::RationalBackend;
+use llm_bench::report::{Report, Variant};
+use llm_bench::stats::PairedOptions;
+use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
+use smollm2_model::weights::{from_named_tensors, named_tensors};
+use smollm2_model::{FeedForwardConfig, FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_train::{RunOptions, TrainConfig, TrainError, Trainer};
+use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
+use std::path::PathBuf;
+
+/// Where every variant starts.
+pub enum Start<B: RationalBackend> {
+    /// From scratch, with the configuration's shape.
+    Scratch(SmolLm2Config),
+    /// From a pretrained SwiGLU model; gated rational gates are fitted on `calibration`.
+    Pretrained {
+        /// The weights.
+        model: SmolLm2<B>,
+        /// Their configuration.
+        config: SmolLm2Config,
+        /// Token rows for fitting gates.
+        calibration: Vec<Vec<u32>>,
+    },
+}
+
+/// All that the variants of a comparison share.
+pub struct Setting<B: RationalBackend> {
+    /// Where every variant starts.
+    pub start: Start<B>,
+    /// Tokenizer and template.
+    pub tokenizer: ChatTokenizer,
+    /// What is trained on.
+    pub training: Source,
+    /// What the held-out loss is of.
+    pub held_out: Vec<PackedRow>,
+    /// The recipe.
+    pub recipe: TrainConfig,
+    /// Held-out tasks.
+    pub tasks: Vec<Task>,
+    /// How they are asked.
+    pub evaluation: EvaluateOptions,
+    /// Everything but the report goes below this.
+    pub output: PathBuf,
+}
+
+/// One trained and judged variant.
+pub struct Outcome {
+    variant: Variant,
+    evaluation: Evaluation,
+    start: Vec<GroupFunction>,
+    learned: Vec<GroupFunction>,
+}
+
+/// The data order and packing of a recipe.
+pub fn loader_config(recipe: &TrainConfig) -> LoaderConfig {
+    LoaderConfig {
+        sequence_length: recipe.sequence_length,
+        packing: recipe.packing,
+        mask: recipe.mask,
+        system: recipe.system_prompt,
+        seed: recipe.seed,
+        ..LoaderConfig::default()
+    }
+}
+
+impl<B: RationalBackend> Setting<B> {
+    /// Trains one variant, saves it in the Hugging Face layout below the output folder, and judges it.
+    ///
+    /// # Errors
+    /// Whatever training, saving or judging gives.
+    pub fn run(&self, kind: FeedForwardKind, device: &B::Device) -> Result<Outcome> {
+        let name = kind.name().replace('_', "-");
+        let (model, config) = self.initial(kind, device)?;
+        let start = functions::all(&model, &config);
+        let output = self.output.join(&name);
+        let mut rows = ConversationRows::new(
+            self.training.clone(),
+            self.tokenizer.clone(),
+            loader_config(&self.recipe),
+        )?;
+        let mut observer = Training::new(&name, true);
+        let save_tokenizer = |folder: &std::path::Path| {
+            self.tokenizer.save(folder).map_err(|error| TrainError::Io {
+                action: "write the tokenizer into",
+                path: folder.to_path_buf(),
+                source: std::io::Error::other(error.to_string()),
+            })
+        };
+        let options = RunOptions {
+            companions: &save_tokenizer,
+            ..RunOptions::new(&output)
+        };
+        let model = SmolLm2::<Autodiff<B>>::from_inner(model);
+        let mut trainer = Trainer::new(model, config.clone(), self.recipe.clone())?;
+        let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
+        let model = trainer.into_model().valid();
+        let learned = functions::all(&model, &config);
+        let variant = Variant {
+            name: name.clone(),
+            parameters: config.num_parameters(),
+            tokens_per_second: observer.tokens_per_second(),
+            held_out_loss: last.map(|evaluation| evaluation.loss),
+            curve: observer
+                .steps
+                .iter()
+                .map(|step| (step.step as f64, step.loss))
+                .collect(),
+        };
+        let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, self.tokenizer.clone(), device.clone());
+        let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;
+        evaluation.write(&self.output.join("results"), true)?;
+        Ok(Outcome {
+            variant,
+            evaluation,
+            start,
+            learned,
+        })
+    }
+
+    fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+        match &self.start {
+            Start::Scratch(config) => {
+                let config = config.clone().with_feed_forward(kind);
+                // The same seed for every variant: what they share starts equal in distribution and order.
+                B::seed(device, self.recipe.seed);
+                Ok((config.init::<B>(device)?, config))
+            }
+            Start::Pretrained {
+                model,
+                config,
+                calibration,
+            } => match kind {
+                FeedForwardKind::SwiGlu => Ok((model.clone(), config.clone())),
+                FeedForwardKind::GatedRational => {
+                    let options = convert::ConversionOptions::default();
+                    let converted =
+                        convert::to_gated_rational(model.clone(), config, calibration, &options, conversion())?;
+                    Ok((converted.0, converted.1))
+                }
+                _ => fresh_feed_forward(model, config, kind, self.recipe.seed, device),
+            },
+        }
+    }
+}
+
+/// The pretrained model with new feed-forward layers of `kind`; everything else keeps its weights.
+///
+/// # Errors
+/// When the configuration is impossible.
+pub fn fresh_feed_forward<B: RationalBackend>(
+    model: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    kind: FeedForwardKind,
+    seed: u64,
+    device: &B::Device,
+) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+    let config = config.clone().with_feed_forward(kind);
+    B::seed(device, seed);
+    let mut tensors = named_tensors(&config.init::<B>(device)?);
+    tensors.extend(
+        named_tensors(model)
+            .into_iter()
+            .filter(|(name, _)| !name.contains(".mlp.")),
+    );
+    Ok((from_named_tensors(&config, tensors, device)?, config))
+}
+
+/// Puts the outcomes into a report, the first as the baseline.
+///
+/// # Errors
+/// When there are no outcomes, or a statistic is impossible.
+pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
+    let Some(first) = outcomes.first() else {
+        bail!("no variant was trained")
+    };
+    report.variants = outcomes.iter().map(|outcome| outcome.variant.clone()).collect();
+    for (index, task) in first.evaluation.tasks.iter().enumerate() {
+        let score = task
+            .scores
+            .first()
+            .with_context(|| format!("task {} has no score", task.task.task))?;
+        let values: Vec<Vec<f64>> = outcomes
+            .iter()
+            .map(|outcome| outcome.evaluation.tasks[index].outcomes(score.metric, &score.filter))
+            .collect();
+        report.add_task(
+            &task.task.task,
+            score.metric.name(),
+            chance(task, score.metric),
+            &values,
+            &PairedOptions::default(),
+        )?;
+    }
+    for outcome in outcomes {
+        let drawn = functions::drawn(&outcome.start, &outcome.learned, 12);
+        report.functions.extend(drawn.into_iter().map(|mut function| {
+            function.label = format!("{}: {}", outcome.variant.name, function.label);
+            function
+        }));
+    }
+    Ok(())
+}
+
+/// What guessing scores: one over the number of choices, on average.
+fn chance(task: &llm_bench::TaskEvaluation, metric: Metric) -> Option<f64> {
+    if metric == Metric::ExactMatch {
+        return None;
+    }
+    let choices: Vec<f64> = task
+        .samples
+        .iter()
+        .filter_map(|sample| match &sample.answer {
+            llm_bench::Answer::Choices(choices) => Some(1.0 / choices.len().max(1) as f64),
+            llm_bench::Answer::Text(_) => None,
+        })
+        .collect();
+    (!choices.is_empty()).then(|| choices.iter().sum::<f64>() / choices.len() as f64)
+}
+
+/// Whether any layer is a Kolmogorov-Arnold one.
+pub fn is_kat(config: &SmolLm2Config) -> bool {
+    config.feed_forward.iter().any(|layer| {
+        matches!(
+            layer,
+            FeedForwardConfig::GatedRational(_) | FeedForwardConfig::GroupKan(_)
+        )
+    })
+}
+
+/// The report as a table for the terminal.
+pub fn table(report: &Report) -> String {
+    let mut text = format!(
+        "{:16} {:>10} {:>10} {:>10}",
+        "variant", "parameters", "tokens/s", "held-out"
+    );
+    for task in &report.tasks {
+        text.push_str(&format!(" {:>28}", format!("{} ({})", task.task, task.metric)));
+    }
+    for (index, variant) in report.variants.iter().enumerate() {
+        let number =
+            |value: Option<f64>, digits: usize| value.map_or("-".to_string(), |value| format!("{value:.digits$}"));
+        text.push_str(&format!(
+            "\n{:16} {:>10} {:>10} {:>10}",
+            variant.name,
+            variant.parameters,
+            number(variant.tokens_per_second, 0),
+            number(variant.held_out_loss, 4)
+        ));
+        for task in &report.tasks {
+            let score = &task.scores[index];
+            let interval = format!(
+                "{:.3} [{:.3}, {:.3}]",
+                score.value, score.interval.low, score.interval.high
+            );
+            text.push_str(&format!(" {interval:>28}"));
+        }
+    }
+    text.push_str("\n\npaired with the first variant (exact McNemar, Holm-corrected)");
+    for comparison in &report.comparisons {
+        let result = &comparison.result;
+        text.push_str(&format!(
+            "\n{:16} {:24} difference {:+.3} [{:+.3}, {:+.3}]  p = {:.4}",
+            comparison.candidate,
+            comparison.task,
+            result.difference,
+            result.interval.low,
+            result.interval.high,
+            comparison.p_adjusted,
+        ));
+    }
+    text.push_str(&format!("\n\n{}", report.headline()));
+    text
+}

@@ -1,0 +1,101 @@
+//! What the rational functions of a model look like, before and after training.
+
+use burn::tensor::TensorData;
+use kan_rational::{Coefficients, Denominator, RationalBackend};
+use llm_bench::report::LearnedFunction;
+use smollm2_model::weights::named_tensors;
+use smollm2_model::{FeedForwardConfig, SmolLm2, SmolLm2Config};
+use std::collections::BTreeMap;
+
+const POINTS: usize = 161;
+
+/// One function: the tensor names' common part, the group, its coefficients and form.
+pub struct GroupFunction {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// `gate_rational`, `act1` or `act2`.
+    pub part: String,
+    /// Group, from 0.
+    pub group: usize,
+    /// The coefficients.
+    pub coefficients: Coefficients,
+    /// Form of the denominator.
+    pub form: Denominator,
+    /// Whether SiLU is added to it.
+    pub keep_silu: bool,
+}
+
+impl GroupFunction {
+    /// The value that takes SiLU's place.
+    pub fn eval(&self, x: f64) -> f64 {
+        let base = if self.keep_silu { silu(x) } else { 0.0 };
+        base + self.coefficients.eval(x, self.form)
+    }
+}
+
+/// `x / (1 + e^-x)`.
+pub fn silu(x: f64) -> f64 {
+    x / (1.0 + (-x).exp())
+}
+
+/// Every function of a model, by layer, part and group.
+pub fn all<B: RationalBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec<GroupFunction> {
+    let tensors = named_tensors(model);
+    let mut functions = Vec::new();
+    for (layer, feed_forward) in config.feed_forward.iter().enumerate() {
+        let (rational, keep_silu, parts): (_, _, &[&str]) = match feed_forward {
+            FeedForwardConfig::GatedRational(gated) => (&gated.rational, gated.keep_silu, &["gate_rational"]),
+            FeedForwardConfig::GroupKan(kan) => (&kan.rational, false, &["act1", "act2"]),
+            _ => continue,
+        };
+        for part in parts {
+            for group in 0..rational.groups {
+                let name = |which: &str| format!("model.layers.{layer}.mlp.{part}.{which}");
+                let coefficients = Coefficients {
+                    numerator: row(&tensors, &name("numerator"), group),
+                    denominator: row(&tensors, &name("denominator"), group),
+                };
+                let (part, form) = ((*part).to_string(), rational.denominator_form);
+                functions.push(GroupFunction {
+                    layer,
+                    part,
+                    group,
+                    coefficients,
+                    form,
+                    keep_silu,
+                });
+            }
+        }
+    }
+    functions
+}
+
+/// Up to `most` functions, spread over the layers, drawn over [-8, 8] against their starts.
+pub fn drawn(start: &[GroupFunction], learned: &[GroupFunction], most: usize) -> Vec<LearnedFunction> {
+    let stride = learned.len().div_ceil(most.max(1)).max(1);
+    let x: Vec<f64> = (0..POINTS)
+        .map(|i| -8.0 + 16.0 * i as f64 / (POINTS - 1) as f64)
+        .collect();
+    let pairs = start.iter().zip(learned).step_by(stride);
+    pairs
+        .map(|(start, learned)| LearnedFunction {
+            label: format!("layer {}, {}, group {}", learned.layer, learned.part, learned.group),
+            start: x.iter().map(|x| start.eval(*x)).collect(),
+            learned: x.iter().map(|x| learned.eval(*x)).collect(),
+            x: x.clone(),
+        })
+        .collect()
+}
+
+/// Row `group` of a coefficient table; a shared table has one row.
+fn row(tensors: &BTreeMap<String, TensorData>, name: &str, group: usize) -> Vec<f64> {
+    let Some(table) = tensors.get(name) else {
+        return Vec::new();
+    };
+    let (rows, columns) = match table.shape.as_slice() {
+        [rows, columns] => (*rows, *columns),
+        _ => return Vec::new(),
+    };
+    let start = if rows == 1 { 0 } else { group * columns };
+    table.iter::<f64>().skip(start).take(columns).collect()
+}

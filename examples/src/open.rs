@@ -1,0 +1,84 @@
+//! Models, tokenizers and texts from the command line's paths.
+
+use anyhow::{Context, Result, bail};
+use kan_rational::RationalBackend;
+use smollm2_model::weights::{self, Loaded, ModelSource};
+use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
+use std::path::{Path, PathBuf};
+
+/// A loaded model with its tokenizer.
+pub struct Opened<B: RationalBackend> {
+    /// Weights, configuration and what the loader has to say.
+    pub loaded: Loaded<B>,
+    /// Tokenizer and chat template.
+    pub tokenizer: ChatTokenizer,
+    /// Folder or file the model came from; for a hub id its snapshot in the cache.
+    pub path: PathBuf,
+}
+
+/// Opens a folder, a .gguf file or a hub id.
+///
+/// # Errors
+/// When the model or its tokenizer cannot be read.
+pub fn model<B: RationalBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
+    let resolved = source.clone().resolve()?;
+    let path = match &resolved {
+        ModelSource::Gguf(path) | ModelSource::Folder(path) => path.clone(),
+        ModelSource::Hub(model) => bail!("{} was not resolved to a folder", model.repo),
+    };
+    let tokenizer = ChatTokenizer::open(&path).with_context(|| format!("the tokenizer of {}", path.display()))?;
+    let loaded = weights::load::<B>(&resolved, device)?;
+    if tokenizer.vocab_size() > loaded.config.vocab_size {
+        bail!(
+            "the tokenizer has {} ids, but the model's vocabulary {}: they do not belong together",
+            tokenizer.vocab_size(),
+            loaded.config.vocab_size
+        );
+    }
+    Ok(Opened {
+        loaded,
+        tokenizer,
+        path,
+    })
+}
+
+/// Rows of up to `length` token ids, `tokens` in all, from a text file or a source of conversations.
+///
+/// # Errors
+/// When the path cannot be read or holds too little.
+pub fn token_rows(path: &Path, tokenizer: &ChatTokenizer, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
+    let mut ids = Vec::new();
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "txt" || extension == "md")
+    {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        // The longest token has far fewer than 64 bytes, so this much text is always enough.
+        let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
+        ids = tokenizer.encode(&text[..enough]);
+    } else {
+        for conversation in Source::open(path)?.conversations() {
+            ids.extend(
+                tokenizer
+                    .encode_conversation(&conversation?, Mask::All, SystemPrompt::Default)?
+                    .ids,
+            );
+            if ids.len() >= tokens {
+                break;
+            }
+        }
+    }
+    ids.truncate(tokens);
+    if ids.len() < 2 {
+        bail!(
+            "{}: expected at least 2 tokens of text, found {}",
+            path.display(),
+            ids.len()
+        );
+    }
+    Ok(ids
+        .chunks(length)
+        .filter(|row| row.len() > 1)
+        .map(<[u32]>::to_vec)
+        .collect())
+}
