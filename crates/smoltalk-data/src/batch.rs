@@ -1,6 +1,6 @@
 //! Rows as tensors: the only place of this crate that makes any.
 
-use crate::{PackedRow, Packing};
+use crate::{DataError, PackedRow};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -15,36 +15,45 @@ pub struct Batch<B: Backend> {
     pub positions: Option<Tensor<B, 2, Int>>,
     /// Documents within rows, `[B, T]`; `None` when every row is one.
     pub documents: Option<Tensor<B, 2, Int>>,
-    /// Number of targets.
-    pub targets: usize,
 }
 
 impl<B: Backend> Batch<B> {
-    /// Rows of equal length, at least one, as tensors.
-    pub fn from_rows(rows: &[PackedRow], packing: Packing, device: &Device<B>) -> Self {
-        let shape = [rows.len(), rows.first().map_or(0, |row| row.ids.len())];
-        let ints = |field: fn(&PackedRow) -> &[u32]| {
-            let data: Vec<i32> = rows
-                .iter()
-                .flat_map(|row| field(row).iter().map(|value| *value as i32))
-                .collect();
+    /// Rows of one length as tensors.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] when there is no row, the lengths differ, or only some rows have documents.
+    pub fn from_rows(rows: &[PackedRow], device: &Device<B>) -> Result<Self, DataError> {
+        let wrong = |expected: &str, found: String| DataError::Config {
+            field: "rows",
+            expected: expected.to_string(),
+            found,
+        };
+        let first = rows
+            .first()
+            .ok_or_else(|| wrong("at least one row", "none".to_string()))?;
+        let shape = [rows.len(), first.ids.len()];
+        let kind = |row: &PackedRow| (row.ids.len(), row.positions.is_some(), row.documents.is_some());
+        if let Some(row) = rows.iter().find(|row| kind(row) != kind(first)) {
+            return Err(wrong(
+                &format!("rows like the first, {:?}", kind(first)),
+                format!("{:?}", kind(row)),
+            ));
+        }
+        let ints = |fields: Vec<&[u32]>| {
+            let data: Vec<i32> = fields.into_iter().flatten().map(|value| *value as i32).collect();
             Tensor::<B, 2, Int>::from_data(TensorData::new(data, shape), device) // [B, T]
         };
+        let optional =
+            |field: fn(&PackedRow) -> Option<&[u32]>| rows.iter().map(field).collect::<Option<Vec<&[u32]>>>().map(ints);
         let mask: Vec<f32> = rows
             .iter()
             .flat_map(|row| row.loss_mask.iter().map(|target| f32::from(*target)))
             .collect();
-        let documents = packing == Packing::BestFit;
-        Self {
-            ids: ints(|row| &row.ids),
-            targets: rows
-                .iter()
-                .flat_map(|row| &row.loss_mask)
-                .filter(|target| **target)
-                .count(),
+        Ok(Self {
+            ids: ints(rows.iter().map(|row| row.ids.as_slice()).collect()),
             loss_mask: Tensor::from_data(TensorData::new(mask, shape), device), // [B, T]
-            positions: documents.then(|| ints(|row| &row.positions)),
-            documents: documents.then(|| ints(|row| &row.documents)),
-        }
+            positions: optional(|row| row.positions.as_deref()),
+            documents: optional(|row| row.documents.as_deref()),
+        })
     }
 }

@@ -25,7 +25,7 @@
 //! // The targets are "5", "." and the end of the turn.
 //! assert_eq!(row.loss_mask.iter().filter(|target| **target).count(), 3);
 //!
-//! let batch = Batch::<burn::backend::Flex>::from_rows(&[row], Packing::BestFit, &Default::default());
+//! let batch = Batch::<burn::backend::Flex>::from_rows(&[row], &Default::default())?;
 //! assert_eq!(batch.ids.dims(), [1, 256]);
 //! # Ok::<(), smoltalk_data::DataError>(())
 //! ```

@@ -39,10 +39,10 @@ pub struct PackedRow {
     pub ids: Vec<u32>,
     /// Whether each token is a target. The first token of a row, and of a document, has nothing before it and is none.
     pub loss_mask: Vec<bool>,
-    /// Position of each token in its document.
-    pub positions: Vec<u32>,
-    /// Document of each token; padding is a document of its own. All 0 under [`Packing::Concat`].
-    pub documents: Vec<u32>,
+    /// Position of each token in its document; `None` when the row counts from 0 to its end.
+    pub positions: Option<Vec<u32>>,
+    /// Document of each token, padding a document of its own; `None` when the row is one document.
+    pub documents: Option<Vec<u32>>,
 }
 
 /// Where the tokens went. Always
@@ -138,8 +138,8 @@ impl Packer {
             let mut row = PackedRow {
                 ids: ids.to_vec(),
                 loss_mask: mask.to_vec(),
-                positions: (0..length as u32).collect(),
-                documents: vec![0; length],
+                positions: None,
+                documents: None,
             };
             row.loss_mask[0] = false;
             row
@@ -204,27 +204,30 @@ impl Packer {
 
     fn row(&self, pieces: Vec<Tokenized>, counts: &mut PackingCounts) -> PackedRow {
         let length = self.sequence_length;
-        let mut row = PackedRow {
-            ids: Vec::with_capacity(length),
-            loss_mask: Vec::with_capacity(length),
-            positions: Vec::with_capacity(length),
-            documents: Vec::with_capacity(length),
-        };
+        let mut row = Tokenized::default();
+        let (mut positions, mut documents) = (Vec::with_capacity(length), Vec::with_capacity(length));
         for (document, piece) in (0u32..).zip(pieces) {
             let start = row.ids.len();
-            row.positions.extend(0..piece.ids.len() as u32);
-            row.documents.extend(std::iter::repeat_n(document, piece.ids.len()));
+            positions.extend(0..piece.ids.len() as u32);
+            documents.extend(std::iter::repeat_n(document, piece.ids.len()));
             row.ids.extend(piece.ids);
             row.loss_mask.extend(piece.loss_mask);
             row.loss_mask[start] = false;
         }
         let padding = length - row.ids.len();
-        let document = row.documents.last().map_or(0, |last| last + 1);
+        let document = documents.last().map_or(0, |last| last + 1);
         counts.tokens_added += padding as u64;
         row.ids.extend(std::iter::repeat_n(self.pad, padding));
         row.loss_mask.extend(std::iter::repeat_n(false, padding));
-        row.positions.extend(0..padding as u32);
-        row.documents.extend(std::iter::repeat_n(document, padding));
-        row
+        positions.extend(0..padding as u32);
+        documents.extend(std::iter::repeat_n(document, padding));
+        // Padding on the right is after everything that is looked at, so a row of one conversation needs neither.
+        let several = self.packing == Packing::BestFit;
+        PackedRow {
+            ids: row.ids,
+            loss_mask: row.loss_mask,
+            positions: several.then_some(positions),
+            documents: several.then_some(documents),
+        }
     }
 }
