@@ -19,7 +19,7 @@ use llm_bench::{EvaluateOptions, PromptOptions, Task};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::TrainConfig;
-use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
+use smoltalk_data::{ChatTemplate, ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
 use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
@@ -134,7 +134,9 @@ fn synthetic<B: RationalBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     let world = SyntheticWorld::generate(arguments.seed, 4000);
     let root = arguments.output_path.join("synthetic");
     world.write_tasks(&root).with_context(|| root.display().to_string())?;
-    let tokenizer = ChatTokenizer::byte_level()?;
+    examples::synthetic::write_conversations(&root.join("train.jsonl"), &world.training)?;
+    // A token a byte is dear: without the default system sentence a row holds three times the conversations.
+    let tokenizer = ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?);
     let recipe = recipe(arguments, 250, 128, 16, 3e-3);
     let held_out = held_out_rows(Source::from_conversations(world.held_out), &tokenizer, &recipe)?;
     let mut prompts = PromptOptions::new(root.join("data"));

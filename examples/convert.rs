@@ -1,1 +1,152 @@
-fn main() {}
+//! cargo run --release --example convert -- --model M --calibrate text.txt --output out
+//! Short: `cargo run --release --example convert -- --model compare-output/swiglu/model --calibrate compare-output/synthetic/train.jsonl --calibration-tokens 2048 --output compare-output/converted`
+//!
+//! Turns a SwiGLU model into a gated-rational one, fitted to what its gates see on the given text, and says what it
+//! cost on text that was not used.
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use examples::device::DeviceKind;
+use examples::progress::conversion;
+use examples::{on_device, open};
+use kan_rational::{Degrees, RationalBackend};
+use smollm2_model::convert::{self, ConversionOptions, ConversionReport};
+use smollm2_model::weights::{self, ModelSource};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(about = "SwiGLU to gated rational")]
+struct Arguments {
+    /// Folder, .gguf file or hub id of a SwiGLU model.
+    #[arg(long)]
+    model: ModelSource,
+    /// Text (.txt) or conversations (.jsonl, .parquet, a folder); several separated by commas share the tokens.
+    #[arg(long, value_delimiter = ',', required_unless_present = "exact")]
+    calibrate: Vec<PathBuf>,
+    /// Text or conversations to compare on; without it the tokens that follow the calibration.
+    #[arg(long)]
+    compare: Option<PathBuf>,
+    /// Degrees of numerator and denominator.
+    #[arg(long, default_value = "5,4", value_parser = degrees)]
+    degrees: Degrees,
+    /// Raise a layer's degrees until no group's relative error is larger.
+    #[arg(long)]
+    max_error: Option<f64>,
+    /// Channel groups in a layer.
+    #[arg(long, default_value_t = 8)]
+    groups: usize,
+    /// Tokens to calibrate on.
+    #[arg(long, default_value_t = 4096)]
+    calibration_tokens: usize,
+    /// Tokens to compare on.
+    #[arg(long, default_value_t = 3072)]
+    compare_tokens: usize,
+    /// Keep SiLU and add a function that starts at zero: the logits stay the same to the last bit.
+    #[arg(long)]
+    exact: bool,
+    /// The folder to write.
+    #[arg(long)]
+    output: PathBuf,
+    /// Where to compute.
+    #[arg(long, default_value_t)]
+    device: DeviceKind,
+}
+
+fn degrees(text: &str) -> Result<Degrees, String> {
+    let wrong = || format!("expected two numbers as in 5,4, found `{text}`");
+    let (numerator, denominator) = text.split_once(',').ok_or_else(wrong)?;
+    let number = |text: &str| text.trim().parse().map_err(|_| wrong());
+    let degrees = Degrees::new(number(numerator)?, number(denominator)?);
+    degrees.validate().map_err(|error| error.to_string())?;
+    Ok(degrees)
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let opened = open::model::<B>(&arguments.model, device)?;
+    let (model, config) = (opened.loaded.model, opened.loaded.config);
+    const ROW: usize = 512;
+    let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
+    let share = |tokens: usize| tokens.div_ceil(arguments.calibrate.len().max(1));
+    for path in &arguments.calibrate {
+        let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
+        let mut rows = open::token_rows(path, &opened.tokenizer, ROW, fit + kept)?;
+        held_out.extend(rows.split_off(fit.div_ceil(ROW).min(rows.len())));
+        calibration.extend(rows);
+    }
+    if let Some(path) = &arguments.compare {
+        held_out = open::token_rows(path, &opened.tokenizer, ROW, arguments.compare_tokens)?;
+    }
+    let options = ConversionOptions {
+        groups: arguments.groups,
+        degrees: arguments.degrees,
+        max_error: arguments.max_error,
+        ..ConversionOptions::default()
+    };
+    let (converted, new_config) = if arguments.exact {
+        convert::to_exact(model.clone(), &config, &options)?
+    } else {
+        let (converted, new_config, report) =
+            convert::to_gated_rational(model.clone(), &config, &calibration, &options, conversion())?;
+        println!("{}", table(&report));
+        (converted, new_config)
+    };
+    weights::save(&converted, &new_config, &arguments.output)?;
+    opened.tokenizer.save(&arguments.output)?;
+    if held_out.is_empty() {
+        if arguments.exact {
+            return Ok(());
+        }
+        bail!(
+            "no text is left to compare on after {} calibration tokens; give --compare",
+            arguments.calibration_tokens
+        );
+    }
+    let comparison = convert::compare(&model, &converted, &config, &held_out)?;
+    println!(
+        "on {} tokens not used for calibration: perplexity {:.4} before, {:.4} after (ratio {:.5}), mean KL {:.2e}, top-1 agreement {:.4}",
+        comparison.tokens,
+        comparison.perplexity_before,
+        comparison.perplexity_after,
+        comparison.perplexity_ratio(),
+        comparison.mean_kl,
+        comparison.top1_agreement
+    );
+    println!("written to {}", arguments.output.display());
+    Ok(())
+}
+
+/// One line a layer: the range its groups saw and their worst errors.
+fn table(report: &ConversionReport) -> String {
+    let mut text = format!(
+        "{:>5} {:>22} {:>8} {:>16} {:>12}",
+        "layer", "gate range seen", "degrees", "relative error", "max error"
+    );
+    let layers = report
+        .groups
+        .iter()
+        .map(|group| group.layer)
+        .max()
+        .map_or(0, |last| last + 1);
+    for layer in 0..layers {
+        let groups: Vec<_> = report.groups.iter().filter(|group| group.layer == layer).collect();
+        let Some(first) = groups.first() else { continue };
+        let low = groups.iter().map(|group| group.range.0).fold(f64::INFINITY, f64::min);
+        let high = groups
+            .iter()
+            .map(|group| group.range.1)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let relative = groups.iter().map(|group| group.relative_error).fold(0.0, f64::max);
+        let error = groups.iter().map(|group| group.max_error).fold(0.0, f64::max);
+        let range = format!("{low:.2} .. {high:.2}");
+        let degrees = format!("({},{})", first.degrees.numerator, first.degrees.denominator);
+        text.push_str(&format!(
+            "\n{layer:>5} {range:>22} {degrees:>8} {relative:>16.2e} {error:>12.2e}"
+        ));
+    }
+    text
+}

@@ -1,1 +1,122 @@
-fn main() {}
+//! cargo run --release --example evaluate -- --model M --tasks arc_easy --data-dir ROOT
+//! Short: `cargo run --release --example evaluate -- --model compare-output/swiglu/model --tasks compare-output/synthetic/tasks/synthetic_facts.yaml --data-dir compare-output/synthetic/data --limit 8 --apply-chat-template --output-path compare-output/results`
+//!
+//! Scores a model on tasks as lm-evaluation-harness does; the flags have its names and meanings.
+
+use anyhow::{Result, bail};
+use clap::{ArgAction, Parser};
+use examples::device::DeviceKind;
+use examples::progress::Tasks;
+use examples::{on_device, open};
+use kan_rational::RationalBackend;
+use llm_bench::{EvaluateOptions, PromptOptions, SmolLm2Evaluator, Task};
+use smollm2_model::weights::ModelSource;
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(about = "Score a model on tasks")]
+struct Arguments {
+    /// Folder, .gguf file or hub id.
+    #[arg(long)]
+    model: ModelSource,
+    /// Names of built-in tasks, or YAML files.
+    #[arg(long, value_delimiter = ',')]
+    tasks: Vec<String>,
+    /// Examples before each question; the task's own number without it.
+    #[arg(long)]
+    num_fewshot: Option<usize>,
+    /// Items of each task at most; for testing only.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Ask through the chat template.
+    #[arg(long)]
+    apply_chat_template: bool,
+    /// With the template: examples as turns of their own.
+    #[arg(long, action = ArgAction::Set, default_value_t = true, num_args = 0..=1, default_missing_value = "true")]
+    fewshot_as_multiturn: bool,
+    /// Text of the system turn.
+    #[arg(long)]
+    system_instruction: Option<String>,
+    /// Root of the data, laid out as `<dataset_path>/<config>/<split>.jsonl`.
+    #[arg(long, default_value = "data/benchmarks")]
+    data_dir: PathBuf,
+    /// Documents given to the model at a time.
+    #[arg(long, default_value_t = 8)]
+    batch_size: usize,
+    /// Write every sample too.
+    #[arg(long)]
+    log_samples: bool,
+    /// Where results go.
+    #[arg(long)]
+    output_path: Option<PathBuf>,
+    /// Answers are appended here, and an interrupted evaluation goes on from it.
+    #[arg(long)]
+    resume_from: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, default_value_t)]
+    device: DeviceKind,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let tasks = arguments
+        .tasks
+        .iter()
+        .map(|task| Task::open(task))
+        .collect::<Result<Vec<_>, _>>()?;
+    if tasks.is_empty() {
+        bail!(
+            "--tasks: expected at least one of {}, or a YAML file",
+            Task::builtin_names().join(", ")
+        );
+    }
+    let opened = open::model::<B>(&arguments.model, device)?;
+    let prompts = PromptOptions {
+        num_fewshot: arguments.num_fewshot,
+        limit: arguments.limit,
+        apply_chat_template: arguments.apply_chat_template,
+        fewshot_as_multiturn: arguments.fewshot_as_multiturn,
+        system_instruction: arguments.system_instruction.clone(),
+        ..PromptOptions::new(&arguments.data_dir)
+    };
+    let options = EvaluateOptions {
+        batch_size: arguments.batch_size.max(1),
+        journal: arguments.resume_from.clone(),
+        ..EvaluateOptions::new(prompts)
+    };
+    let name = arguments.model.to_string();
+    let mut model = SmolLm2Evaluator::new(
+        name,
+        opened.loaded.model,
+        opened.loaded.config,
+        opened.tokenizer,
+        device.clone(),
+    );
+    let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
+    println!(
+        "{:20} {:>7} {:>6} {:24} {:>8} {:>8}",
+        "task", "version", "n-shot", "metric,filter", "value", "stderr"
+    );
+    for task in &evaluation.tasks {
+        for score in &task.scores {
+            let stderr = score.stderr.map_or("N/A".to_string(), |stderr| format!("{stderr:.4}"));
+            println!(
+                "{:20} {:>7} {:>6} {:24} {:>8.4} {stderr:>8}",
+                task.task.task,
+                task.task.version(),
+                task.num_fewshot,
+                score.key(),
+                score.value
+            );
+        }
+    }
+    if let Some(folder) = &arguments.output_path {
+        let files = evaluation.write(folder, arguments.log_samples)?;
+        println!("written to {}", files.results.display());
+    }
+    Ok(())
+}

@@ -1,1 +1,107 @@
-fn main() {}
+//! cargo run --release --example generate -- --model M --prompt "The Eiffel Tower is in"
+//! Short: `cargo run --release --example generate -- --model compare-output/swiglu/model --chat --prompt Hi --max-new-tokens 4`
+//!
+//! Continues a prompt, printing the text as it comes.
+
+use anyhow::Result;
+use clap::Parser;
+use examples::device::DeviceKind;
+use examples::{on_device, open};
+use kan_rational::RationalBackend;
+use smollm2_model::generate::{GenerationConfig, Sampling, generate};
+use smollm2_model::weights::ModelSource;
+use smoltalk_data::Message;
+use std::io::Write;
+
+#[derive(Parser)]
+#[command(about = "Continue a prompt")]
+struct Arguments {
+    /// Folder, .gguf file or hub id.
+    #[arg(long)]
+    model: ModelSource,
+    /// The text to continue.
+    #[arg(long)]
+    prompt: String,
+    /// Put the prompt into the chat template as the user's turn.
+    #[arg(long)]
+    chat: bool,
+    /// Most tokens to add.
+    #[arg(long, default_value_t = 128)]
+    max_new_tokens: usize,
+    /// 0 is greedy.
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f64,
+    /// Keep this many of the most probable tokens; 0 keeps all.
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Keep the most probable tokens up to this much probability.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+    /// Keep tokens at least this times as probable as the most probable.
+    #[arg(long, default_value_t = 0.0)]
+    min_p: f64,
+    /// Above 1 makes repetition less probable.
+    #[arg(long, default_value_t = 1.0)]
+    repetition_penalty: f64,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to compute.
+    #[arg(long, default_value_t)]
+    device: DeviceKind,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let opened = open::model::<B>(&arguments.model, device)?;
+    let tokenizer = &opened.tokenizer;
+    let text = if arguments.chat {
+        let turn = Message {
+            role: "user".to_string(),
+            content: arguments.prompt.clone(),
+        };
+        tokenizer.apply_chat_template(&[turn], true)?
+    } else {
+        print!("{}", arguments.prompt);
+        arguments.prompt.clone()
+    };
+    let Arguments {
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        ..
+    } = *arguments;
+    let settings = GenerationConfig {
+        max_new_tokens: arguments.max_new_tokens,
+        sampling: if temperature == 0.0 {
+            Sampling::Greedy
+        } else {
+            Sampling::Sample {
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+            }
+        },
+        repetition_penalty: arguments.repetition_penalty,
+        seed: arguments.seed,
+        stop_ids: tokenizer.stop_ids(),
+    };
+    let mut stream = tokenizer.decode_stream();
+    for id in generate(
+        &opened.loaded.model,
+        &opened.loaded.config,
+        &tokenizer.encode(&text),
+        &settings,
+    )? {
+        print!("{}", stream.push(id?));
+        std::io::stdout().flush()?;
+    }
+    println!("{}", stream.finish());
+    Ok(())
+}

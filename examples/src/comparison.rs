@@ -10,8 +10,8 @@ use kan_rational::RationalBackend;
 use llm_bench::report::{Report, Variant};
 use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
-use smollm2_model::weights::{from_named_tensors, named_tensors};
-use smollm2_model::{FeedForwardConfig, FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_model::weights::{self, from_named_tensors, named_tensors};
+use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
 use smollm2_train::{RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
 use std::path::PathBuf;
@@ -103,6 +103,9 @@ impl<B: RationalBackend> Setting<B> {
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let model = trainer.into_model().valid();
         let learned = functions::all(&model, &config);
+        let folder = output.join("model");
+        weights::save(&model, &config, &folder)?;
+        self.tokenizer.save(&folder)?;
         let variant = Variant {
             name: name.clone(),
             parameters: config.num_parameters(),
@@ -223,16 +226,6 @@ fn chance(task: &llm_bench::TaskEvaluation, metric: Metric) -> Option<f64> {
         })
         .collect();
     (!choices.is_empty()).then(|| choices.iter().sum::<f64>() / choices.len() as f64)
-}
-
-/// Whether any layer is a Kolmogorov-Arnold one.
-pub fn is_kat(config: &SmolLm2Config) -> bool {
-    config.feed_forward.iter().any(|layer| {
-        matches!(
-            layer,
-            FeedForwardConfig::GatedRational(_) | FeedForwardConfig::GroupKan(_)
-        )
-    })
 }
 
 /// The report as a table for the terminal.
