@@ -52,7 +52,7 @@ struct Arguments {
     /// Variants in order; the first is the baseline.
     #[arg(long, value_delimiter = ',')]
     feed_forward: Vec<FeedForwardKind>,
-    /// Optimiser steps [default: 250; 20 with --model]
+    /// Optimiser steps [default: 160; 20 with --model]
     #[arg(long)]
     steps: Option<usize>,
     /// Tokens in a row [default: 128; 512 with --model]
@@ -137,7 +137,7 @@ fn synthetic<B: RationalBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     examples::synthetic::write_conversations(&root.join("train.jsonl"), &world.training)?;
     // A token a byte is dear: without the default system sentence a row holds three times the conversations.
     let tokenizer = ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?);
-    let recipe = recipe(arguments, 250, 128, 16, 3e-3);
+    let recipe = recipe(arguments, 160, 128, 16, 3e-3);
     let held_out = held_out_rows(Source::from_conversations(world.held_out), &tokenizer, &recipe)?;
     let mut prompts = PromptOptions::new(root.join("data"));
     prompts.apply_chat_template = true;
@@ -166,9 +166,9 @@ fn small_config(vocab_size: usize) -> SmolLm2Config {
     config.hidden_size = 128;
     config.intermediate_size = 384;
     config.num_hidden_layers = 4;
-    config.num_attention_heads = 4;
-    config.num_key_value_heads = 2;
-    config.head_dim = 32;
+    config.num_attention_heads = 2;
+    config.num_key_value_heads = 1;
+    config.head_dim = 64;
     config.max_position_embeddings = 512;
     config.feed_forward.truncate(config.num_hidden_layers);
     config
