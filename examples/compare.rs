@@ -145,7 +145,7 @@ fn synthetic<B: RationalBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     prompts.limit = arguments.limit.or(arguments.quick.then_some(16));
     let tasks = TASKS.map(|name| Task::from_file(&root.join("tasks").join(format!("{name}.yaml"))));
     Ok(Setting {
-        start: Start::Scratch(small_config(tokenizer.vocab_size())),
+        start: Start::Scratch(Box::new(small_config(tokenizer.vocab_size()))),
         tokenizer,
         training: Source::from_conversations(world.training),
         held_out,
@@ -203,7 +203,7 @@ fn real<B: RationalBackend>(arguments: &Arguments, model: &ModelSource, device: 
     }
     Ok(Setting {
         start: Start::Pretrained {
-            model: opened.loaded.model,
+            model: Box::new(opened.loaded.model),
             config: opened.loaded.config,
             calibration,
         },

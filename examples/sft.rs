@@ -6,16 +6,15 @@
 
 use anyhow::{Context, Result};
 use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
 use clap::{Parser, ValueEnum};
-use examples::comparison::{fresh_feed_forward, loader_config};
+use examples::comparison::{fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
 use examples::progress::{Training, conversion};
 use examples::rows::ConversationRows;
 use examples::{on_device, open};
 use kan_rational::RationalBackend;
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{FeedForwardKind, SmolLm2, convert};
+use smollm2_model::{FeedForwardKind, convert};
 use smollm2_train::{RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{DataLoader, LoaderConfig, Source};
 use std::path::{Path, PathBuf};
@@ -138,7 +137,7 @@ fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<
             },
             _ => (model, config),
         };
-        Trainer::new(SmolLm2::<Autodiff<B>>::from_inner(model), config, recipe)?
+        Trainer::new(tracked(model, &config, device)?, config, recipe)?
     };
     trainer.run(&mut rows, &held_out, &options, &mut observer)?;
     let counts = rows.loader().counts();

@@ -19,11 +19,11 @@ use std::path::PathBuf;
 /// Where every variant starts.
 pub enum Start<B: RationalBackend> {
     /// From scratch, with the configuration's shape.
-    Scratch(SmolLm2Config),
+    Scratch(Box<SmolLm2Config>),
     /// From a pretrained SwiGLU model; gated rational gates are fitted on `calibration`.
     Pretrained {
         /// The weights.
-        model: SmolLm2<B>,
+        model: Box<SmolLm2<B>>,
         /// Their configuration.
         config: SmolLm2Config,
         /// Token rows for fitting gates.
@@ -98,8 +98,7 @@ impl<B: RationalBackend> Setting<B> {
             companions: &save_tokenizer,
             ..RunOptions::new(&output)
         };
-        let model = SmolLm2::<Autodiff<B>>::from_inner(model);
-        let mut trainer = Trainer::new(model, config.clone(), self.recipe.clone())?;
+        let mut trainer = Trainer::new(tracked(model, &config, device)?, config.clone(), self.recipe.clone())?;
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let model = trainer.into_model().valid();
         let learned = functions::all(&model, &config);
@@ -131,7 +130,7 @@ impl<B: RationalBackend> Setting<B> {
     fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<(SmolLm2<B>, SmolLm2Config)> {
         match &self.start {
             Start::Scratch(config) => {
-                let config = config.clone().with_feed_forward(kind);
+                let config = SmolLm2Config::clone(config).with_feed_forward(kind);
                 // The same seed for every variant: what they share starts equal in distribution and order.
                 B::seed(device, self.recipe.seed);
                 Ok((config.init::<B>(device)?, config))
@@ -141,17 +140,29 @@ impl<B: RationalBackend> Setting<B> {
                 config,
                 calibration,
             } => match kind {
-                FeedForwardKind::SwiGlu => Ok((model.clone(), config.clone())),
+                FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
                 FeedForwardKind::GatedRational => {
                     let options = convert::ConversionOptions::default();
                     let converted =
-                        convert::to_gated_rational(model.clone(), config, calibration, &options, conversion())?;
+                        convert::to_gated_rational(SmolLm2::clone(model), config, calibration, &options, conversion())?;
                     Ok((converted.0, converted.1))
                 }
                 _ => fresh_feed_forward(model, config, kind, self.recipe.seed, device),
             },
         }
     }
+}
+
+/// The same weights where they get gradients.
+///
+/// # Errors
+/// When the configuration is not the model's.
+pub fn tracked<B: RationalBackend>(
+    model: SmolLm2<B>,
+    config: &SmolLm2Config,
+    device: &B::Device,
+) -> Result<SmolLm2<Autodiff<B>>> {
+    Ok(from_named_tensors(config, named_tensors(&model), device)?)
 }
 
 /// The pretrained model with new feed-forward layers of `kind`; everything else keeps its weights.

@@ -67,7 +67,7 @@ impl ChatTokenizer {
         };
         let text = template.render(&messages, false)?;
         let spans = match mask {
-            Mask::All => vec![0..text.len()],
+            Mask::All => std::iter::once(0..text.len()).collect(),
             Mask::AssistantOnly => self.assistant_spans(template, &messages, &text)?,
         };
         let mut tokenized = Tokenized::default();

@@ -15,7 +15,8 @@ const GUARD_REACH: f64 = 2.0;
 /// Guard samples on each side.
 const GUARD_COUNT: usize = 32;
 /// Guard weights tried, as shares of the weight of the samples: the first that gives a safe function is taken.
-const GUARD_SHARES: [f64; 4] = [1e-5, 1e-4, 1e-3, 1e-2];
+/// The total is dominated by a few large products of outliers, so even a small share can outweigh the bulk.
+const GUARD_SHARES: [f64; 6] = [0.0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2];
 /// Largest error accepted on the guard samples, relative to the largest gate in reach. A function with a kink
 /// missing or a spike in its tail exceeds it; a tail that bends away does not.
 const GUARD_ERROR: f64 = 0.25;

@@ -1,5 +1,6 @@
 //! Integration tests of smollm2-model, one binary.
 
 mod convert;
+mod golden;
 mod malformed;
 mod weights;

@@ -19,7 +19,7 @@ type B = Flex;
 const KINDS: [&str; 4] = ["swiglu", "gated_rational_a", "gated_rational_b", "group_kan_a"];
 
 /// A one-block model small enough to make in every test.
-pub fn tiny_config(kind: FeedForwardKind) -> SmolLm2Config {
+pub(crate) fn tiny_config(kind: FeedForwardKind) -> SmolLm2Config {
     let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
     (config.vocab_size, config.hidden_size, config.intermediate_size) = (64, 16, 32);
     (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (2, 1, 8);

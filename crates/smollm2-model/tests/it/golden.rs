@@ -1,0 +1,323 @@
+//! The tiny models against PyTorch, and the model against itself: cached, ragged and packed.
+
+use burn::backend::{Autodiff, Flex};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor, TensorData};
+use fixtures::{shared, tolerance};
+use kan_rational::RationalBackend;
+use smollm2_model::generate::{GenerationConfig, Sampling, generate, generate_batch};
+use smollm2_model::weights::{ModelSource, load, parameter_names, read_safetensors};
+use smollm2_model::{FeedForwardKind, KvCache, SequenceLayout, SmolLm2, SmolLm2Config};
+use std::collections::{BTreeMap, HashMap};
+
+type Plain = Flex;
+type Tracked = Autodiff<Flex>;
+
+const KINDS: [&str; 4] = ["swiglu", "gated_rational_a", "gated_rational_b", "group_kan_a"];
+
+fn ids<B: Backend>(data: &TensorData) -> Tensor<B, 2, Int> {
+    let shape = [data.shape[0], data.shape[1]];
+    let values: Vec<i32> = data.iter::<i32>().collect();
+    Tensor::from_data(TensorData::new(values, shape), &Default::default())
+}
+
+fn largest_difference(found: TensorData, expected: &TensorData) -> f64 {
+    let pairs = found.iter::<f64>().zip(expected.iter::<f64>());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+/// Mean negative log-likelihood of the tokens whose mask is set, each predicted from those before it.
+fn masked_loss<B: RationalBackend>(model: &SmolLm2<B>, ids: Tensor<B, 2, Int>, mask: &[f64]) -> Tensor<B, 1> {
+    let [batch, tokens] = ids.dims();
+    let logits = model.forward(ids.clone(), &SequenceLayout::default()); // [B, T, V]
+    let scores = log_softmax(logits.narrow(1, 0, tokens - 1), 2); // [B, T - 1, V]
+    let targets = ids.narrow(1, 1, tokens - 1).unsqueeze_dim::<3>(2); // [B, T - 1, 1]
+    let scores = scores.gather(2, targets).reshape([batch, tokens - 1]); // [B, T - 1]
+    let weights: Vec<f32> = mask
+        .chunks(tokens)
+        .flat_map(|row| row[1..].iter().map(|w| *w as f32))
+        .collect();
+    let total: f32 = weights.iter().sum();
+    let weights = Tensor::<B, 2>::from_data(TensorData::new(weights, [batch, tokens - 1]), &Default::default());
+    (scores * weights).sum().neg() / total
+}
+
+/// Gradients by Hugging Face name, in its layout.
+struct Gradients<'a, AB: AutodiffBackend> {
+    gradients: &'a AB::Gradients,
+    names: HashMap<burn::module::ParamId, String>,
+    found: BTreeMap<String, (usize, TensorData)>,
+}
+
+impl<AB: AutodiffBackend> ModuleVisitor<AB> for Gradients<'_, AB> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
+        let Some(name) = self.names.get(&param.id) else { return };
+        let gradient = param
+            .val()
+            .grad(self.gradients)
+            .unwrap_or_else(|| panic!("{name} has no gradient"));
+        // Linear weights are [in, out] here and [out, in] in the reference.
+        let transposed = D == 2 && name.ends_with("proj.weight") || name.contains(".fc");
+        let data = if transposed {
+            gradient.swap_dims(0, 1).into_data()
+        } else {
+            gradient.into_data()
+        };
+        self.found.insert(name.clone(), (D, data));
+    }
+}
+
+fn gradients(model: &SmolLm2<Tracked>, loss: Tensor<Tracked, 1>) -> BTreeMap<String, TensorData> {
+    let gradients = loss.backward();
+    let mut visitor = Gradients::<Tracked> {
+        gradients: &gradients,
+        names: parameter_names(model),
+        found: BTreeMap::new(),
+    };
+    model.visit(&mut visitor);
+    visitor
+        .found
+        .into_iter()
+        .map(|(name, (_, data))| (name, data))
+        .collect()
+}
+
+#[test]
+fn tiny_models_equal_pytorch_in_every_hidden_state_loss_and_gradient() {
+    for kind in KINDS {
+        let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
+            return;
+        };
+        let golden = read_safetensors(&folder.join("golden.safetensors")).expect("the reference");
+        let loaded = load::<Plain>(&ModelSource::Folder(folder.clone()), &Default::default()).expect("the model");
+        let states = loaded
+            .model
+            .hidden_states(ids(&golden["ids"]), &SequenceLayout::default());
+        for (index, state) in states.into_iter().enumerate() {
+            let difference = largest_difference(state.into_data(), &golden[&format!("hidden.{index}")]);
+            assert!(
+                difference <= tolerance::TINY_HIDDEN,
+                "{kind}: hidden state {index} differs by {difference:e}"
+            );
+        }
+        let logits = loaded
+            .model
+            .forward(ids(&golden["ids"]), &SequenceLayout::default())
+            .into_data();
+        let difference = largest_difference(logits, &golden["logits"]);
+        assert!(
+            difference <= tolerance::TINY_LOGITS,
+            "{kind}: logits differ by {difference:e}"
+        );
+
+        // Weights loaded on the plain backend ask for no gradient, so they are loaded anew.
+        let model = load::<Tracked>(&ModelSource::Folder(folder), &Default::default())
+            .expect("the model")
+            .model;
+        let mask: Vec<f64> = golden["loss_mask"].iter::<f64>().collect();
+        let loss = masked_loss(&model, ids(&golden["ids"]), &mask);
+        let difference = largest_difference(loss.clone().into_data(), &golden["loss"]);
+        assert!(
+            difference <= tolerance::TINY_LOSS,
+            "{kind}: the loss differs by {difference:e}"
+        );
+        let found = gradients(&model, loss);
+        let expected: Vec<&String> = golden.keys().filter(|name| name.starts_with("grad.")).collect();
+        assert_eq!(found.len(), expected.len(), "{kind}");
+        for name in expected {
+            let (found, expected) = (&found[&name["grad.".len()..]], &golden[name]);
+            let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let norm = squares(&mut expected.iter::<f64>());
+            let pairs = found.iter::<f64>().zip(expected.iter::<f64>());
+            let difference = squares(&mut pairs.map(|(a, b)| a - b)) / norm;
+            assert!(
+                difference <= tolerance::TINY_GRADIENT,
+                "{kind}: {name} differs by {difference:e} of its norm"
+            );
+        }
+    }
+}
+
+fn config(kind: FeedForwardKind) -> SmolLm2Config {
+    let mut config = SmolLm2Config::smollm2_135m();
+    (config.vocab_size, config.hidden_size, config.intermediate_size) = (97, 64, 96);
+    (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (4, 2, 16);
+    (config.num_hidden_layers, config.max_position_embeddings) = (2, 64);
+    config.feed_forward.truncate(2);
+    config.with_feed_forward(kind)
+}
+
+fn row(tokens: &[u32]) -> Tensor<Plain, 2, Int> {
+    let values: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
+    Tensor::from_data(TensorData::new(values, [1, tokens.len()]), &Default::default())
+}
+
+fn prompt(length: usize, seed: u32) -> Vec<u32> {
+    (0..length as u32)
+        .map(|i| (i * 31 + seed * 17 + i * i * 7) % 97)
+        .collect()
+}
+
+#[test]
+fn every_parameter_of_every_kind_gets_a_gradient() {
+    for kind in FeedForwardKind::ALL {
+        let model = config(kind).init::<Tracked>(&Default::default()).expect("a model");
+        let data = TensorData::new(prompt(32, 1).iter().map(|id| *id as i32).collect::<Vec<_>>(), [1, 32]);
+        let loss = masked_loss(&model, Tensor::from_data(data, &Default::default()), &[1.0; 32]);
+        let found = gradients(&model, loss);
+        assert_eq!(found.len(), parameter_names(&model).len(), "{kind}");
+        for (name, gradient) in found {
+            assert!(gradient.iter::<f64>().all(f64::is_finite), "{kind}: {name}");
+            assert!(
+                gradient.iter::<f64>().any(|value| value != 0.0),
+                "{kind}: {name} is frozen"
+            );
+        }
+    }
+}
+
+#[test]
+fn cached_steps_equal_the_whole_sequence() {
+    let (config, tokens) = (config(FeedForwardKind::GatedRational), prompt(24, 2));
+    let model = config.init::<Plain>(&Default::default()).expect("a model");
+    let whole = model.hidden(row(&tokens), &SequenceLayout::default());
+    for split in [&[24][..], &[1; 24], &[7, 1, 1, 9, 6], &[23, 1]] {
+        let mut cache = KvCache::new(&config, 1, 24, &Default::default());
+        let (mut start, mut parts) = (0, Vec::new());
+        for length in split {
+            parts.push(model.forward_cached(row(&tokens[start..start + length]), &mut cache));
+            start += length;
+        }
+        let difference = largest_difference(Tensor::cat(parts, 1).into_data(), &whole.clone().into_data());
+        assert!(difference <= tolerance::TINY_HIDDEN, "{split:?}: {difference:e}");
+    }
+}
+
+#[test]
+fn ragged_prompts_give_the_tokens_of_each_alone() {
+    for kind in FeedForwardKind::ALL {
+        let config = config(kind);
+        let model = config.init::<Plain>(&Default::default()).expect("a model");
+        let prompts: Vec<Vec<u32>> = [3, 11, 1, 7]
+            .iter()
+            .zip(0..)
+            .map(|(length, seed)| prompt(*length, seed))
+            .collect();
+        let settings = GenerationConfig {
+            max_new_tokens: 12,
+            stop_ids: vec![5, 6, 7],
+            ..Default::default()
+        };
+        let together = generate_batch(&model, &config, &prompts, &settings).expect("tokens");
+        for (prompt, together) in prompts.iter().zip(together) {
+            let alone: Vec<u32> = generate(&model, &config, prompt, &settings)
+                .expect("a generator")
+                .collect::<Result<_, _>>()
+                .expect("tokens");
+            assert_eq!(alone, together, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn packed_documents_do_not_see_each_other() {
+    let config = config(FeedForwardKind::SwiGlu);
+    let model = config.init::<Plain>(&Default::default()).expect("a model");
+    let (first, second) = (prompt(9, 3), prompt(14, 4));
+    let packed: Vec<u32> = first.iter().chain(&second).copied().collect();
+    let ints = |values: Vec<i32>| Some(Tensor::from_data(TensorData::new(values, [1, 23]), &Default::default()));
+    let layout = SequenceLayout {
+        positions: ints((0..9).chain(0..14).collect()),
+        documents: ints([0; 9].into_iter().chain([1; 14]).collect()),
+    };
+    let packed = model.hidden(row(&packed), &layout);
+    for (tokens, start) in [(first, 0), (second, 9)] {
+        let alone = model.hidden(row(&tokens), &SequenceLayout::default()).into_data();
+        let difference = largest_difference(packed.clone().narrow(1, start, tokens.len()).into_data(), &alone);
+        assert!(difference <= tolerance::TINY_HIDDEN, "{difference:e}");
+    }
+}
+
+#[test]
+fn impossible_prompts_and_settings_are_named_errors() {
+    let config = config(FeedForwardKind::SwiGlu);
+    let model = config.init::<Plain>(&Default::default()).expect("a model");
+    let error = |prompt: &[u32], settings: GenerationConfig| {
+        generate(&model, &config, prompt, &settings)
+            .err()
+            .expect("an error")
+            .to_string()
+    };
+    assert!(error(&[], GenerationConfig::default()).contains("empty"));
+    assert!(error(&[1; 64], GenerationConfig::default()).contains("64 positions"));
+    assert!(error(&[97], GenerationConfig::default()).contains("outside the vocabulary"));
+    let hot = Sampling::Sample {
+        temperature: -1.0,
+        top_k: 0,
+        top_p: 1.0,
+        min_p: 0.0,
+    };
+    assert!(
+        error(
+            &[1],
+            GenerationConfig {
+                sampling: hot,
+                ..Default::default()
+            }
+        )
+        .contains("temperature")
+    );
+    assert!(
+        error(
+            &[1],
+            GenerationConfig {
+                repetition_penalty: 0.0,
+                ..Default::default()
+            }
+        )
+        .contains("repetition")
+    );
+}
+
+#[test]
+fn the_real_model_continues_as_transformers_does() {
+    let (Some(path), Some(reference)) = (
+        shared("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
+        shared("reference/golden_135m_instruct_q4_1.json"),
+    ) else {
+        return;
+    };
+    let loaded = load::<Plain>(&ModelSource::Gguf(path), &Default::default()).expect("the model");
+    let text = std::fs::read_to_string(reference).expect("the reference");
+    let reference: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let numbers = |value: &serde_json::Value| -> Vec<u32> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(serde_json::Value::as_u64)
+            .map(|id| id as u32)
+            .collect()
+    };
+    let mut checked = 0;
+    for (name, case) in reference.as_object().expect("cases") {
+        let (prompt, expected) = (numbers(&case["ids"]), numbers(&case["greedy_48"]));
+        if prompt.is_empty() || expected.is_empty() {
+            continue;
+        }
+        let settings = GenerationConfig {
+            max_new_tokens: 48,
+            stop_ids: vec![2, 0],
+            ..Default::default()
+        };
+        let found: Vec<u32> = generate(&loaded.model, &loaded.config, &prompt, &settings)
+            .expect("a generator")
+            .collect::<Result<_, _>>()
+            .expect("tokens");
+        assert_eq!(found, expected, "{name}");
+        checked += 1;
+    }
+    assert!(checked > 0, "the reference holds no continuation");
+}
