@@ -225,7 +225,7 @@ impl SmolLm2Config {
     /// Draws a model: matrices and embedding from a normal of standard deviation `initializer_range`, norms 1,
     /// rational functions at their starting activation.
     ///
-    /// Draws follow the backend's generator: seed it with [`Backend::seed`] for a reproducible model.
+    /// Draws follow the backend's generator: seed it with `Backend::seed` for a reproducible model.
     ///
     /// # Errors
     /// As [`SmolLm2Config::validate`].

@@ -58,12 +58,12 @@ pub(super) fn fit_layer(
 fn prepare(layer: usize, reservoir: &mut Reservoir) -> (Samples, GroupReport) {
     let range = reservoir.range();
     let mut samples = Samples::default();
-    for sample in reservoir.samples() {
+    for (sample, share) in reservoir.samples() {
         let (gate, up) = (f64::from(sample.gate), f64::from(sample.up));
         samples.x.push(gate);
         samples.y.push(Activation::Swish.eval(gate));
         // The error that reaches the down projection is the function's times up.
-        samples.weights.push(up * up);
+        samples.weights.push(share * up * up);
     }
     let report = GroupReport {
         layer,

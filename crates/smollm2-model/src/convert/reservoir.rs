@@ -102,12 +102,15 @@ impl Reservoir {
         self.seen
     }
 
-    /// Both halves.
-    pub(super) fn samples(&mut self) -> impl Iterator<Item = Sample> {
+    /// Both halves, each sample with the number of values it stands for: one of the uniform half for all that were
+    /// passed over, one of the largest for itself. Without that the fit would serve the outliers and nothing else.
+    pub(super) fn samples(&mut self) -> impl Iterator<Item = (Sample, f64)> {
         if self.largest.len() > self.capacity {
             self.drop_smaller_half();
         }
-        self.uniform.iter().chain(&self.largest).copied()
+        let share = self.seen as f64 / self.uniform.len().max(1) as f64;
+        let uniform = self.uniform.iter().map(move |sample| (*sample, share));
+        uniform.chain(self.largest.iter().map(|sample| (*sample, 1.0)))
     }
 }
 
@@ -126,7 +129,7 @@ mod tests {
             });
         }
         assert_eq!((reservoir.seen(), reservoir.range()), (total, (-99_999.0, 99_998.0)));
-        let samples: Vec<Sample> = reservoir.samples().collect();
+        let samples: Vec<Sample> = reservoir.samples().map(|(sample, _)| sample).collect();
         let (uniform, largest) = samples.split_at(2000);
         assert_eq!(largest.len(), 2000);
         assert!(largest.iter().all(|sample| sample.gate.abs() >= 98_000.0));

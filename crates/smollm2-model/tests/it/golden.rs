@@ -246,8 +246,8 @@ fn impossible_prompts_and_settings_are_named_errors() {
     let model = config.init::<Plain>(&Default::default()).expect("a model");
     let error = |prompt: &[u32], settings: GenerationConfig| {
         generate(&model, &config, prompt, &settings)
-            .err()
-            .expect("an error")
+            .map(|_| ())
+            .expect_err("an error")
             .to_string()
     };
     assert!(error(&[], GenerationConfig::default()).contains("empty"));
