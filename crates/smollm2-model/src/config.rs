@@ -5,9 +5,23 @@ mod json;
 
 pub use feed_forward::{FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig};
 
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Tensor, backend::Backend},
+};
 use kan_rational::RationalBackend;
 
 use crate::{ModelError, SmolLm2};
+
+/// Draws every weight. Burn does it at the first use, so two clones of an unused model would be two models, and the
+/// seed at that moment would count.
+struct DrawNow;
+
+impl<B: Backend> ModuleVisitor<B> for DrawNow {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        drop(param.val());
+    }
+}
 
 /// Element type of the stored weights (`torch_dtype` in `config.json`). Computation follows the backend, not this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,7 +245,9 @@ impl SmolLm2Config {
     /// As [`SmolLm2Config::validate`].
     pub fn init<B: RationalBackend>(&self, device: &B::Device) -> Result<SmolLm2<B>, ModelError> {
         self.validate()?;
-        Ok(SmolLm2::new(self, device))
+        let model = SmolLm2::new(self, device);
+        model.visit(&mut DrawNow);
+        Ok(model)
     }
 
     fn validate_sizes(&self) -> Result<(), ModelError> {

@@ -180,7 +180,6 @@ fn exact_conversion_keeps_every_bit() {
     let model = config.init::<Flex>(&Default::default()).unwrap();
     let ids = Tensor::<Flex, 1, Int>::arange(0..24, &Default::default()).unsqueeze::<2>();
     let logits = |model: &SmolLm2<Flex>| model.forward(ids.clone(), &SequenceLayout::default()).into_data();
-    // Burn draws random weights when they are first used, so before the model is cloned.
     let before = logits(&model);
     let options = ConversionOptions {
         groups: 4,
