@@ -23,7 +23,7 @@ enum Chore {
     Rules,
     /// Every test on the CPU backend.
     Test,
-    /// The rational and model tests on a real GPU API (WGPU; Mesa's software Vulkan is enough).
+    /// The rational tests on a real GPU API (WGPU; Mesa's software Vulkan is enough).
     TestWgpu,
     /// The documentation of all crates, private items included.
     Doc,
@@ -103,16 +103,7 @@ fn test() -> Result<()> {
 
 /// Burn's autotuner takes a minute per matrix shape on software Vulkan, so the `wgpu` features leave it off.
 fn test_wgpu() -> Result<()> {
-    cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "kan-rational",
-        "--package",
-        "smollm2-model",
-        "--features",
-        "wgpu",
-    ])
+    cargo(&["test", "--release", "--package", "kan-rational", "--features", "wgpu"])
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
@@ -130,9 +121,7 @@ fn check_cuda() -> Result<()> {
         "--release",
         "--package",
         "examples",
-        "--package",
-        "benches",
-        "--all-targets",
+        "--examples",
         "--features",
         "cuda",
     ])

@@ -28,16 +28,30 @@ pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Re
     Ok(())
 }
 
-/// The command lines of the examples' short forms: the second line of each example file, `//! Short: ...`.
+/// The examples in the order of need: `compare` leaves the models the others open.
+const EXAMPLES: [&str; 9] = [
+    "compare",
+    "sft",
+    "convert",
+    "evaluate",
+    "score",
+    "generate",
+    "chat",
+    "inspect",
+    "inspect-kernel",
+];
+
+/// Runs every example in its short form, the line `//! Short: ...` at its head.
 pub(crate) fn run_examples() -> Result<()> {
-    let mut examples: Vec<PathBuf> = std::fs::read_dir(root().join("examples"))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect();
-    examples.sort();
-    // The order of the alphabet is also the order of need: `compare` leaves the checkpoints the others open.
-    for path in examples {
+    for entry in std::fs::read_dir(root().join("examples"))? {
+        let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if path.extension().is_some_and(|extension| extension == "rs") && !EXAMPLES.contains(&name.as_str()) {
+            bail!("examples/{name}.rs is in no order: add it to EXAMPLES in xtask/src/shell.rs");
+        }
+    }
+    for name in EXAMPLES {
+        let path = root().join("examples").join(format!("{name}.rs"));
         let text = std::fs::read_to_string(&path)?;
         let short = text
             .lines()

@@ -3,14 +3,21 @@
 //! Nothing in a file is believed before it is checked: lengths and offsets against the size of the file, shapes
 //! against bytes, tensors against the configuration, all before memory is allocated for them.
 //!
-//! ```no_run
+//! ```
 //! use burn::backend::Flex;
 //! use smollm2_model::weights::{self, ModelSource};
+//! # let mut config = smollm2_model::SmolLm2Config::smollm2_135m();
+//! # (config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (64, 64, 128, 1);
+//! # (config.num_attention_heads, config.num_key_value_heads) = (1, 1);
+//! # config.feed_forward.truncate(1);
+//! # let model = config.init::<Flex>(&Default::default())?;
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path().join("model");
 //!
-//! let source: ModelSource = "SmolLM2-135M-Instruct.Q4_1.gguf".parse()?;
-//! let loaded = weights::load::<Flex>(&source, &Default::default())?;
-//! weights::save(&loaded.model, &loaded.config, "SmolLM2-135M-Instruct".as_ref())?;
-//! # Ok::<(), smollm2_model::ModelError>(())
+//! weights::save(&model, &config, &folder)?;
+//! let loaded = weights::load::<Flex>(&ModelSource::Folder(folder), &Default::default())?;
+//! assert_eq!(loaded.config.num_parameters(), config.num_parameters());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod archive;

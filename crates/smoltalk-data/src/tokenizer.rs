@@ -104,7 +104,9 @@ impl ChatTokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| wrong(field, "a token of the vocabulary", format!("`{token}`")))
         };
-        let (bos_id, eos_id, pad_id) = (id("bos_token", bos)?, id("eos_token", eos)?, id("pad_token", pad)?);
+        // The others default to the end-of-turn token, so it is the one to name.
+        let eos_id = id("eos_token", eos)?;
+        let (bos_id, pad_id) = (id("bos_token", bos)?, id("pad_token", pad)?);
         let template = match template {
             Some(source) => ChatTemplate::new(source, bos, eos)?,
             None => ChatTemplate::smollm2()?,
