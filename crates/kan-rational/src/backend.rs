@@ -27,7 +27,7 @@ pub struct GatedGradients<B: Backend> {
 
 /// A backend that evaluates group rational functions.
 ///
-/// The default methods are the plain-tensor [`reference`]; a backend with something faster overrides them. Tensors
+/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Tensors
 /// are contiguous in meaning only: a view (transposed, sliced) is allowed everywhere.
 ///
 /// # Shapes

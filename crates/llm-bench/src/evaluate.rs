@@ -1,4 +1,4 @@
-//! [`evaluate`]: tasks in, scores and samples out.
+//! [`evaluate()`]: tasks in, scores and samples out.
 
 use std::path::PathBuf;
 use std::time::Instant;
