@@ -92,13 +92,7 @@ fn doc() -> Result<()> {
 }
 
 fn test() -> Result<()> {
-    cargo(&[
-        "test",
-        "--release",
-        "--workspace",
-        "--features",
-        "smoltalk-data/hub,smollm2-model/hub",
-    ])
+    cargo(&["test", "--release", "--workspace"])
 }
 
 /// Burn's autotuner takes a minute per matrix shape on software Vulkan, so the `wgpu` features leave it off.
