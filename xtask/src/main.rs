@@ -37,8 +37,6 @@ enum Chore {
     CheckCuda,
     /// Run every example in its short form.
     Examples,
-    /// Write the committed golden loss record anew; a change of it must be explained in the commit.
-    Golden,
     /// Build one stripped binary and the script that checks and times it on a machine with a GPU and no toolchain.
     Gpu,
     /// All of the above that continuous integration runs, in its order.
@@ -55,7 +53,6 @@ fn main() -> Result<()> {
         Chore::Bench { arguments } => bench(&arguments),
         Chore::CheckCuda => check_cuda(),
         Chore::Examples => shell::run_examples(),
-        Chore::Golden => golden(),
         Chore::Gpu => shell::package_gpu(),
         Chore::Ci => ci(),
     }
@@ -119,21 +116,6 @@ fn check_cuda() -> Result<()> {
         "--features",
         "cuda",
     ])
-}
-
-fn golden() -> Result<()> {
-    cargo_with(
-        &[
-            "test",
-            "--release",
-            "--package",
-            "smollm2-train",
-            "--test",
-            "it",
-            "golden",
-        ],
-        &[("KALLM_WRITE_GOLDEN", "1")],
-    )
 }
 
 fn ci() -> Result<()> {

@@ -2,5 +2,4 @@
 
 mod convert;
 mod golden;
-mod malformed;
 mod weights;
