@@ -128,7 +128,8 @@ pub(super) fn fill<B: RationalBackend>(
         error: None,
     };
     // Parameters of a fresh model are drawn when first looked at: those replaced here never are.
-    let model = config.init::<B>(device)?.map(&mut filler);
+    config.validate()?;
+    let model = SmolLm2::new(config, device).map(&mut filler);
     match filler.error {
         Some(error) => Err(error),
         None => Ok((model, report)),
