@@ -2,4 +2,5 @@
 
 mod convert;
 mod golden;
+mod malformed;
 mod weights;

@@ -1,0 +1,486 @@
+//! Broken files, one a row: each lands in its error variant with the field named, without a panic and without memory
+//! for what it only claims to hold.
+
+use burn::backend::Flex;
+use serde_json::{Value, json};
+use smollm2_model::weights::{ModelSource, load, save};
+use smollm2_model::{FeedForwardKind, ModelError, SmolLm2Config};
+use std::path::{Path, PathBuf};
+
+/// A folder with a sound model of one block.
+struct Sound(tempfile::TempDir);
+
+impl Sound {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = crate::weights::tiny_config(FeedForwardKind::GatedRational);
+        let model = config.init::<Flex>(&Default::default()).expect("a model");
+        save(&model, &config, folder.path()).expect("saved");
+        load_error(folder.path()).expect_err("a saved model loads");
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn weights(&self) -> (Value, Vec<u8>) {
+        let bytes = std::fs::read(self.path("model.safetensors")).expect("weights");
+        let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+        let header = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+        (header, bytes[8 + length..].to_vec())
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> &Self {
+        std::fs::write(self.path(name), bytes).expect("written");
+        self
+    }
+
+    /// The weights with an edited header.
+    fn edited(&self, edit: impl FnOnce(&mut Value)) -> &Self {
+        let (mut header, data) = self.weights();
+        edit(&mut header);
+        self.write("model.safetensors", safetensors(&header.to_string(), &data))
+    }
+
+    fn error(&self) -> ModelError {
+        load_error(self.0.path()).expect("a broken folder is refused")
+    }
+}
+
+/// `Ok(error)` when loading fails, `Err(())` when it succeeds.
+fn load_error(folder: &Path) -> Result<ModelError, ()> {
+    load::<Flex>(&ModelSource::Folder(folder.to_owned()), &Default::default()).map_or_else(Ok, |_| Err(()))
+}
+
+fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+const UP: &str = "model.layers.0.mlp.up_proj.weight";
+const NORM: &str = "model.norm.weight";
+
+fn assert_safetensors(error: &ModelError, wanted: &str) {
+    let ModelError::Safetensors { field, .. } = error else {
+        panic!("{wanted}: {error}")
+    };
+    assert!(field.contains(wanted), "expected `{wanted}` in `{field}`: {error}");
+}
+
+#[test]
+fn safetensors_files_that_are_cut_or_lie_are_refused() {
+    let long_header = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+    let beyond_file = [&1000u64.to_le_bytes()[..], b"{}"].concat();
+    let not_text = safetensors_bytes(b"\xff\xfe\xff");
+    for (bytes, field) in [
+        (Vec::new(), "file"),
+        (b"1234567".to_vec(), "file"),
+        (long_header, "header length"),
+        (beyond_file, "header length"),
+        (not_text, "header"),
+        (safetensors("{\"a\":", &[]), "header"),
+        (safetensors("[1, 2]", &[]), "header"),
+        (
+            safetensors(
+                r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
+                &[0; 8],
+            ),
+            "a",
+        ),
+    ] {
+        let sound = Sound::new();
+        sound.write("model.safetensors", bytes);
+        match sound.error() {
+            // An empty file cannot be mapped on every system.
+            ModelError::Io { .. } if field == "file" => {}
+            error => assert_safetensors(&error, field),
+        }
+    }
+}
+
+fn safetensors_bytes(header: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header].concat()
+}
+
+#[test]
+fn tensors_that_contradict_their_bytes_are_refused() {
+    type Edit = fn(&mut Value);
+    let edits: [(Edit, &str); 9] = [
+        (|header| header[UP]["dtype"] = json!("F7"), "up_proj.weight.dtype"),
+        (|header| header[UP]["dtype"] = Value::Null, "up_proj.weight.dtype"),
+        (|header| header[UP]["shape"] = json!([4, 4]), "up_proj.weight.shape"),
+        (
+            |header| header[UP]["shape"] = json!([u64::MAX, u64::MAX]),
+            "up_proj.weight.shape",
+        ),
+        (|header| header[UP]["shape"] = json!([-1, 4]), "up_proj.weight.shape"),
+        (
+            |header| header[UP]["shape"] = json!([1, 1, 1, 1, 1, 1, 1, 1, 32, 16]),
+            "up_proj.weight.shape",
+        ),
+        (
+            |header| header[UP]["data_offsets"] = json!([0, u64::MAX]),
+            "up_proj.weight.data_offsets",
+        ),
+        (
+            |header| header[UP]["data_offsets"] = json!([8, 4]),
+            "up_proj.weight.data_offsets",
+        ),
+        // The place of another tensor of the same size: two names for the same bytes.
+        (
+            |header| header[UP]["data_offsets"] = header["model.layers.0.mlp.gate_proj.weight"]["data_offsets"].clone(),
+            "data_offsets",
+        ),
+    ];
+    for (edit, field) in edits {
+        assert_safetensors(&Sound::new().edited(edit).error(), field);
+    }
+}
+
+#[test]
+fn bytes_cut_off_or_left_over_are_refused() {
+    let sound = Sound::new();
+    let whole = std::fs::read(sound.path("model.safetensors")).expect("weights");
+    assert_safetensors(
+        &sound.write("model.safetensors", &whole[..whole.len() - 4]).error(),
+        "data_offsets",
+    );
+    assert_safetensors(
+        &sound.write("model.safetensors", [&whole[..], b"more"].concat()).error(),
+        "file",
+    );
+}
+
+#[test]
+fn missing_unused_and_misshaped_tensors_are_named_with_the_nearest_name() {
+    let rename = |from: &'static str, to: &'static str| {
+        move |header: &mut Value| {
+            let tensor = header[from].take();
+            let map = header.as_object_mut().expect("an object");
+            map.remove(from);
+            map.insert(to.to_string(), tensor);
+        }
+    };
+    let error = Sound::new()
+        .edited(rename(UP, "model.layers.0.mlp.up_porj.weight"))
+        .error();
+    assert!(matches!(error, ModelError::Tensors { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(UP) && text.contains("up_porj"), "{text}");
+
+    let error = Sound::new()
+        .edited(|header| header[NORM]["shape"] = json!([4, 4]))
+        .error();
+    assert!(matches!(error, ModelError::Tensors { .. }), "{error}");
+    assert!(error.to_string().contains(NORM), "{error}");
+}
+
+#[test]
+fn a_vocabulary_or_depth_that_the_weights_do_not_have_is_refused() {
+    let edited = |edit: fn(&mut Value)| {
+        let sound = Sound::new();
+        let text = std::fs::read_to_string(sound.path("config.json")).expect("a configuration");
+        let mut config = serde_json::from_str(&text).expect("JSON");
+        edit(&mut config);
+        sound.write("config.json", config.to_string());
+        sound.error()
+    };
+    let error = edited(|config| config["vocab_size"] = json!(65));
+    assert!(
+        matches!(error, ModelError::Vocabulary { config: 65, tensor: 64 }),
+        "{error}"
+    );
+    // A model of a billion layers must be refused before room is made for them.
+    for (key, value) in [
+        ("num_hidden_layers", json!(0)),
+        ("num_hidden_layers", json!(1_000_000_000)),
+        ("num_attention_heads", json!(3)),
+        ("num_key_value_heads", json!(7)),
+        ("hidden_size", json!(0)),
+        ("head_dim", json!(7)),
+        ("rms_norm_eps", json!(-1.0)),
+        ("rope_theta", json!(0.0)),
+        ("hidden_act", json!("gelu")),
+        ("rope_scaling", json!({ "type": "linear", "factor": 2.0 })),
+        ("vocab_size", json!("many")),
+        ("feed_forward", json!({ "kind": "unheard" })),
+        ("feed_forward", json!({ "kind": "gated_rational", "groups": 5 })),
+        (
+            "feed_forward",
+            json!({ "kind": "gated_rational", "numerator_degree": 99 }),
+        ),
+        ("model_type", json!("mamba")),
+    ] {
+        let sound = Sound::new();
+        let text = std::fs::read_to_string(sound.path("config.json")).expect("a configuration");
+        let mut config: Value = serde_json::from_str(&text).expect("JSON");
+        config[key] = value.clone();
+        let error = sound.write("config.json", config.to_string()).error();
+        let named = matches!(
+            error,
+            ModelError::ConfigFile { .. } | ModelError::Tensors { .. } | ModelError::Config { .. }
+        );
+        assert!(named, "{key} = {value}: {error}");
+    }
+    for text in ["", "{", "[]", "null"] {
+        let error = Sound::new().write("config.json", text).error();
+        assert!(matches!(error, ModelError::ConfigFile { .. }), "{text}: {error}");
+    }
+    let sound = Sound::new();
+    std::fs::remove_file(sound.path("config.json")).expect("removed");
+    assert!(matches!(sound.error(), ModelError::Io { .. }));
+}
+
+#[test]
+fn a_broken_index_is_refused() {
+    let shards = || {
+        let sound = Sound::new();
+        std::fs::rename(
+            sound.path("model.safetensors"),
+            sound.path("model-00001-of-00001.safetensors"),
+        )
+        .expect("renamed");
+        sound
+    };
+    let names: Vec<String> = Sound::new()
+        .weights()
+        .0
+        .as_object()
+        .expect("an object")
+        .keys()
+        .filter(|name| *name != "__metadata__")
+        .cloned()
+        .collect();
+    let map = |shard: &str| -> serde_json::Map<String, Value> {
+        names.iter().map(|name| (name.clone(), json!(shard))).collect()
+    };
+    const SHARD: &str = "model-00001-of-00001.safetensors";
+    const INDEX: &str = "model.safetensors.index.json";
+    let good = shards();
+    good.write(INDEX, json!({ "weight_map": map(SHARD) }).to_string());
+    load_error(good.0.path()).expect_err("a sound index loads");
+    let mut one_more = map(SHARD);
+    one_more.insert("model.extra.weight".to_string(), json!(SHARD));
+    let mut one_less = map(SHARD);
+    one_less.remove(UP);
+    for index in [
+        "{".to_string(),
+        "{}".to_string(),
+        json!({ "weight_map": [] }).to_string(),
+        json!({ "weight_map": {} }).to_string(),
+        json!({ "weight_map": { UP: 7 } }).to_string(),
+        json!({ "weight_map": map("../model.safetensors") }).to_string(),
+        json!({ "weight_map": map("/etc/passwd") }).to_string(),
+        json!({ "weight_map": one_more }).to_string(),
+        json!({ "weight_map": one_less }).to_string(),
+    ] {
+        let sound = shards();
+        let error = sound.write(INDEX, &index).error();
+        assert!(matches!(error, ModelError::ShardIndex { .. }), "{index}: {error}");
+    }
+    let sound = shards();
+    let error = sound
+        .write(INDEX, json!({ "weight_map": map("absent.safetensors") }).to_string())
+        .error();
+    assert!(matches!(error, ModelError::Io { .. }), "{error}");
+}
+
+/// GGUF bytes: magic, version, counts, then what follows.
+fn gguf(version: u32, tensors: u64, entries: u64, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = b"GGUF".to_vec();
+    bytes.extend(version.to_le_bytes());
+    bytes.extend(tensors.to_le_bytes());
+    bytes.extend(entries.to_le_bytes());
+    bytes.extend(rest);
+    bytes
+}
+
+fn text(value: &str) -> Vec<u8> {
+    [&(value.len() as u64).to_le_bytes()[..], value.as_bytes()].concat()
+}
+
+fn entry(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+    [&text(key)[..], &kind.to_le_bytes(), value].concat()
+}
+
+fn tensor(name: &str, shape: &[u64], kind: u32, offset: u64) -> Vec<u8> {
+    let mut bytes = text(name);
+    bytes.extend((shape.len() as u32).to_le_bytes());
+    shape.iter().for_each(|size| bytes.extend(size.to_le_bytes()));
+    bytes.extend(kind.to_le_bytes());
+    bytes.extend(offset.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn gguf_files_that_are_cut_or_lie_are_refused() {
+    let room = vec![0; 256];
+    let with_room = |bytes: Vec<u8>| [&bytes[..], &room].concat();
+    let nested: Vec<u8> = (0..6)
+        .flat_map(|_| [&9u32.to_le_bytes()[..], &1u64.to_le_bytes()].concat())
+        .collect();
+    for (name, bytes, field) in [
+        ("short", b"GG".to_vec(), "magic"),
+        ("magic", b"NOPE0000".to_vec(), "magic"),
+        ("version", gguf(1, 0, 0, &[]), "version"),
+        ("no counts", b"GGUF\x03\0\0\0".to_vec(), "tensor_count"),
+        ("tensor count", gguf(3, u64::MAX, 0, &[]), "tensor_count"),
+        ("entry count", gguf(3, 0, u64::MAX, &[]), "metadata_kv_count"),
+        (
+            "key length",
+            gguf(3, 0, 1, &with_room(u64::MAX.to_le_bytes().to_vec())),
+            "metadata key 0",
+        ),
+        (
+            "key text",
+            gguf(3, 0, 1, &with_room([&2u64.to_le_bytes()[..], b"\xff\xff"].concat())),
+            "metadata key 0",
+        ),
+        ("value type", gguf(3, 0, 1, &with_room(entry("a.b", 77, &[]))), "a.b"),
+        (
+            "string length",
+            gguf(3, 0, 1, &with_room(entry("a.b", 8, &u64::MAX.to_le_bytes()))),
+            "a.b",
+        ),
+        ("truth value", gguf(3, 0, 1, &with_room(entry("a.b", 7, &[2]))), "a.b"),
+        (
+            "array length",
+            gguf(
+                3,
+                0,
+                1,
+                &with_room(entry(
+                    "a.b",
+                    9,
+                    &[&4u32.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat(),
+                )),
+            ),
+            "a.b",
+        ),
+        (
+            "string array",
+            gguf(
+                3,
+                0,
+                1,
+                &with_room(entry(
+                    "a.b",
+                    9,
+                    &[&8u32.to_le_bytes()[..], &u64::MAX.to_le_bytes()].concat(),
+                )),
+            ),
+            "a.b",
+        ),
+        ("nesting", gguf(3, 0, 1, &with_room(entry("a.b", 9, &nested))), "a.b"),
+        (
+            "twice",
+            gguf(
+                3,
+                0,
+                2,
+                &with_room([entry("a.b", 0, &[1]), entry("a.b", 0, &[1])].concat()),
+            ),
+            "a.b",
+        ),
+        (
+            "rank",
+            gguf(3, 1, 0, &with_room(tensor("t", &[1; 5], 0, 0))),
+            "t.n_dimensions",
+        ),
+        (
+            "tensor type",
+            gguf(3, 1, 0, &with_room(tensor("t", &[4], 99, 0))),
+            "t.type",
+        ),
+        (
+            "block",
+            gguf(3, 1, 0, &with_room(tensor("t", &[7], 3, 0))),
+            "t.dimensions",
+        ),
+        (
+            "overflow",
+            gguf(3, 1, 0, &with_room(tensor("t", &[u64::MAX, u64::MAX], 0, 0))),
+            "t.dimensions",
+        ),
+        ("beyond", gguf(3, 1, 0, &with_room(tensor("t", &[1 << 40], 0, 0))), "t"),
+        ("alignment", gguf(3, 1, 0, &with_room(tensor("t", &[4], 0, 3))), "t"),
+        (
+            "overlap",
+            gguf(
+                3,
+                2,
+                0,
+                &with_room([tensor("t", &[16], 0, 0), tensor("u", &[16], 0, 32)].concat()),
+            ),
+            "u",
+        ),
+        (
+            "architecture",
+            gguf(3, 0, 1, &with_room(entry("general.architecture", 8, &text("mamba")))),
+            "general.architecture",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("model.gguf");
+        std::fs::write(&path, bytes).expect("written");
+        let error = load::<Flex>(&ModelSource::Gguf(path), &Default::default())
+            .map(|_| ())
+            .expect_err(name);
+        let ModelError::Gguf { field: found, .. } = &error else {
+            panic!("{name}: {error}")
+        };
+        assert!(
+            found.contains(field),
+            "{name}: expected `{field}` in `{found}`: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_tied_head_that_differs_from_the_embedding_is_refused() {
+    let sound = Sound::new();
+    let (mut header, mut data) = sound.weights();
+    let embedding = header["model.embed_tokens.weight"].clone();
+    let bytes = embedding["data_offsets"][1].as_u64().expect("an end")
+        - embedding["data_offsets"][0].as_u64().expect("a start");
+    let start = data.len() as u64;
+    data.extend(std::iter::repeat_n(0u8, bytes as usize));
+    header["lm_head.weight"] =
+        json!({ "dtype": embedding["dtype"], "shape": embedding["shape"], "data_offsets": [start, start + bytes] });
+    let error = sound
+        .write("model.safetensors", safetensors(&header.to_string(), &data))
+        .error();
+    assert!(matches!(error, ModelError::TiedWeights { .. }), "{error}");
+}
+
+#[test]
+fn configurations_name_the_key() {
+    let complete: serde_json::Value = serde_json::from_str(
+        r#"{"vocab_size": 64, "hidden_size": 24, "intermediate_size": 48, "num_hidden_layers": 2,
+            "num_attention_heads": 3, "num_key_value_heads": 1, "max_position_embeddings": 32,
+            "rms_norm_eps": 1e-5, "rope_theta": 1e4, "tie_word_embeddings": true}"#,
+    )
+    .unwrap();
+    SmolLm2Config::from_json(&complete.to_string()).expect("the configuration without a fault");
+    for (key, value) in [
+        ("vocab_size", serde_json::json!(-1)),
+        ("vocab_size", serde_json::json!(0)),
+        ("hidden_size", serde_json::json!("many")),
+        ("num_attention_heads", serde_json::json!(0)),
+        ("num_key_value_heads", serde_json::json!(2)),
+        ("rms_norm_eps", serde_json::json!(-1.0)),
+        (
+            "rope_parameters",
+            serde_json::json!({"rope_type": "yarn", "rope_theta": 1e4}),
+        ),
+    ] {
+        let mut faulty = complete.clone();
+        faulty[key] = value.clone();
+        let error = SmolLm2Config::from_json(&faulty.to_string()).expect_err(&format!("{key} = {value}"));
+        let named = key.split('_').next().unwrap_or(key);
+        assert!(error.to_string().contains(named), "{key} = {value}: {error}");
+    }
+}
