@@ -10,12 +10,11 @@ use clap::{Parser, ValueEnum};
 use examples::comparison::{fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
 use examples::progress::{Training, conversion};
-use examples::rows::ConversationRows;
 use examples::{on_device, open};
 use kan_rational::RationalBackend;
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, convert};
-use smollm2_train::{RunOptions, TrainConfig, TrainError, Trainer};
+use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{DataLoader, LoaderConfig, Source};
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,6 @@
 
 use crate::functions::{self, GroupFunction};
 use crate::progress::{Tasks, Training, conversion};
-use crate::rows::ConversationRows;
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
@@ -12,7 +11,7 @@ use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
 use smollm2_model::weights::{self, from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
-use smollm2_train::{RunOptions, TrainConfig, TrainError, Trainer};
+use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
 use std::path::PathBuf;
 

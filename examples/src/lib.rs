@@ -6,5 +6,4 @@ pub mod device;
 pub mod functions;
 pub mod open;
 pub mod progress;
-pub mod rows;
 pub mod synthetic;

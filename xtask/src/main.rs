@@ -25,6 +25,8 @@ enum Chore {
     Test,
     /// The rational tests on a real GPU API (WGPU; Mesa's software Vulkan is enough).
     TestWgpu,
+    /// Write the losses of ten steps anew, after a change that is meant to change the arithmetic.
+    Golden,
     /// The documentation of all crates, private items included.
     Doc,
     /// The criterion benchmarks; arguments after `--` go to criterion.
@@ -49,6 +51,7 @@ fn main() -> Result<()> {
         Chore::Rules => rules::enforce(),
         Chore::Test => test(),
         Chore::TestWgpu => test_wgpu(),
+        Chore::Golden => golden(),
         Chore::Doc => doc(),
         Chore::Bench { arguments } => bench(&arguments),
         Chore::CheckCuda => check_cuda(),
@@ -95,6 +98,24 @@ fn test() -> Result<()> {
 /// Burn's autotuner takes a minute per matrix shape on software Vulkan, so the `wgpu` features leave it off.
 fn test_wgpu() -> Result<()> {
     cargo(&["test", "--release", "--package", "kan-rational", "--features", "wgpu"])
+}
+
+/// The test that compares the losses writes them instead when it is told to.
+fn golden() -> Result<()> {
+    cargo_with(
+        &[
+            "test",
+            "--release",
+            "--package",
+            "smollm2-train",
+            "--test",
+            "it",
+            "--",
+            "--exact",
+            "golden_losses::ten_steps_are_the_recorded_ones",
+        ],
+        &[("KALLM_WRITE_GOLDEN", "1"), ("KALLM_REQUIRE_SHARED", "1")],
+    )
 }
 
 fn bench(arguments: &[String]) -> Result<()> {

@@ -106,6 +106,15 @@ pub enum TrainError {
         found: String,
     },
 
+    /// A checkpoint's place in the data is none of this source.
+    #[error("data position: expected {expected}, found {found}; was the checkpoint made with another kind of data?")]
+    Position {
+        /// What a place in this source looks like.
+        expected: &'static str,
+        /// What the checkpoint holds.
+        found: String,
+    },
+
     /// A line of a metrics file is no record.
     #[error("{path}, line {line}: expected a metrics record, found {found}")]
     Metrics {
@@ -140,6 +149,14 @@ impl TrainError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// A refused place in the data.
+    pub(crate) fn position(expected: &'static str, found: impl ToString) -> Self {
+        Self::Position {
+            expected,
+            found: found.to_string(),
+        }
     }
 
     /// A refused value of the recipe.

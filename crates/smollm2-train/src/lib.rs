@@ -5,6 +5,7 @@
 //! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
 //! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
 //!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] goes on bit for bit on a CPU.
+//! - [`ConversationRows`] reads conversations through a data loader, [`MemoryRows`] rows that are there already.
 //! - [`loss`]: cross-entropy whose logits never exist whole.
 //! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout.
 //! - [`TrainObserver`]: what an application sees of a run; [`Metric`] and [`plot_loss`]: what stays of it.
@@ -60,4 +61,4 @@ pub use metrics::{Metric, Metrics, read_metrics};
 pub use observer::{EvalRecord, Progress, StepLine, StepRecord, TrainObserver, device_peak};
 pub use plot::plot_loss;
 pub use schedule::Schedule;
-pub use trainer::{Companions, MemoryRows, RowSource, RunOptions, RunState, StepOutcome, Trainer};
+pub use trainer::{Companions, ConversationRows, MemoryRows, RowSource, RunOptions, RunState, StepOutcome, Trainer};

@@ -1,5 +1,6 @@
 //! The run: steps, evaluation, checkpoints, resume.
 
+mod conversation_rows;
 mod rows;
 mod run;
 
@@ -24,6 +25,7 @@ use crate::{
     loss::{Targets, chunked_cross_entropy, cross_entropy_sum},
 };
 
+pub use conversation_rows::ConversationRows;
 pub use rows::MemoryRows;
 pub use run::{Companions, RowSource, RunOptions, RunState};
 

@@ -1,6 +1,7 @@
-use smoltalk_data::{DataError, PackedRow};
+use smoltalk_data::PackedRow;
 
 use super::RowSource;
+use crate::TrainError;
 
 /// Rows held in memory, read in their order again and again: for small sets and tests.
 #[derive(Clone, Debug)]
@@ -17,20 +18,20 @@ impl MemoryRows {
 }
 
 impl RowSource for MemoryRows {
-    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, DataError> {
+    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError> {
         let start = (self.read % self.rows.len().max(1) as u64) as usize;
         let rows: Vec<_> = self.rows.iter().cycle().skip(start).take(count).cloned().collect();
         self.read += rows.len() as u64;
         Ok(rows)
     }
 
-    fn position(&self) -> serde_json::Value {
-        self.read.into()
+    fn position(&self) -> Result<serde_json::Value, TrainError> {
+        Ok(self.read.into())
     }
 
-    fn resume(&mut self, position: &serde_json::Value) -> Result<bool, DataError> {
+    fn resume(&mut self, position: &serde_json::Value) -> Result<(), TrainError> {
         let read = position.as_u64();
-        self.read = read.unwrap_or_default();
-        Ok(read.is_some())
+        self.read = read.ok_or_else(|| TrainError::position("the number of rows read", position))?;
+        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{
 
 use burn::tensor::backend::BackendTypes;
 use serde::{Deserialize, Serialize};
-use smoltalk_data::{Batch, DataError, PackedRow};
+use smoltalk_data::{Batch, PackedRow};
 
 use super::Trainer;
 use crate::{
@@ -19,16 +19,19 @@ pub trait RowSource {
     ///
     /// # Errors
     /// Whatever reading them meets.
-    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, DataError>;
+    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError>;
 
     /// Where the next row stands, as JSON for a checkpoint.
-    fn position(&self) -> serde_json::Value;
-
-    /// Goes to a place [`RowSource::position`] gave. False when it is none of this source.
     ///
     /// # Errors
-    /// Whatever reading up to it meets.
-    fn resume(&mut self, position: &serde_json::Value) -> Result<bool, DataError>;
+    /// [`TrainError::Position`] when the place cannot be written down.
+    fn position(&self) -> Result<serde_json::Value, TrainError>;
+
+    /// Goes to a place [`RowSource::position`] gave.
+    ///
+    /// # Errors
+    /// [`TrainError::Position`] when it is no place of such a source; whatever reading up to it meets.
+    fn resume(&mut self, position: &serde_json::Value) -> Result<(), TrainError>;
 }
 
 /// What a checkpoint holds beside weights, optimiser and recipe. Training draws no random number outside the data
@@ -79,7 +82,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// over.
     ///
     /// # Errors
-    /// [`TrainError::NoCheckpoint`]; otherwise as [`Trainer::load`].
+    /// [`TrainError::NoCheckpoint`], [`TrainError::Position`]; otherwise as [`Trainer::load`].
     pub fn resume(
         config: TrainConfig,
         device: &<AB as BackendTypes>::Device,
@@ -92,16 +95,8 @@ impl<AB: TrainBackend> Trainer<AB> {
             .rejected
             .iter()
             .for_each(|reason| observer.skipped_checkpoint(reason));
-        let folder = &found.checkpoint.folder;
-        let (trainer, state) = Self::load(folder, config, device)?;
-        if !source.resume(&state.position)? {
-            return Err(checkpoint::damaged(
-                folder,
-                super::STATE,
-                "a position in these data",
-                &state.position,
-            ));
-        }
+        let (trainer, state) = Self::load(&found.checkpoint.folder, config, device)?;
+        source.resume(&state.position)?;
         Ok(trainer)
     }
 
@@ -142,7 +137,7 @@ impl<AB: TrainBackend> Trainer<AB> {
                 let state = RunState {
                     step: self.step,
                     seed: self.config.seed,
-                    position: source.position(),
+                    position: source.position()?,
                 };
                 let folder = self.save(&root, &state, options.companions)?;
                 observer.saved(self.step, &folder);

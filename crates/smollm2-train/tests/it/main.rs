@@ -1,5 +1,8 @@
 //! Integration tests of smollm2-train: one binary.
+mod conversations;
+mod failing;
 mod golden;
+mod golden_losses;
 mod loss;
 mod recipe;
 mod resume;

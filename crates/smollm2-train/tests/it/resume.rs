@@ -19,7 +19,7 @@ type B = Autodiff<Flex>;
 /// Set for the child process: the folder it trains into.
 const CHILD: &str = "SMOLLM2_TRAIN_TEST_CHILD";
 
-fn rows() -> Vec<PackedRow> {
+pub(crate) fn rows() -> Vec<PackedRow> {
     let row = |seed: u32| PackedRow {
         ids: (0..24).map(|t| 3 + (t * (seed + 2) + seed * seed) % 90).collect(),
         loss_mask: (0..24).map(|t| !(t + seed).is_multiple_of(3)).collect(),
@@ -29,7 +29,7 @@ fn rows() -> Vec<PackedRow> {
     (0..7).map(row).collect()
 }
 
-fn recipe(steps: usize) -> TrainConfig {
+pub(crate) fn recipe(steps: usize) -> TrainConfig {
     TrainConfig {
         steps,
         warmup_ratio: 0.2,
@@ -48,13 +48,13 @@ fn recipe(steps: usize) -> TrainConfig {
 }
 
 /// A fixed model: drawn once by the parent of a test and read by everyone.
-fn start(folder: &Path) -> Trainer<B> {
+pub(crate) fn start(folder: &Path) -> Trainer<B> {
     let source = smollm2_model::weights::ModelSource::Folder(folder.to_owned());
     let loaded = weights::load::<B>(&source, &Default::default()).unwrap();
     Trainer::new(loaded.model, loaded.config, recipe(12)).unwrap()
 }
 
-fn draw(folder: &Path) {
+pub(crate) fn draw(folder: &Path) {
     let mut config = SmolLm2Config::smollm2_135m();
     (config.vocab_size, config.hidden_size, config.intermediate_size) = (96, 32, 48);
     (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (2, 1, 16);

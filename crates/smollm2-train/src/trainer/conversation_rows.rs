@@ -1,0 +1,71 @@
+use serde_json::Value;
+use smoltalk_data::{ChatTokenizer, DataError, DataLoader, LoaderConfig, PackedRow, Source};
+
+use super::RowSource;
+use crate::TrainError;
+
+/// Rows of a source of conversations, pass after pass: a [`DataLoader`] as the trainer's [`RowSource`].
+///
+/// ```
+/// use smollm2_train::{ConversationRows, RowSource};
+/// use smoltalk_data::{ChatTokenizer, Conversation, LoaderConfig, Message, Packing, Source};
+///
+/// let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+/// let messages = vec![message("user", "What is 2 + 3?"), message("assistant", "5.")];
+/// let source = Source::from_conversations(vec![Conversation { messages, source: None }]);
+/// let config = LoaderConfig { sequence_length: 256, packing: Packing::BestFit, ..LoaderConfig::default() };
+///
+/// let mut rows = ConversationRows::new(source, ChatTokenizer::byte_level()?, config)?;
+/// let start = rows.position()?;
+/// let first = rows.next_rows(2)?;
+/// rows.resume(&start)?;
+/// assert_eq!(rows.next_rows(2)?, first);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ConversationRows {
+    source: Source,
+    tokenizer: ChatTokenizer,
+    loader: DataLoader,
+}
+
+impl ConversationRows {
+    /// From the beginning.
+    ///
+    /// # Errors
+    /// As [`DataLoader::new`].
+    pub fn new(source: Source, tokenizer: ChatTokenizer, config: LoaderConfig) -> Result<Self, DataError> {
+        let loader = DataLoader::new(source.clone(), tokenizer.clone(), config)?;
+        Ok(Self {
+            source,
+            tokenizer,
+            loader,
+        })
+    }
+
+    /// The loader, for its counts.
+    pub fn loader(&self) -> &DataLoader {
+        &self.loader
+    }
+}
+
+/// What [`ConversationRows::position`] gives, for messages.
+const SHAPE: &str = "an object of `epoch`, `conversations` and `rows`";
+
+impl RowSource for ConversationRows {
+    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError> {
+        Ok(self.loader.next_rows(count)?)
+    }
+
+    fn position(&self) -> Result<Value, TrainError> {
+        serde_json::to_value(self.loader.position()).map_err(|error| TrainError::position(SHAPE, error))
+    }
+
+    fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
+        let position = serde_json::from_value(position.clone())
+            .map_err(|error| TrainError::position(SHAPE, format!("{position} ({error})")))?;
+        let config = self.loader.config().clone();
+        let fresh = DataLoader::new(self.source.clone(), self.tokenizer.clone(), config)?;
+        self.loader = fresh.resume(position)?;
+        Ok(())
+    }
+}
