@@ -20,7 +20,10 @@ use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::TrainConfig;
 use smoltalk_data::{ChatTemplate, ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// Share of the conversations held out where none are given for it.
+const HELD_OUT_SHARE: f64 = 0.05;
 
 #[derive(Parser)]
 #[command(about = "Train, judge and compare feed-forward variants of SmolLM2")]
@@ -31,7 +34,7 @@ struct Arguments {
     /// Conversations to train on: a .jsonl or .parquet file or a folder; needs --model.
     #[arg(long, requires = "model")]
     data: Option<PathBuf>,
-    /// Conversations for the held-out loss; without it every twentieth conversation of --data.
+    /// Conversations for the held-out loss; without it a twentieth of the conversations of --data.
     #[arg(long, requires = "data")]
     held_out: Option<PathBuf>,
     /// Tasks to judge by: names of built-in tasks or YAML files.
@@ -182,7 +185,7 @@ fn real<B: RationalBackend>(arguments: &Arguments, model: &ModelSource, device: 
     let recipe = recipe(arguments, 20, 512, 2, 1e-4);
     let (training, held_out) = match &arguments.held_out {
         Some(path) => (Source::open(data)?, Source::open(path)?),
-        None => split(data)?,
+        None => Source::open(data)?.split(HELD_OUT_SHARE, recipe.seed)?,
     };
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
     let calibration = open::token_rows(data, &opened.tokenizer, 512, 4096)?;
@@ -218,19 +221,6 @@ fn real<B: RationalBackend>(arguments: &Arguments, model: &ModelSource, device: 
         },
         output: arguments.output_path.clone(),
     })
-}
-
-/// Every twentieth conversation is held out.
-fn split(data: &Path) -> Result<(Source, Source)> {
-    let (mut training, mut held_out) = (Vec::new(), Vec::new());
-    for (index, conversation) in Source::open(data)?.conversations().enumerate() {
-        let side = if index % 20 == 19 { &mut held_out } else { &mut training };
-        side.push(conversation?);
-    }
-    Ok((
-        Source::from_conversations(training),
-        Source::from_conversations(held_out),
-    ))
 }
 
 fn held_out_rows(

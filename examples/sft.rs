@@ -34,6 +34,9 @@ struct Arguments {
     /// Conversations for the held-out loss.
     #[arg(long)]
     held_out: Option<PathBuf>,
+    /// Share of --data to hold out instead; the same for a resumed run.
+    #[arg(long, conflicts_with = "held_out")]
+    held_out_share: Option<f64>,
     /// A recipe in TOML.
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
@@ -92,21 +95,25 @@ fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<
     let recipe = recipe(arguments)?;
     let opened = open::model::<B>(&arguments.model, device)?;
     let tokenizer = opened.tokenizer;
-    let held_out = match &arguments.held_out {
-        Some(path) => {
+    let (training, held_out) = match (&arguments.held_out, arguments.held_out_share) {
+        (Some(path), _) => (Source::open(&arguments.data)?, Some(Source::open(path)?)),
+        (None, Some(share)) => {
+            let (training, held_out) = Source::open(&arguments.data)?.split(share, recipe.seed)?;
+            (training, Some(held_out))
+        }
+        (None, None) => (Source::open(&arguments.data)?, None),
+    };
+    let held_out = match held_out {
+        Some(source) => {
             let config = LoaderConfig {
                 shuffle: false,
                 ..loader_config(&recipe)
             };
-            DataLoader::new(Source::open(path)?, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?
+            DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?
         }
         None => Vec::new(),
     };
-    let mut rows = ConversationRows::new(
-        Source::open(&arguments.data)?,
-        tokenizer.clone(),
-        loader_config(&recipe),
-    )?;
+    let mut rows = ConversationRows::new(training, tokenizer.clone(), loader_config(&recipe))?;
     let save_tokenizer = |folder: &Path| {
         tokenizer.save(folder).map_err(|error| TrainError::Io {
             action: "write the tokenizer into",

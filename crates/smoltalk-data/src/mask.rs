@@ -40,6 +40,11 @@ pub struct Tokenized {
 impl ChatTokenizer {
     /// Ids and loss mask of a conversation.
     ///
+    /// The text of a special token within a message, `<|im_end|>` say, becomes that token, exactly as in
+    /// `apply_chat_template` of transformers; there is no option against it, because a model would then train on ids
+    /// it never meets. The mask goes by position, so such a token in the user's words is no target, and one in the
+    /// assistant's words does not end its turn. Whoever does not trust the words escapes them before.
+    ///
     /// # Errors
     /// [`DataError::Template`]; [`DataError::NotAPrefix`] when the template gives turns no fixed place.
     pub fn encode_conversation(

@@ -4,6 +4,7 @@
 mod hub;
 mod jsonl;
 mod parquet;
+mod split;
 
 #[cfg(feature = "hub")]
 pub use hub::HubDataset;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Source {
     kind: Kind,
+    /// Sides of splits, one within the other.
+    parts: Vec<split::Part>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +53,7 @@ impl Source {
         }
         Ok(Self {
             kind: Kind::Files(files),
+            parts: Vec::new(),
         })
     }
 
@@ -57,18 +61,28 @@ impl Source {
     pub fn from_conversations(conversations: Vec<Conversation>) -> Self {
         Self {
             kind: Kind::Memory(Arc::new(conversations)),
+            parts: Vec::new(),
         }
     }
 
     /// The conversations from the first one on.
     pub fn conversations(&self) -> Conversations {
-        match &self.kind {
+        let all: Conversations = match &self.kind {
             Kind::Memory(all) => {
                 let all = all.clone();
                 Box::new((0..all.len()).map(move |index| Ok(all[index].clone())))
             }
             Kind::Files(files) => Box::new(files.clone().into_iter().flat_map(|file| read_file(&file))),
+        };
+        if self.parts.is_empty() {
+            return all;
         }
+        let parts = self.parts.clone();
+        // What cannot be read is no conversation of either side: both report it.
+        Box::new(all.filter(move |found| {
+            let on_this_side = |conversation| parts.iter().all(|part| part.holds(conversation));
+            found.as_ref().map_or(true, on_this_side)
+        }))
     }
 }
 

@@ -73,6 +73,7 @@ impl HubDataset {
         }
         Ok(Source {
             kind: Kind::Files(files),
+            parts: Vec::new(),
         })
     }
 
