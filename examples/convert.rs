@@ -9,7 +9,8 @@ use clap::Parser;
 use examples::device::DeviceKind;
 use examples::progress::conversion;
 use examples::{on_device, open};
-use kan_rational::{Degrees, RationalBackend};
+use kan_rational::Degrees;
+use smollm2_model::DecoderBackend;
 use smollm2_model::convert::{self, ConversionOptions, ConversionReport};
 use smollm2_model::weights::{self, ModelSource};
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ fn main() -> Result<()> {
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let opened = open::model::<B>(&arguments.model, device)?;
     let (model, config) = (opened.loaded.model, opened.loaded.config);
     const ROW: usize = 512;

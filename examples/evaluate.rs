@@ -8,8 +8,8 @@ use clap::{ArgAction, Parser};
 use examples::device::DeviceKind;
 use examples::progress::Tasks;
 use examples::{on_device, open};
-use kan_rational::RationalBackend;
 use llm_bench::{EvaluateOptions, PromptOptions, SmolLm2Evaluator, Task};
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let tasks = arguments
         .tasks
         .iter()

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use examples::device::DeviceKind;
 use examples::{on_device, open};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::Message;
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let opened = open::model::<B>(&arguments.model, device)?;
     let tokenizer = &opened.tokenizer;
     let text = if arguments.chat {

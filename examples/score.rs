@@ -10,8 +10,8 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use clap::Parser;
 use examples::device::DeviceKind;
 use examples::{on_device, open};
-use kan_rational::RationalBackend;
 use serde::{Deserialize, Serialize};
+use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, generate};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{SequenceLayout, SmolLm2, SmolLm2Config};
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let opened = open::model::<B>(&arguments.model, device)?;
     let (model, config, tokenizer) = (opened.loaded.model, opened.loaded.config, opened.tokenizer);
     let input = std::fs::File::open(&arguments.input).with_context(|| arguments.input.display().to_string())?;
@@ -121,7 +121,7 @@ fn encode(tokenizer: &ChatTokenizer, line: Line) -> Result<Vec<u32>> {
 }
 
 /// T tokens, V vocabulary.
-fn next_token_logprobs<B: RationalBackend>(model: &SmolLm2<B>, ids: &[u32], device: &B::Device) -> Vec<f32> {
+fn next_token_logprobs<B: DecoderBackend>(model: &SmolLm2<B>, ids: &[u32], device: &B::Device) -> Vec<f32> {
     let tokens = ids.len();
     if tokens < 2 {
         return Vec::new();
@@ -140,7 +140,7 @@ fn next_token_logprobs<B: RationalBackend>(model: &SmolLm2<B>, ids: &[u32], devi
         .collect()
 }
 
-fn continued<B: RationalBackend>(
+fn continued<B: DecoderBackend>(
     model: &SmolLm2<B>,
     config: &SmolLm2Config,
     tokenizer: &ChatTokenizer,

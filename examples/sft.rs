@@ -11,7 +11,7 @@ use examples::comparison::{fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
 use examples::progress::{Training, conversion};
 use examples::{on_device, open};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, convert};
 use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
@@ -91,7 +91,7 @@ fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
     Ok(recipe)
 }
 
-fn run<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let recipe = recipe(arguments)?;
     let opened = open::model::<B>(&arguments.model, device)?;
     let tokenizer = opened.tokenizer;

@@ -5,10 +5,10 @@ use crate::progress::{Tasks, Training, conversion};
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use kan_rational::RationalBackend;
 use llm_bench::report::{Report, Variant};
 use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
 use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
@@ -16,7 +16,7 @@ use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
 use std::path::PathBuf;
 
 /// Where every variant starts.
-pub enum Start<B: RationalBackend> {
+pub enum Start<B: DecoderBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
     /// From a pretrained SwiGLU model; gated rational gates are fitted on `calibration`.
@@ -31,7 +31,7 @@ pub enum Start<B: RationalBackend> {
 }
 
 /// All that the variants of a comparison share.
-pub struct Setting<B: RationalBackend> {
+pub struct Setting<B: DecoderBackend> {
     /// Where every variant starts.
     pub start: Start<B>,
     /// Tokenizer and template.
@@ -70,7 +70,7 @@ pub fn loader_config(recipe: &TrainConfig) -> LoaderConfig {
     }
 }
 
-impl<B: RationalBackend> Setting<B> {
+impl<B: DecoderBackend> Setting<B> {
     /// Trains one variant, saves it in the Hugging Face layout below the output folder, and judges it.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<B: RationalBackend> Setting<B> {
 ///
 /// # Errors
 /// When the configuration is not the model's.
-pub fn tracked<B: RationalBackend>(
+pub fn tracked<B: DecoderBackend>(
     model: SmolLm2<B>,
     config: &SmolLm2Config,
     device: &B::Device,
@@ -168,7 +168,7 @@ pub fn tracked<B: RationalBackend>(
 ///
 /// # Errors
 /// When the configuration is impossible.
-pub fn fresh_feed_forward<B: RationalBackend>(
+pub fn fresh_feed_forward<B: DecoderBackend>(
     model: &SmolLm2<B>,
     config: &SmolLm2Config,
     kind: FeedForwardKind,

@@ -1,8 +1,9 @@
 //! What the rational functions of a model look like, before and after training.
 
 use burn::tensor::TensorData;
-use kan_rational::{Coefficients, Denominator, RationalBackend};
+use kan_rational::{Coefficients, Denominator};
 use llm_bench::report::LearnedFunction;
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::named_tensors;
 use smollm2_model::{FeedForwardConfig, SmolLm2, SmolLm2Config};
 use std::collections::BTreeMap;
@@ -39,7 +40,7 @@ pub fn silu(x: f64) -> f64 {
 }
 
 /// Every function of a model, by layer, part and group.
-pub fn all<B: RationalBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec<GroupFunction> {
+pub fn all<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec<GroupFunction> {
     let tensors = named_tensors(model);
     let mut functions = Vec::new();
     for (layer, feed_forward) in config.feed_forward.iter().enumerate() {

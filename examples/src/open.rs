@@ -1,13 +1,13 @@
 //! Models, tokenizers and texts from the command line's paths.
 
 use anyhow::{Context, Result, bail};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::{Path, PathBuf};
 
 /// A loaded model with its tokenizer.
-pub struct Opened<B: RationalBackend> {
+pub struct Opened<B: DecoderBackend> {
     /// Weights, configuration and what the loader has to say.
     pub loaded: Loaded<B>,
     /// Tokenizer and chat template.
@@ -20,7 +20,7 @@ pub struct Opened<B: RationalBackend> {
 ///
 /// # Errors
 /// When the model or its tokenizer cannot be read.
-pub fn model<B: RationalBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
+pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
     let resolved = source.clone().resolve()?;
     let path = match &resolved {
         ModelSource::Gguf(path) | ModelSource::Folder(path) => path.clone(),

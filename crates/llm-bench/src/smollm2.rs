@@ -6,7 +6,7 @@ mod generate;
 mod score;
 
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::{SmolLm2, SmolLm2Config};
 use smoltalk_data::{ChatTokenizer, Message};
 
@@ -38,7 +38,7 @@ pub struct SmolLm2Evaluator<B: Backend> {
     scoring: Scoring,
 }
 
-impl<B: RationalBackend> SmolLm2Evaluator<B> {
+impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     /// Takes a model on its device; `name` is what results call it.
     pub fn new(
         name: impl Into<String>,
@@ -103,7 +103,7 @@ impl<B: RationalBackend> SmolLm2Evaluator<B> {
     }
 }
 
-impl<B: RationalBackend> LanguageModel for SmolLm2Evaluator<B> {
+impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
     fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
         let pairs = self.encode(requests)?;
         match self.scoring {

@@ -5,11 +5,11 @@ mod json;
 
 pub use feed_forward::{FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig};
 
+use crate::DecoderBackend;
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Tensor, backend::Backend},
 };
-use kan_rational::RationalBackend;
 
 use crate::{ModelError, SmolLm2};
 
@@ -243,7 +243,7 @@ impl SmolLm2Config {
     ///
     /// # Errors
     /// As [`SmolLm2Config::validate`].
-    pub fn init<B: RationalBackend>(&self, device: &B::Device) -> Result<SmolLm2<B>, ModelError> {
+    pub fn init<B: DecoderBackend>(&self, device: &B::Device) -> Result<SmolLm2<B>, ModelError> {
         self.validate()?;
         let model = SmolLm2::new(self, device);
         model.visit(&mut DrawNow);

@@ -35,9 +35,8 @@ pub use compare::{Comparison, compare};
 
 use std::collections::BTreeMap;
 
-use kan_rational::{
-    Activation, Coefficients, Degrees, Denominator, GroupRational, GroupRationalConfig, Init, RationalBackend,
-};
+use crate::DecoderBackend;
+use kan_rational::{Activation, Coefficients, Degrees, Denominator, GroupRational, GroupRationalConfig, Init};
 use serde::Serialize;
 
 use self::{fit::LayerFit, reservoir::Reservoir};
@@ -141,7 +140,7 @@ impl ConversionReport {
 /// # Errors
 /// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no
 /// function fits, [`ModelError::Config`] when `groups` does not divide the width.
-pub fn to_gated_rational<B: RationalBackend>(
+pub fn to_gated_rational<B: DecoderBackend>(
     model: SmolLm2<B>,
     config: &SmolLm2Config,
     rows: &[Vec<u32>],
@@ -194,7 +193,7 @@ pub fn to_gated_rational<B: RationalBackend>(
 ///
 /// # Errors
 /// As [`to_gated_rational`].
-pub fn to_exact<B: RationalBackend>(
+pub fn to_exact<B: DecoderBackend>(
     model: SmolLm2<B>,
     config: &SmolLm2Config,
     options: &ConversionOptions,
@@ -268,7 +267,7 @@ fn with_layer(mut config: SmolLm2Config, layer: usize, gate: GatedRationalConfig
 }
 
 /// Swaps the SwiGLU of `layer` for a gated rational with the same projections.
-fn replace<B: RationalBackend>(
+fn replace<B: DecoderBackend>(
     model: &mut SmolLm2<B>,
     config: &SmolLm2Config,
     layer: usize,

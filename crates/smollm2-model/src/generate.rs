@@ -21,9 +21,9 @@ mod sampler;
 
 pub use sampler::{Sampler, Sampling};
 
+use crate::DecoderBackend;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use kan_rational::RationalBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::{KvCache, ModelError, SmolLm2, SmolLm2Config};
@@ -76,7 +76,7 @@ impl GenerationConfig {
 ///
 /// # Errors
 /// For a prompt that is empty, too long or outside the vocabulary, and for impossible settings.
-pub fn generate<'a, B: RationalBackend>(
+pub fn generate<'a, B: DecoderBackend>(
     model: &'a SmolLm2<B>,
     config: &SmolLm2Config,
     prompt: &[u32],
@@ -91,7 +91,7 @@ pub fn generate<'a, B: RationalBackend>(
 ///
 /// # Errors
 /// As [`generate`], and [`ModelError::NotANumber`].
-pub fn generate_batch<B: RationalBackend>(
+pub fn generate_batch<B: DecoderBackend>(
     model: &SmolLm2<B>,
     config: &SmolLm2Config,
     prompts: &[Vec<u32>],
@@ -113,11 +113,11 @@ pub fn generate_batch<B: RationalBackend>(
 /// The tokens that follow one prompt. Ends after a stop token, after `max_new_tokens`, or when the positions of the
 /// model are used up.
 #[derive(Debug)]
-pub struct Generator<'a, B: RationalBackend> {
+pub struct Generator<'a, B: DecoderBackend> {
     batch: BatchGenerator<'a, B>,
 }
 
-impl<B: RationalBackend> Iterator for Generator<'_, B> {
+impl<B: DecoderBackend> Iterator for Generator<'_, B> {
     type Item = Result<u32, ModelError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -143,7 +143,7 @@ struct Row {
 }
 
 #[derive(Debug)]
-struct BatchGenerator<'a, B: RationalBackend> {
+struct BatchGenerator<'a, B: DecoderBackend> {
     model: &'a SmolLm2<B>,
     settings: GenerationConfig,
     cache: KvCache<B>,
@@ -153,7 +153,7 @@ struct BatchGenerator<'a, B: RationalBackend> {
     device: B::Device,
 }
 
-impl<'a, B: RationalBackend> BatchGenerator<'a, B> {
+impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
     fn new(
         model: &'a SmolLm2<B>,
         config: &SmolLm2Config,

@@ -30,6 +30,7 @@ pub mod convert;
 mod error;
 pub mod generate;
 mod model;
+pub mod ops;
 pub mod weights;
 
 pub use config::{
@@ -40,3 +41,4 @@ pub use model::{
     Attention, Block, Decoder, FeedForward, GatedRational, GroupKan, KvCache, ParameterPath, RmsNorm, Sequence,
     SequenceLayout, SiluMlp, SmolLm2, SwiGlu,
 };
+pub use ops::DecoderBackend;

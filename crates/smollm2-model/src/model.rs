@@ -19,15 +19,15 @@ pub use layout::{Sequence, SequenceLayout};
 pub use norm::RmsNorm;
 pub use parameters::ParameterPath;
 
+use crate::DecoderBackend;
 use burn::{
     module::{Initializer, Module},
     nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
     tensor::{Int, Tensor, backend::Backend},
 };
-use kan_rational::RationalBackend;
 
 use crate::SmolLm2Config;
-use layout::Mask;
+use layout::foreign;
 use rotary::RotaryTable;
 
 /// A SmolLM2 language model. Made by [`SmolLm2Config::init`] or loaded by `weights::load`.
@@ -62,7 +62,7 @@ fn linear<B: Backend>(input: usize, output: usize, std: f64, device: &B::Device)
         .init(device)
 }
 
-impl<B: RationalBackend> SmolLm2<B> {
+impl<B: DecoderBackend> SmolLm2<B> {
     pub(crate) fn new(config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, v, std) = (config.hidden_size, config.vocab_size, config.initializer_range);
         let embedding = EmbeddingConfig::new(v, d).with_initializer(Initializer::Normal { mean: 0.0, std });
@@ -151,7 +151,7 @@ impl<B: RationalBackend> SmolLm2<B> {
         };
         let sequence = Sequence {
             rotation,
-            mask: cache.mask(tokens),
+            hidden: cache.hidden(tokens),
         };
         let hidden = self.run(ids, &sequence, Some(cache), |_| {});
         cache.advance(tokens);
@@ -192,11 +192,10 @@ impl<B: RationalBackend> SmolLm2<B> {
             Some(positions) => self.rotary.gather(positions.clone()),
             None => self.rotary.range(0, ids.dims()[1]),
         };
-        let mask = match &layout.documents {
-            Some(documents) => Mask::within_documents(documents.clone()),
-            None => Mask::Causal,
-        };
-        Sequence { rotation, mask }
+        Sequence {
+            rotation,
+            hidden: layout.documents.clone().map(foreign),
+        }
     }
 
     /// Embeddings of `ids: [B, T]`, `[B, T, D]`: the input of the first block.

@@ -38,8 +38,8 @@ pub use safetensors_file::read_safetensors;
 pub use save::{save, write_safetensors};
 pub use source::{HubModel, ModelSource};
 
+use crate::DecoderBackend;
 use burn::tensor::{DType, backend::Backend};
-use kan_rational::RationalBackend;
 
 use self::{archive::Archive, folder::Folder, gguf::Gguf};
 use crate::{ModelError, SmolLm2, SmolLm2Config, StoredDtype};
@@ -79,7 +79,7 @@ impl Default for LoadOptions {
 ///
 /// # Errors
 /// As [`load_with`].
-pub fn load<B: RationalBackend>(source: &ModelSource, device: &B::Device) -> Result<Loaded<B>, ModelError> {
+pub fn load<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Loaded<B>, ModelError> {
     load_with(source, &LoadOptions::default(), device)
 }
 
@@ -91,7 +91,7 @@ pub fn load<B: RationalBackend>(source: &ModelSource, device: &B::Device) -> Res
 ///   file is malformed.
 /// - [`ModelError::Tensors`], [`ModelError::Vocabulary`], [`ModelError::TiedWeights`], [`ModelError::Config`]: the
 ///   tensors are not those the configuration calls for.
-pub fn load_with<B: RationalBackend>(
+pub fn load_with<B: DecoderBackend>(
     source: &ModelSource,
     options: &LoadOptions,
     device: &B::Device,

@@ -1,7 +1,7 @@
 //! Greedy text, in batches of prompts of different lengths.
 
 use burn::tensor::s;
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::KvCache;
 
 use super::SmolLm2Evaluator;
@@ -14,7 +14,7 @@ struct Row<'a> {
     generated: Vec<u32>,
 }
 
-impl<B: RationalBackend> SmolLm2Evaluator<B> {
+impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     pub(super) fn generate(&self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
         let mut texts = vec![String::new(); requests.len()];
         if requests.is_empty() {

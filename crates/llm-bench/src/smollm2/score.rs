@@ -2,7 +2,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::{KvCache, SequenceLayout};
 
 use super::SmolLm2Evaluator;
@@ -15,7 +15,7 @@ const LOGIT_ROWS: usize = 256;
 /// Log-probability of a token, and whether it was the most likely one.
 type TokenScore = (f64, bool);
 
-impl<B: RationalBackend> SmolLm2Evaluator<B> {
+impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     /// Every pair a row; the longest first, so that padding is small and memory is exhausted early or never.
     pub(super) fn score_plain(&self, pairs: &[EncodedPair], rows: usize) -> Result<Vec<Loglikelihood>, BenchError> {
         let inputs: Vec<Vec<u32>> = pairs.iter().map(|pair| pair.input(self.max_length)).collect();

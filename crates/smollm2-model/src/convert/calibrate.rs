@@ -2,8 +2,8 @@
 //!
 //! T tokens, D hidden, F feed-forward width, G groups.
 
+use crate::DecoderBackend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use kan_rational::RationalBackend;
 
 use super::reservoir::{Reservoir, Sample};
 use crate::{FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
@@ -28,7 +28,7 @@ pub(super) fn check_rows(rows: &[Vec<u32>], config: &SmolLm2Config, shortest: us
 }
 
 /// One row as a batch of one, `[1, T]`.
-pub(super) fn row_tensor<B: RationalBackend>(row: &[u32], device: &B::Device) -> Tensor<B, 2, Int> {
+pub(super) fn row_tensor<B: DecoderBackend>(row: &[u32], device: &B::Device) -> Tensor<B, 2, Int> {
     let ids: Vec<i64> = row.iter().map(|id| i64::from(*id)).collect();
     let count = ids.len();
     Tensor::from_data(TensorData::new(ids, [1, count]), device) // [1, T]
@@ -38,7 +38,7 @@ pub(super) fn row_tensor<B: RationalBackend>(row: &[u32], device: &B::Device) ->
 ///
 /// # Errors
 /// [`ModelError::Conversion`] when an activation is not finite, with its layer.
-pub(super) fn collect<B: RationalBackend>(
+pub(super) fn collect<B: DecoderBackend>(
     model: &SmolLm2<B>,
     rows: &[Vec<u32>],
     layers: &[usize],
@@ -73,7 +73,7 @@ pub(super) fn collect<B: RationalBackend>(
     Ok(reservoirs)
 }
 
-fn values<B: RationalBackend>(tensor: Tensor<B, 2>) -> Vec<f32> {
+fn values<B: DecoderBackend>(tensor: Tensor<B, 2>) -> Vec<f32> {
     tensor
         .into_data()
         .convert_dtype(DType::F32)

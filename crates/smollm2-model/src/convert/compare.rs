@@ -2,8 +2,8 @@
 //!
 //! T tokens, V vocab.
 
+use crate::DecoderBackend;
 use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
-use kan_rational::RationalBackend;
 
 use super::calibrate::{check_rows, row_tensor};
 use crate::{ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
@@ -49,7 +49,7 @@ struct Sums {
 /// # Errors
 /// [`ModelError::Conversion`] for a row shorter than two tokens, too long, or with ids outside the vocabulary of
 /// `config`, which both models share.
-pub fn compare<B: RationalBackend>(
+pub fn compare<B: DecoderBackend>(
     before: &SmolLm2<B>,
     after: &SmolLm2<B>,
     config: &SmolLm2Config,
@@ -89,7 +89,7 @@ pub fn compare<B: RationalBackend>(
 
 impl Sums {
     /// Adds the positions from `start` on, whose log-probabilities are `before` and `after: [t, V]`.
-    fn add<B: RationalBackend>(
+    fn add<B: DecoderBackend>(
         &mut self,
         before: Tensor<B, 2>,
         after: Tensor<B, 2>,
@@ -114,6 +114,6 @@ impl Sums {
 }
 
 /// Sum in f64 of a column `[t, 1]`.
-fn total<B: RationalBackend>(column: Tensor<B, 2>) -> f64 {
+fn total<B: DecoderBackend>(column: Tensor<B, 2>) -> f64 {
     column.into_data().iter::<f64>().sum()
 }

@@ -1,25 +1,21 @@
 //! Grouped-query causal self-attention.
 //!
-//! B batch, T query tokens, S key tokens, N = B·T rows, D hidden, H heads, K key/value heads, R = H/K, C head dim.
+//! B batch, T query tokens, S key tokens, N = B·T rows, D hidden, H heads, K key/value heads, C head dim.
 
 use burn::{
     module::Module,
     nn::Linear,
-    tensor::{Tensor, activation::softmax, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
-use super::{
-    cache::LayerCache,
-    layout::{Mask, Sequence, future},
-    linear,
+use super::{cache::LayerCache, layout::Sequence, linear};
+use crate::{
+    SmolLm2Config,
+    ops::{DecoderBackend, causal_attention},
 };
-use crate::SmolLm2Config;
 
 /// Grouped-query attention ([Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)) with rotary positions and no
 /// biases: `LlamaAttention` in `transformers/models/llama/modeling_llama.py`.
-///
-/// Keys and values are never repeated: the R queries that share a key/value head are rows of one product,
-/// `[B, K, R·T, C] x [B, K, C, S]`.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
     /// Queries, `[D, H·C]`.
@@ -50,7 +46,9 @@ impl<B: Backend> Attention<B> {
             head_dim: c,
         }
     }
+}
 
+impl<B: DecoderBackend> Attention<B> {
     /// Attention of `x: [N, D]`, N = `batch`·T, over itself and, with a cache, over the tokens before it.
     ///
     /// # Shapes
@@ -68,46 +66,18 @@ impl<B: Backend> Attention<B> {
             let rows = rows.reshape([batch, tokens, heads, self.head_dim]); // [B, T, H or K, C]
             rows.swap_dims(1, 2) // [B, H or K, T, C]
         };
-        let query = split(self.q_proj.forward(x.clone()), self.heads); // [B, H, T, C]
-        let key = split(self.k_proj.forward(x.clone()), self.kv_heads); // [B, K, T, C]
+        let query = sequence.rotation.apply(self.q_proj.forward(x.clone())); // [N, H·C]
+        let key = sequence.rotation.apply(self.k_proj.forward(x.clone())); // [N, K·C]
+        let query = split(query, self.heads); // [B, H, T, C]
+        let key = split(key, self.kv_heads); // [B, K, T, C]
         let value = split(self.v_proj.forward(x), self.kv_heads); // [B, K, T, C]
-        // The scale goes onto the queries: T·C products per head instead of T·S.
-        let query = sequence
-            .rotation
-            .apply(query)
-            .mul_scalar((self.head_dim as f64).powf(-0.5));
-        let key = sequence.rotation.apply(key);
         let (key, value) = match cache {
             Some(cache) => cache.append(key, value), // [B, K, S, C]
             None => (key, value),
         };
-        let context = self.attend(query, key, value, &sequence.mask); // [B, H, T, C]
+        let context = causal_attention(query, key, value, sequence.hidden.clone()); // [B, H, T, C]
         let context = context.swap_dims(1, 2); // [B, T, H, C]
         let context = context.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
         self.o_proj.forward(context) // [N, D]
     }
-
-    /// `softmax(query keyᵀ) value`, masked; the scale is already in the queries.
-    fn attend(&self, query: Tensor<B, 4>, key: Tensor<B, 4>, value: Tensor<B, 4>, mask: &Mask<B>) -> Tensor<B, 4> {
-        let [batch, heads, queries, channels] = query.dims();
-        let keys = key.dims()[2];
-        let (groups, repeats) = (self.kv_heads, heads / self.kv_heads);
-        let query = query.reshape([batch, groups, repeats * queries, channels]); // [B, K, R·T, C]
-        let scores = query.matmul(key.swap_dims(2, 3)); // [B, K, R·T, S]
-        let scores = scores.reshape([batch, heads, queries, keys]); // [B, H, T, S]
-        let scores = match mask {
-            Mask::Causal if queries == 1 => scores,
-            Mask::Causal => {
-                let future = future(queries, keys, &scores.device()).unsqueeze::<4>(); // [1, 1, T, S]
-                scores.mask_fill(future, HIDDEN)
-            }
-            Mask::Hidden(hidden) => scores.mask_fill(hidden.clone().unsqueeze_dim::<4>(1), HIDDEN),
-        };
-        let weights = softmax(scores, 3).reshape([batch, groups, repeats * queries, keys]); // [B, K, R·T, S]
-        weights.matmul(value).reshape([batch, heads, queries, channels]) // [B, H, T, C]
-    }
 }
-
-/// Score of a hidden key. Finite, so that a row with no visible key (padding) is uniform and not NaN; within f16, so
-/// that every float type holds it; and so low that `exp` of the distance to any real score is 0.
-const HIDDEN: f64 = -6.0e4;

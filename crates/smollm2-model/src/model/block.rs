@@ -2,11 +2,11 @@
 //!
 //! N = B·T rows, D hidden.
 
+use crate::DecoderBackend;
 use burn::{
     module::Module,
     tensor::{Tensor, backend::Backend},
 };
-use kan_rational::RationalBackend;
 
 use super::{attention::Attention, cache::LayerCache, feed_forward::FeedForward, layout::Sequence, norm::RmsNorm};
 use crate::{FeedForwardConfig, SmolLm2Config};
@@ -25,7 +25,7 @@ pub struct Block<B: Backend> {
     pub mlp: FeedForward<B>,
 }
 
-impl<B: RationalBackend> Block<B> {
+impl<B: DecoderBackend> Block<B> {
     pub(crate) fn new(config: &SmolLm2Config, feed_forward: &FeedForwardConfig, device: &B::Device) -> Self {
         let norm = || RmsNorm::new(config.hidden_size, config.rms_norm_eps, device);
         Self {

@@ -4,7 +4,6 @@
 
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend, s};
 
-use super::layout::{Mask, future};
 use crate::SmolLm2Config;
 
 /// Keys and values of every layer, in buffers allocated once: appending a token writes one row per head and copies
@@ -146,26 +145,18 @@ impl<B: Backend> KvCache<B> {
         Some(Tensor::from_data(data, &self.device))
     }
 
-    /// Mask of the next `tokens` tokens over all keys, the new ones included.
-    pub(crate) fn mask(&self, tokens: usize) -> Mask<B> {
+    /// The left padding as keys hidden from the next `tokens` tokens, `[B, T, S]`; `None` when there is none.
+    pub(crate) fn hidden(&self, tokens: usize) -> Option<Tensor<B, 3, Bool>> {
         if self.left_padding.iter().all(|padding| *padding == 0) {
-            return Mask::Causal;
+            return None;
         }
-        let keys = self.len + tokens;
-        let padding = self
-            .left_padding
-            .iter()
-            .map(|padding| *padding as i64)
-            .collect::<Vec<_>>();
-        let padding = Tensor::<B, 1, Int>::from_data(TensorData::new(padding, [self.batch()]), &self.device);
-        let key = Tensor::<B, 1, Int>::arange(0..keys as i64, &self.device).unsqueeze::<2>(); // [1, S]
-        let hidden: Tensor<B, 2, Bool> = key.lower(padding.unsqueeze_dim::<2>(1)); // [B, S]
-        let hidden = hidden.unsqueeze_dim::<3>(1); // [B, 1, S]
-        if tokens == 1 {
-            return Mask::Hidden(hidden); // [B, T, S]
-        }
-        let future = future(tokens, keys, &self.device).unsqueeze::<3>(); // [1, T, S]
-        Mask::Hidden(future.bool_or(hidden)) // [B, T, S]
+        let (batch, keys) = (self.batch(), self.len + tokens);
+        let padding = self.left_padding.iter().map(|padding| *padding as i64);
+        let padding = TensorData::new(padding.collect::<Vec<_>>(), [batch, 1, 1]);
+        let padding = Tensor::<B, 3, Int>::from_data(padding, &self.device); // [B, 1, 1]
+        let key = Tensor::<B, 1, Int>::arange(0..keys as i64, &self.device).unsqueeze::<3>(); // [1, 1, S]
+        let hidden = key.expand([batch, 1, keys]).lower(padding); // [B, 1, S]
+        Some(hidden.expand([batch, tokens, keys])) // [B, T, S]
     }
 }
 

@@ -10,7 +10,10 @@ use burn::{
 use kan_rational::{Activation, Degrees, GroupRational, GroupRationalConfig, Init, RationalBackend};
 
 use super::linear;
-use crate::{FeedForwardConfig, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config};
+use crate::{
+    FeedForwardConfig, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config,
+    ops::{DecoderBackend, gated_silu},
+};
 
 /// Feed-forward of one block, chosen by [`FeedForwardConfig`].
 #[derive(Module, Debug)]
@@ -73,7 +76,7 @@ pub struct SiluMlp<B: Backend> {
     pub fc2: Linear<B>,
 }
 
-impl<B: RationalBackend> FeedForward<B> {
+impl<B: DecoderBackend> FeedForward<B> {
     /// Draws the feed-forward of one layer.
     pub(crate) fn new(kind: &FeedForwardConfig, config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, f, std) = (config.hidden_size, config.intermediate_size, config.initializer_range);
@@ -130,20 +133,20 @@ impl<B: RationalBackend> FeedForward<B> {
     }
 }
 
-impl<B: Backend> SwiGlu<B> {
+impl<B: DecoderBackend> SwiGlu<B> {
     fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let gate = self.gate_proj.forward(x.clone()); // [N, F]
         let up = self.up_proj.forward(x); // [N, F]
-        self.down_proj.forward(silu(gate) * up) // [N, D]
+        self.down_proj.forward(gated_silu(gate, up)) // [N, D]
     }
 }
 
-impl<B: RationalBackend> GatedRational<B> {
+impl<B: DecoderBackend> GatedRational<B> {
     fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let gate = self.gate_proj.forward(x.clone()); // [N, F]
         let up = self.up_proj.forward(x); // [N, F]
         let product = if self.keep_silu {
-            silu(gate.clone()) * up.clone() + self.gate_rational.forward_gated(gate, up)
+            gated_silu(gate.clone(), up.clone()) + self.gate_rational.forward_gated(gate, up)
         } else {
             self.gate_rational.forward_gated(gate, up)
         };

@@ -27,36 +27,17 @@ impl<B: Backend> Default for SequenceLayout<B> {
     }
 }
 
-/// What every layer of one forward pass shares: the rotation of its tokens and the mask of its scores.
+/// What every layer of one forward pass shares: the rotation of its tokens and, besides the keys after a query, the
+/// keys hidden from it, `[B, T, S]`.
 #[derive(Clone, Debug)]
 pub struct Sequence<B: Backend> {
     pub(crate) rotation: Rotation<B>,
-    pub(crate) mask: Mask<B>,
+    pub(crate) hidden: Option<Tensor<B, 3, Bool>>,
 }
 
-/// Which scores are removed before the softmax.
-#[derive(Clone, Debug)]
-pub(crate) enum Mask<B: Backend> {
-    /// Query `t` sees keys `0..=t + (S - T)`.
-    Causal,
-    /// Causal, and further keys are hidden: true where query and key must not meet, `[B, T, S]`.
-    Hidden(Tensor<B, 3, Bool>),
-}
-
-impl<B: Backend> Mask<B> {
-    /// Causal within documents, `documents: [B, T]`.
-    pub(crate) fn within_documents(documents: Tensor<B, 2, Int>) -> Self {
-        let tokens = documents.dims()[1];
-        let device = documents.device();
-        let query = documents.clone().unsqueeze_dim::<3>(2); // [B, T, 1]
-        let key = documents.unsqueeze_dim::<3>(1); // [B, 1, T]
-        let foreign = query.not_equal(key); // [B, T, T]
-        let future = future(tokens, tokens, &device).unsqueeze::<3>(); // [1, T, T]
-        Self::Hidden(foreign.bool_or(future))
-    }
-}
-
-/// True where the key comes after the query, `[T, S]`, the last query being at the last key.
-pub(crate) fn future<B: Backend>(queries: usize, keys: usize, device: &B::Device) -> Tensor<B, 2, Bool> {
-    Tensor::<B, 2, Bool>::tril_mask([queries, keys], (keys - queries) as i64, device)
+/// True where query and key belong to different documents, `documents: [B, T]`; output `[B, T, T]`.
+pub(crate) fn foreign<B: Backend>(documents: Tensor<B, 2, Int>) -> Tensor<B, 3, Bool> {
+    let query = documents.clone().unsqueeze_dim::<3>(2); // [B, T, 1]
+    let key = documents.unsqueeze_dim::<3>(1); // [B, 1, T]
+    query.not_equal(key) // [B, T, T]
 }

@@ -4,8 +4,10 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{DType, Tensor, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
+
+use crate::ops::{DecoderBackend, rms_norm};
 
 /// `x / sqrt(mean(x²) + eps) ⊙ weight`: [Root Mean Square Layer Normalization](https://arxiv.org/abs/1910.07467),
 /// equation 4; `LlamaRMSNorm` in `transformers/models/llama/modeling_llama.py`.
@@ -26,20 +28,13 @@ impl<B: Backend> RmsNorm<B> {
             epsilon,
         }
     }
+}
 
+impl<B: DecoderBackend> RmsNorm<B> {
     /// # Shapes
     /// - `x`: `[N, D]`
     /// - output: `[N, D]`
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let dtype = x.dtype();
-        let wide = if dtype == DType::F32 {
-            x.clone()
-        } else {
-            x.clone().cast(DType::F32)
-        };
-        let square = wide.clone() * wide;
-        let scale = square.mean_dim(1).add_scalar(self.epsilon).sqrt().recip(); // [N, 1]
-        let scale = if dtype == DType::F32 { scale } else { scale.cast(dtype) };
-        x * scale * self.weight.val().unsqueeze()
+        rms_norm(x, self.weight.val(), self.epsilon)
     }
 }

@@ -7,6 +7,8 @@ use burn::{
     tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 
+use crate::ops::{DecoderBackend, rotate};
+
 /// Cosines and sines of every position, computed once: [RoFormer](https://arxiv.org/abs/2104.09864), equation 34, in
 /// the rotate-half arrangement of `transformers/models/llama/modeling_llama.py` (channel `i` is paired with channel
 /// `i + C/2`, not with its neighbour).
@@ -19,12 +21,13 @@ pub(crate) struct RotaryTable<B: Backend> {
     sin: Tensor<B, 2>,
 }
 
-/// The rows of a [`RotaryTable`] for the tokens of one forward pass, shared by all layers: `[B or 1, 1, T, C]`. The
-/// first half of every sine row is negated, which makes a rotation two products and a sum.
+/// The rows of a [`RotaryTable`] for the tokens of one forward pass, shared by all layers: `[T, C]` when every sequence
+/// of the batch stands at the same positions, `[B·T, C]` otherwise. The first half of every sine row is negated, as
+/// [`rotate`] wants it.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotation<B: Backend> {
-    cos: Tensor<B, 4>,
-    sin: Tensor<B, 4>,
+    cos: Tensor<B, 2>,
+    sin: Tensor<B, 2>,
 }
 
 impl<B: Backend> RotaryTable<B> {
@@ -52,10 +55,7 @@ impl<B: Backend> RotaryTable<B> {
 
     /// Rows `start..start + tokens`, the same for every sequence of the batch.
     pub(crate) fn range(&self, start: usize, tokens: usize) -> Rotation<B> {
-        let rows = |table: &Tensor<B, 2>| {
-            let rows = table.clone().narrow(0, start, tokens); // [T, C]
-            rows.unsqueeze::<4>() // [1, 1, T, C]
-        };
+        let rows = |table: &Tensor<B, 2>| table.clone().narrow(0, start, tokens); // [T, C]
         Rotation {
             cos: rows(&self.cos),
             sin: rows(&self.sin),
@@ -64,13 +64,8 @@ impl<B: Backend> RotaryTable<B> {
 
     /// The row of every token's own position, `positions: [B, T]`.
     pub(crate) fn gather(&self, positions: Tensor<B, 2, Int>) -> Rotation<B> {
-        let [batch, tokens] = positions.dims();
-        let [_, channels] = self.cos.dims();
-        let index: Tensor<B, 1, Int> = positions.reshape([batch * tokens]); // [B·T]
-        let rows = |table: &Tensor<B, 2>| {
-            let rows = table.clone().select(0, index.clone()); // [B·T, C]
-            rows.reshape([batch, 1, tokens, channels]) // [B, 1, T, C]
-        };
+        let index: Tensor<B, 1, Int> = positions.flatten(0, 1); // [B·T]
+        let rows = |table: &Tensor<B, 2>| table.clone().select(0, index.clone()); // [B·T, C]
         Rotation {
             cos: rows(&self.cos),
             sin: rows(&self.sin),
@@ -78,17 +73,13 @@ impl<B: Backend> RotaryTable<B> {
     }
 }
 
-impl<B: Backend> Rotation<B> {
-    /// Turns queries or keys by their positions.
+impl<B: DecoderBackend> Rotation<B> {
+    /// Turns the queries or keys of every token by its position.
     ///
     /// # Shapes
-    /// - `x`: `[B, H, T, C]`
-    /// - output: `[B, H, T, C]`
-    pub(crate) fn apply(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let half = x.dims()[3] / 2;
-        let first = x.clone().narrow(3, 0, half); // [B, H, T, C/2]
-        let second = x.clone().narrow(3, half, half); // [B, H, T, C/2]
-        let swapped = Tensor::cat(vec![second, first], 3); // [B, H, T, C]
-        x * self.cos.clone() + swapped * self.sin.clone()
+    /// - `x`: `[N, H·C]`
+    /// - output: `[N, H·C]`
+    pub(crate) fn apply(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        rotate(x, self.cos.clone(), self.sin.clone())
     }
 }

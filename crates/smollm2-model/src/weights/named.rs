@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::DecoderBackend;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
-use kan_rational::RationalBackend;
 
 use super::{
     archive::{Archive, Stored},
@@ -41,7 +41,7 @@ pub enum LoadDtype {
 /// assert_eq!(tensors["model.layers.0.mlp.up_proj.weight"].shape.as_slice(), [1536, 576]);
 /// # Ok::<(), smollm2_model::ModelError>(())
 /// ```
-pub fn named_tensors<B: RationalBackend>(model: &SmolLm2<B>) -> BTreeMap<String, TensorData> {
+pub fn named_tensors<B: DecoderBackend>(model: &SmolLm2<B>) -> BTreeMap<String, TensorData> {
     parameters(model)
         .into_iter()
         .map(|parameter| (parameter.name.clone(), parameter.data()))
@@ -49,7 +49,7 @@ pub fn named_tensors<B: RationalBackend>(model: &SmolLm2<B>) -> BTreeMap<String,
 }
 
 /// Hugging Face name of every parameter, by Burn's id: for optimiser groups and logs.
-pub fn parameter_names<B: RationalBackend>(model: &SmolLm2<B>) -> HashMap<ParamId, String> {
+pub fn parameter_names<B: DecoderBackend>(model: &SmolLm2<B>) -> HashMap<ParamId, String> {
     parameters(model)
         .into_iter()
         .map(|parameter| (parameter.id, parameter.name))
@@ -61,7 +61,7 @@ pub fn parameter_names<B: RationalBackend>(model: &SmolLm2<B>) -> HashMap<ParamI
 /// # Errors
 /// [`ModelError::Tensors`] when a tensor is missing, unused or mis-shaped; [`ModelError::Vocabulary`],
 /// [`ModelError::TiedWeights`], [`ModelError::Config`].
-pub fn from_named_tensors<B: RationalBackend>(
+pub fn from_named_tensors<B: DecoderBackend>(
     config: &SmolLm2Config,
     tensors: BTreeMap<String, TensorData>,
     device: &B::Device,
@@ -104,7 +104,7 @@ impl Archive for Tensors<'_> {
 }
 
 /// A model of `config` with the tensors of `archive` where name and shape fit; the report says where they do not.
-pub(super) fn fill<B: RationalBackend>(
+pub(super) fn fill<B: DecoderBackend>(
     config: &SmolLm2Config,
     archive: &dyn Archive,
     dtype: LoadDtype,
@@ -253,7 +253,7 @@ impl<B: Backend> Parameter<B> {
 }
 
 /// Every parameter of a model; the tensors are handles, not copies.
-pub(super) fn parameters<B: RationalBackend>(model: &SmolLm2<B>) -> Vec<Parameter<B>> {
+pub(super) fn parameters<B: DecoderBackend>(model: &SmolLm2<B>) -> Vec<Parameter<B>> {
     let mut collector = Collector {
         path: ParameterPath::default(),
         parameters: Vec::new(),

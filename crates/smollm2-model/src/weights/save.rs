@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::DecoderBackend;
 use burn::tensor::{DType, TensorData, backend::Backend};
-use kan_rational::RationalBackend;
 use safetensors::{Dtype, View, serialize_to_file};
 use serde_json::json;
 
@@ -30,7 +30,7 @@ use crate::{ModelError, SmolLm2, SmolLm2Config};
 ///
 /// # Errors
 /// [`ModelError::Io`]; [`ModelError::Config`] when `config` is not the configuration of `model`.
-pub fn save<B: RationalBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: &Path) -> Result<(), ModelError> {
+pub fn save<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: &Path) -> Result<(), ModelError> {
     config.validate()?;
     let parameters = parameters(model);
     check_config(&parameters, config)?;

@@ -6,7 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 use fixtures::{shared, tolerance};
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate, generate_batch};
 use smollm2_model::weights::{ModelSource, load, parameter_names, read_safetensors};
 use smollm2_model::{FeedForwardKind, KvCache, SequenceLayout, SmolLm2, SmolLm2Config};
@@ -29,7 +29,7 @@ fn largest_difference(found: TensorData, expected: &TensorData) -> f64 {
 }
 
 /// Mean negative log-likelihood of the tokens whose mask is set, each predicted from those before it.
-fn masked_loss<B: RationalBackend>(model: &SmolLm2<B>, ids: Tensor<B, 2, Int>, mask: &[f64]) -> Tensor<B, 1> {
+fn masked_loss<B: DecoderBackend>(model: &SmolLm2<B>, ids: Tensor<B, 2, Int>, mask: &[f64]) -> Tensor<B, 1> {
     let [batch, tokens] = ids.dims();
     let logits = model.forward(ids.clone(), &SequenceLayout::default()); // [B, T, V]
     let scores = log_softmax(logits.narrow(1, 0, tokens - 1), 2); // [B, T - 1, V]

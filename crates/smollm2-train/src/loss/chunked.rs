@@ -9,10 +9,10 @@ use burn_autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use kan_rational::RationalBackend;
+use smollm2_model::DecoderBackend;
 
-/// A backend that trains: `Autodiff` over any backend with group rational functions.
-pub trait TrainBackend: AutodiffBackend<InnerBackend: RationalBackend> + RationalBackend {
+/// A backend that trains: `Autodiff` over any backend that runs a decoder.
+pub trait TrainBackend: AutodiffBackend<InnerBackend: DecoderBackend> + DecoderBackend {
     /// The primitive behind [`chunked_cross_entropy`].
     fn chunked_cross_entropy(
         hidden: FloatTensor<Self>,
@@ -163,7 +163,7 @@ fn value_and_gradients<B: Backend>(
     }
 }
 
-impl<B: RationalBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
+impl<B: DecoderBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
     fn chunked_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

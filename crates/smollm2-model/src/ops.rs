@@ -1,0 +1,160 @@
+//! The operations of a decoder that are worth more than a chain of tensor operations: normalisation, rotation,
+//! attention, gating.
+//!
+//! B batch, T query tokens, S key tokens, N = B·T rows, P rows of a rotation, D hidden, F feed-forward width, H heads,
+//! K key/value heads, C head dim.
+
+mod autodiff;
+#[cfg(feature = "cubecl")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+pub mod reference;
+
+use burn::tensor::{
+    Bool, Tensor, TensorPrimitive,
+    backend::Backend,
+    ops::{BoolTensor, FloatTensor},
+};
+use kan_rational::RationalBackend;
+
+/// A backend that runs a decoder.
+///
+/// The default methods are the plain-tensor [`reference`], and every backward pass is explicit: an operation keeps its
+/// inputs and nothing else, so attention never keeps a `[T, S]` matrix. A backend with something faster overrides the
+/// methods; Flex does, with one pass over memory per operation on all cores.
+///
+/// Tensors may be views. Every method panics when the shapes do not fit together, as Burn's own operations do.
+pub trait DecoderBackend: RationalBackend {
+    /// See [`rms_norm`].
+    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        reference::rms_norm::<Self>(x, weight, epsilon)
+    }
+
+    /// Gradients of [`rms_norm`](Self::rms_norm) in `x` and `weight`.
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad_output: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 2] {
+        reference::rms_norm_backward::<Self>(x, weight, grad_output, epsilon)
+    }
+
+    /// See [`rotate`]. The gradient is the rotation back: the same with the sines negated.
+    fn rotate(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::rotate::<Self>(x, cos, sin)
+    }
+
+    /// See [`gated_silu`].
+    fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::gated_silu::<Self>(gate, up)
+    }
+
+    /// Gradients of [`gated_silu`](Self::gated_silu) in `gate` and `up`.
+    fn gated_silu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad_output: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        reference::gated_silu_backward::<Self>(gate, up, grad_output)
+    }
+
+    /// See [`causal_attention`].
+    fn causal_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        hidden: Option<BoolTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        reference::causal_attention::<Self>(query, key, value, hidden)
+    }
+
+    /// Gradients of [`causal_attention`](Self::causal_attention) in `query`, `key` and `value`.
+    fn causal_attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        hidden: Option<BoolTensor<Self>>,
+        grad_output: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        reference::causal_attention_backward::<Self>(query, key, value, hidden, grad_output)
+    }
+}
+
+/// `x / sqrt(mean(x²) + epsilon) ⊙ weight` over the last dimension, differentiable in `x` and `weight`:
+/// [Root Mean Square Layer Normalization](https://arxiv.org/abs/1910.07467), equation 4.
+///
+/// # Shapes
+/// - `x`: `[N, D]`; `weight`: `[D]`; output: `[N, D]`. The mean square is taken in f32.
+pub fn rms_norm<B: DecoderBackend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
+    assert_eq!(x.dims()[1], weight.dims()[0], "channels of x and of the weight");
+    wrap(B::rms_norm(unwrap(x), unwrap(weight), epsilon))
+}
+
+/// Rotary position embedding, rotate-half: within each head, channel `i` turns with channel `i + C/2`
+/// ([RoFormer](https://arxiv.org/abs/2104.09864), equation 34, arranged as in
+/// `transformers/models/llama/modeling_llama.py`). Differentiable in `x`.
+///
+/// # Shapes
+/// - `x`: `[N, H·C]`, heads contiguous
+/// - `cos`, `sin`: `[P, C]`, P dividing N: row `n` turns by row `n mod P`. The first half of each sine row is negated,
+///   which makes a rotation two products and a sum.
+/// - output: `[N, H·C]`
+pub fn rotate<B: DecoderBackend>(x: Tensor<B, 2>, cos: Tensor<B, 2>, sin: Tensor<B, 2>) -> Tensor<B, 2> {
+    let ([rows, width], [period, channels]) = (x.dims(), cos.dims());
+    assert_eq!(cos.dims(), sin.dims(), "cosines and sines");
+    assert!(
+        channels % 2 == 0 && width % channels == 0,
+        "{width} channels in heads of {channels}"
+    );
+    assert!(rows % period.max(1) == 0, "{rows} rows turned by {period}");
+    wrap(B::rotate(unwrap(x), unwrap(cos), unwrap(sin)))
+}
+
+/// `silu(gate) ⊙ up`, differentiable in both.
+///
+/// # Shapes
+/// - `gate`, `up`, output: `[N, F]`
+pub fn gated_silu<B: DecoderBackend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
+    assert_eq!(gate.dims(), up.dims(), "gate and up");
+    wrap(B::gated_silu(unwrap(gate), unwrap(up)))
+}
+
+/// Causal grouped-query attention, `softmax(query keyᵀ / sqrt(C)) value`, differentiable in all three.
+///
+/// The last query stands at the last key: query `t` sees keys `0 ..= t + (S - T)`. H is a multiple of K, and query
+/// head `h` reads key/value head `h / (H/K)`. A row that sees no key at all is finite and otherwise unspecified.
+///
+/// # Shapes
+/// - `query`: `[B, H, T, C]`; `key`, `value`: `[B, K, S, C]`, S at least T
+/// - `hidden`: `[B, T, S]`, true where a key is hidden from a query besides those after it
+/// - output: `[B, H, T, C]`
+pub fn causal_attention<B: DecoderBackend>(
+    query: Tensor<B, 4>,
+    key: Tensor<B, 4>,
+    value: Tensor<B, 4>,
+    hidden: Option<Tensor<B, 3, Bool>>,
+) -> Tensor<B, 4> {
+    let ([batch, heads, tokens, channels], [_, groups, keys, _]) = (query.dims(), key.dims());
+    assert_eq!(key.dims(), [batch, groups, keys, channels], "keys");
+    assert_eq!(value.dims(), key.dims(), "values and keys");
+    assert!(
+        groups > 0 && heads % groups == 0,
+        "{heads} heads over {groups} key/value heads"
+    );
+    assert!(keys >= tokens, "{tokens} queries and {keys} keys");
+    if let Some(hidden) = &hidden {
+        assert_eq!(hidden.dims(), [batch, tokens, keys], "hidden keys");
+    }
+    let hidden = hidden.map(Tensor::into_primitive);
+    wrap(B::causal_attention(unwrap(query), unwrap(key), unwrap(value), hidden))
+}
+
+fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}

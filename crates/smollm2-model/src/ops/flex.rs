@@ -1,0 +1,121 @@
+//! One-pass f32 implementations on the CPU backend Flex, on all cores; other float types run the reference.
+//!
+//! How the work is cut depends on the shapes alone and every sum has one order, so results are the same bits for any
+//! number of threads.
+
+mod attention;
+mod matrix;
+mod rows;
+mod vector;
+
+use attention::{Attention, Heads};
+use burn::tensor::{DType, TensorData, TensorMetadata};
+use burn_flex::{Flex, FlexTensor};
+
+use super::{DecoderBackend, reference};
+
+impl DecoderBackend for Flex {
+    fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f64) -> FlexTensor {
+        if !are_f32([&x, &weight]) {
+            return reference::rms_norm::<Self>(x, weight, epsilon);
+        }
+        let (x, weight) = (contiguous(x), contiguous(weight));
+        let out = rows::rms_norm(values(&x), values(&weight), epsilon as f32);
+        tensor(out, &x.shape()) // [N, D]
+    }
+
+    fn rms_norm_backward(x: FlexTensor, weight: FlexTensor, grad: FlexTensor, epsilon: f64) -> [FlexTensor; 2] {
+        if !are_f32([&x, &weight, &grad]) {
+            return reference::rms_norm_backward::<Self>(x, weight, grad, epsilon);
+        }
+        let (x, weight, grad) = (contiguous(x), contiguous(weight), contiguous(grad));
+        let (grad_x, grad_weight) = rows::rms_norm_backward(values(&x), values(&weight), values(&grad), epsilon as f32);
+        [tensor(grad_x, &x.shape()), tensor(grad_weight, &weight.shape())] // [N, D], [D]
+    }
+
+    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+        if !are_f32([&x, &cos, &sin]) {
+            return reference::rotate::<Self>(x, cos, sin);
+        }
+        let (x, cos, sin) = (contiguous(x), contiguous(cos), contiguous(sin));
+        let [width, channels] = [x.shape()[1], cos.shape()[1]];
+        let out = rows::rotate(values(&x), width, values(&cos), values(&sin), channels);
+        tensor(out, &x.shape()) // [N, H·C]
+    }
+
+    fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+        if !are_f32([&gate, &up]) {
+            return reference::gated_silu::<Self>(gate, up);
+        }
+        let (gate, up) = (contiguous(gate), contiguous(up));
+        tensor(rows::gated_silu(values(&gate), values(&up)), &gate.shape()) // [N, F]
+    }
+
+    fn gated_silu_backward(gate: FlexTensor, up: FlexTensor, grad: FlexTensor) -> [FlexTensor; 2] {
+        if !are_f32([&gate, &up, &grad]) {
+            return reference::gated_silu_backward::<Self>(gate, up, grad);
+        }
+        let (gate, up, grad) = (contiguous(gate), contiguous(up), contiguous(grad));
+        let (grad_gate, grad_up) = rows::gated_silu_backward(values(&gate), values(&up), values(&grad));
+        [tensor(grad_gate, &gate.shape()), tensor(grad_up, &gate.shape())] // [N, F]
+    }
+
+    fn causal_attention(
+        query: FlexTensor,
+        key: FlexTensor,
+        value: FlexTensor,
+        hidden: Option<FlexTensor>,
+    ) -> FlexTensor {
+        if !are_f32([&query, &key, &value]) {
+            return reference::causal_attention::<Self>(query, key, value, hidden);
+        }
+        let [query, key, value] = [query, key, value].map(readable);
+        let hidden = hidden.map(|hidden| hidden.to_contiguous());
+        Attention::new(&query, &key, &value, hidden.as_ref()).forward()
+    }
+
+    fn causal_attention_backward(
+        query: FlexTensor,
+        key: FlexTensor,
+        value: FlexTensor,
+        hidden: Option<FlexTensor>,
+        grad: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        if !are_f32([&query, &key, &value, &grad]) {
+            return reference::causal_attention_backward::<Self>(query, key, value, hidden, grad);
+        }
+        let [query, key, value, grad] = [query, key, value, grad].map(readable);
+        let hidden = hidden.map(|hidden| hidden.to_contiguous());
+        Attention::new(&query, &key, &value, hidden.as_ref()).backward(&Heads::of(&grad))
+    }
+}
+
+fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// A view is read in place, unless it runs backwards.
+fn readable(tensor: FlexTensor) -> FlexTensor {
+    if tensor.layout().has_positive_strides() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// The values of a contiguous f32 tensor.
+fn values(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice::<f32>().unwrap_or(&[])
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
+}
