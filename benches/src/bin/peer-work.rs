@@ -15,6 +15,10 @@ use smoltalk_data::{Batch, PackedRow};
 use std::path::Path;
 use std::time::Instant;
 
+/// The allocator of the examples.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const TOKENS: usize = 512;
 const PROMPT: usize = 64;
 const DECODED: usize = 32;

@@ -9,7 +9,11 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use smollm2_model::{ParameterPath, SmolLm2};
 
-use crate::{ModelGradients, TrainBackend, TrainError, config::within};
+use crate::{
+    ModelGradients, TrainBackend, TrainError,
+    config::within,
+    ops::{AdamWState, AdamWStep, StepBackend},
+};
 
 /// Constants of AdamW. The defaults are Hugging Face's, which the published recipe leaves untouched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,23 +109,11 @@ struct Moments<B: Backend> {
     master: Option<FloatTensor<B>>,
 }
 
-/// The scalars of one update.
-#[derive(Clone, Copy)]
-struct Scalars {
-    /// Factor of every gradient: the clipping.
-    clip: f64,
-    /// `lr sqrt(1 - beta2^t) / (1 - beta1^t)`.
-    step_size: f64,
-    /// `epsilon sqrt(1 - beta2^t)`.
-    epsilon: f64,
-    rate: f64,
-}
-
 const FIRST: &str = ".first_moment";
 const SECOND: &str = ".second_moment";
 const MASTER: &str = ".master";
 
-impl<B: Backend> AdamW<B> {
+impl<B: StepBackend> AdamW<B> {
     /// A fresh optimiser.
     pub fn new(config: AdamWConfig) -> Self {
         Self {
@@ -147,34 +139,34 @@ impl<B: Backend> AdamW<B> {
         self.updates += 1;
         let corrected = |beta: f64| 1.0 - beta.powf(self.updates as f64);
         let root = corrected(self.config.beta2).sqrt();
-        let scalars = Scalars {
+        let step = AdamWStep {
             clip,
+            beta1: self.config.beta1,
+            beta2: self.config.beta2,
             step_size: rate * root / corrected(self.config.beta1),
             epsilon: self.config.epsilon * root,
-            rate,
+            decay: 0.0,
         };
         let mut mapper = Update::<AB> {
             path: ParameterPath::default(),
             optimizer: self,
             gradients,
-            scalars,
+            rate,
+            step,
         };
         model.map(&mut mapper)
     }
 
-    /// The update of one parameter. Every operation that can work in place on a tensor nobody else holds is given
-    /// one, which is why owned tensors are passed around.
+    /// The update of one parameter. Every tensor is passed on owned, so that it can be updated in place.
     fn update_one<const D: usize>(
         &mut self,
         name: String,
         weight: Tensor<B, D>,
         gradient: Tensor<B, D>,
-        scalars: Scalars,
+        step: &AdamWStep,
     ) -> Tensor<B, D> {
-        let (beta1, beta2) = (self.config.beta1, self.config.beta2);
         let dtype = weight.dtype();
-        let state = self.moments.remove(&name);
-        let (first, second, master) = match state {
+        let (first, second, master) = match self.moments.remove(&name) {
             Some(moments) => (wrap(moments.first), wrap(moments.second), moments.master.map(wrap)),
             None => (gradient.zeros_like(), gradient.zeros_like(), None),
         };
@@ -185,32 +177,17 @@ impl<B: Backend> AdamW<B> {
                 weight.cast(DType::F32)
             }
         });
-        let squares = gradient
-            .clone()
-            .square()
-            .mul_scalar((1.0 - beta2) * scalars.clip * scalars.clip);
-        let second = second.mul_scalar(beta2).add(squares);
-        let first = first
-            .mul_scalar(beta1)
-            .add(gradient.mul_scalar((1.0 - beta1) * scalars.clip));
-        let direction = first.clone().div(second.clone().sqrt().add_scalar(scalars.epsilon));
-        let decay = scalars.rate * self.config.decay(&name);
-        let weight = if decay == 0.0 {
-            weight
-        } else {
-            weight.mul_scalar(1.0 - decay)
-        };
-        let weight = weight.sub(direction.mul_scalar(scalars.step_size));
+        let updated = B::adamw(AdamWState { weight, first, second }, gradient, step);
         let (output, master) = if dtype == DType::F32 {
-            (weight, None)
+            (updated.weight, None)
         } else {
-            (weight.clone().cast(dtype), Some(unwrap(weight)))
+            (updated.weight.clone().cast(dtype), Some(unwrap(updated.weight)))
         };
         self.moments.insert(
             name,
             Moments {
-                first: unwrap(first),
-                second: unwrap(second),
+                first: unwrap(updated.first),
+                second: unwrap(updated.second),
                 master,
             },
         );
@@ -308,7 +285,8 @@ struct Update<'a, AB: TrainBackend> {
     path: ParameterPath,
     optimizer: &'a mut AdamW<AB::InnerBackend>,
     gradients: ModelGradients<AB::InnerBackend>,
-    scalars: Scalars,
+    rate: f64,
+    step: AdamWStep,
 }
 
 impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
@@ -327,7 +305,11 @@ impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
         };
         let (id, tensor, mapper) = param.consume();
         let tracked = tensor.is_require_grad();
-        let updated = self.optimizer.update_one(name, tensor.inner(), gradient, self.scalars);
+        let step = AdamWStep {
+            decay: self.rate * self.optimizer.config.decay(&name),
+            ..self.step
+        };
+        let updated = self.optimizer.update_one(name, tensor.inner(), gradient, &step);
         Param::from_mapped_value(id, Tensor::from_inner(updated).set_require_grad(tracked), mapper)
     }
 }

@@ -8,7 +8,7 @@ use burn::{
 };
 use smollm2_model::{ParameterPath, SmolLm2};
 
-use crate::TrainBackend;
+use crate::{TrainBackend, ops::StepBackend};
 
 /// Gradients of every trainable parameter, by its name in a checkpoint.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ impl<B: Backend> Default for ModelGradients<B> {
     }
 }
 
-impl<B: Backend> ModelGradients<B> {
+impl<B: StepBackend> ModelGradients<B> {
     /// Adds the gradients a backward pass left for the parameters of `model`, as f32.
     pub fn collect<AB: TrainBackend<InnerBackend = B>>(&mut self, mut found: AB::Gradients, model: &SmolLm2<AB>) {
         let mut visitor = Collect::<AB> {
@@ -60,9 +60,6 @@ impl<B: Backend> ModelGradients<B> {
     }
 
     /// Sums of squares, one per parameter in the order of [`names`](Self::names), `[P]`, still on the device.
-    ///
-    /// Rows are summed before their sums: a backend may split the sum over a whole large tensor differently from run
-    /// to run, and the norm scales every weight, so a run would no longer resume bit for bit.
     pub fn square_sums(&self) -> Option<Tensor<B, 1>> {
         let sums: Vec<_> = self.tensors.values().map(Ranked::square_sum).collect();
         (!sums.is_empty()).then(|| Tensor::cat(sums, 0)) // [P]
@@ -88,12 +85,12 @@ impl<B: Backend> ModelGradients<B> {
     }
 }
 
-impl<B: Backend> Ranked<B> {
+impl<B: StepBackend> Ranked<B> {
     fn square_sum(&self) -> Tensor<B, 1> {
         match self.rank {
-            1 => wrap::<B, 1>(self.primitive.clone()).square().sum(),
-            2 => wrap::<B, 2>(self.primitive.clone()).square().sum_dim(1).sum(),
-            _ => wrap::<B, 3>(self.primitive.clone()).square().sum_dim(2).sum(),
+            1 => B::square_sum(wrap::<B, 1>(self.primitive.clone())),
+            2 => B::square_sum(wrap::<B, 2>(self.primitive.clone())),
+            _ => B::square_sum(wrap::<B, 3>(self.primitive.clone())),
         }
     }
 }

@@ -11,8 +11,10 @@ use burn_autodiff::{
 };
 use smollm2_model::DecoderBackend;
 
+use crate::ops::{SoftmaxLoss, StepBackend};
+
 /// A backend that trains: `Autodiff` over any backend that runs a decoder.
-pub trait TrainBackend: AutodiffBackend<InnerBackend: DecoderBackend> + DecoderBackend {
+pub trait TrainBackend: AutodiffBackend<InnerBackend: StepBackend> + DecoderBackend {
     /// The primitive behind [`chunked_cross_entropy`].
     fn chunked_cross_entropy(
         hidden: FloatTensor<Self>,
@@ -28,9 +30,9 @@ pub trait TrainBackend: AutodiffBackend<InnerBackend: DecoderBackend> + DecoderB
 /// The gradient is linear in the gradient of the one number this returns, so both gradients are computed in the
 /// forward pass, chunk by chunk, while the chunk's probabilities exist: three matrix products per chunk instead of
 /// the four that recomputing the logits in the backward takes, and the backward only scales. Kept for it are `[N, D]`
-/// and `[V, D]`, which the gradients need anyway. On `[n, V]` run four passes (maximum, subtract, exp, sum): with
-/// `E = exp(z - max)` and `s` its row sums, `dh = (E W) / s - W[t]` and `dW = E^T (h / s)` less `h_i` in row `t_i`,
-/// so that neither the division nor the subtraction of the one-hot target ever walks over the vocabulary.
+/// and `[V, D]`, which the gradients need anyway. With `E = exp(z - max)` and `s` its row sums, `dh = (E W) / s - W[t]`
+/// and `dW = E^T (h / s)` less `h_i` in row `t_i`, so that neither the division nor the subtraction of the one-hot
+/// target ever walks over the vocabulary.
 ///
 /// # Shapes
 /// - `hidden`: `[N, D]`, any float type; the softmax is computed in f32
@@ -65,7 +67,7 @@ pub fn chunked_cross_entropy<B: TrainBackend>(
 ///
 /// # Shapes
 /// As [`chunked_cross_entropy`].
-pub fn cross_entropy_sum<B: Backend>(
+pub fn cross_entropy_sum<B: StepBackend>(
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
     targets: Tensor<B, 1, Int>,
@@ -75,7 +77,7 @@ pub fn cross_entropy_sum<B: Backend>(
     let mut total = Tensor::zeros([1], (&hidden.device(), DType::F32));
     for start in (0..rows).step_by(chunk.max(1)) {
         let range = start..(start + chunk.max(1)).min(rows);
-        let part = Softmax::of(
+        let part = softmax(
             hidden.clone().slice([range.clone()]),
             &weight,
             targets.clone().slice([range]),
@@ -85,31 +87,14 @@ pub fn cross_entropy_sum<B: Backend>(
     total
 }
 
-/// One chunk after its four passes.
-struct Softmax<B: Backend> {
-    /// `exp(z - max)`, `[n, V]`, in the type of the hidden states.
-    exponentials: Tensor<B, 2>,
-    /// Row sums of the exponentials, `[n, 1]`, f32.
-    sums: Tensor<B, 2>,
-    /// Sum of the negative log-probabilities, `[1]`, f32.
-    loss: Tensor<B, 1>,
-}
-
-impl<B: Backend> Softmax<B> {
-    fn of(hidden: Tensor<B, 2>, weight: &Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> Self {
-        let dtype = hidden.dtype();
-        let logits = as_type(hidden.matmul(weight.clone().transpose()), DType::F32); // [n, V]
-        let maximum = logits.clone().max_dim(1); // [n, 1]
-        let shifted = logits.sub(maximum); // [n, V]
-        let chosen = shifted.clone().gather(1, targets.unsqueeze_dim(1)); // [n, 1]
-        let exponentials = shifted.exp(); // [n, V]
-        let sums = exponentials.clone().sum_dim(1); // [n, 1]
-        let loss = (sums.clone().log() - chosen).sum(); // [1]
-        Self {
-            exponentials: as_type(exponentials, dtype),
-            sums,
-            loss,
-        }
+/// The softmax of one chunk, and its loss. The softmax is computed in f32; exponentials have the type of `hidden`.
+fn softmax<B: StepBackend>(hidden: Tensor<B, 2>, weight: &Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> SoftmaxLoss<B> {
+    let dtype = hidden.dtype();
+    let logits = as_type(hidden.matmul(weight.clone().transpose()), DType::F32); // [n, V]
+    let softmax = B::softmax_loss(logits, targets);
+    SoftmaxLoss {
+        exponentials: as_type(softmax.exponentials, dtype),
+        ..softmax
     }
 }
 
@@ -128,7 +113,7 @@ struct Computed<B: Backend> {
     weight: Tensor<B, 2>,
 }
 
-fn value_and_gradients<B: Backend>(
+fn value_and_gradients<B: StepBackend>(
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
     targets: Tensor<B, 1, Int>,
@@ -143,7 +128,7 @@ fn value_and_gradients<B: Backend>(
         let range = start..(start + chunk).min(rows);
         let h = hidden.clone().slice([range.clone()]); // [n, D]
         let t = targets.clone().slice([range]); // [n]
-        let softmax = Softmax::of(h.clone(), &weight, t.clone());
+        let softmax = softmax(h.clone(), &weight, t.clone());
         let inverse = as_type(softmax.sums.recip().mul_scalar(scale), dtype); // [n, 1]
         let target_rows = weight.clone().select(0, t).mul_scalar(scale); // [n, D]
         grad_hidden.push(softmax.exponentials.clone().matmul(weight.clone()) * inverse.clone() - target_rows); // [n, D]
@@ -163,7 +148,7 @@ fn value_and_gradients<B: Backend>(
     }
 }
 
-impl<B: DecoderBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
+impl<B: StepBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
     fn chunked_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -2,7 +2,7 @@
 //!
 //! How the work is cut depends on the shapes alone, so results are the same bits for any number of threads.
 
-use burn::tensor::{DType, Int, Tensor, TensorData, TensorMetadata, TensorPrimitive, backend::Backend};
+use burn::tensor::{DType, Int, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
@@ -63,9 +63,9 @@ impl StepBackend for Flex {
         let sums: Vec<f32> = found.iter().map(|(sum, _)| *sum).collect();
         let loss: f64 = found.iter().map(|(_, loss)| f64::from(*loss)).sum();
         SoftmaxLoss {
-            exponentials: tensor(logits),                                             // [n, V]
-            sums: Tensor::from_data(TensorData::new(sums, [rows, 1]), &device),       // [n, 1]
-            loss: Tensor::from_floats([loss as f32], &device),                        // [1]
+            exponentials: tensor(logits),                                       // [n, V]
+            sums: Tensor::from_data(TensorData::new(sums, [rows, 1]), &device), // [n, 1]
+            loss: Tensor::from_floats([loss as f32], &device),                  // [1]
         }
     }
 }
@@ -84,7 +84,10 @@ fn adamw_chunk(weight: &mut [f32], first: &mut [f32], second: &mut [f32], gradie
 
 /// Replaces a row of logits by `exp(z - max)`; their sum, and the loss of `target`.
 fn softmax_row(row: &mut [f32], target: usize) -> (f32, f32) {
-    let maximum = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    let maximum = row
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
     let chosen = row[target] - maximum;
     let mut sum = 0.0f64;
     // Short f32 sums inside one f64 sum: exact enough, and the additions run side by side.
@@ -98,7 +101,11 @@ fn softmax_row(row: &mut [f32], target: usize) -> (f32, f32) {
 }
 
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+    if tensor.is_contiguous() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
 }
 
 /// A tensor that is all of its buffer, so that its storage is its values.

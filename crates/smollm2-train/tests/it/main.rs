@@ -4,5 +4,6 @@ mod failing;
 mod golden;
 mod golden_losses;
 mod loss;
+mod ops;
 mod recipe;
 mod resume;
