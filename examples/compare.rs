@@ -15,9 +15,9 @@ use examples::synthetic::{SyntheticWorld, TASKS};
 use examples::{on_device, open};
 use llm_bench::report::Report;
 use llm_bench::{EvaluateOptions, PromptOptions, Task};
-use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
+use smollm2_train::StepBackend;
 use smollm2_train::TrainConfig;
 use smoltalk_data::{ChatTemplate, ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let setting = match &arguments.model {
         Some(model) => real::<B>(arguments, model, device)?,
         None => synthetic::<B>(arguments)?,
@@ -133,7 +133,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 }
 
 /// A small world and a small model, from nothing.
-fn synthetic<B: DecoderBackend>(arguments: &Arguments) -> Result<Setting<B>> {
+fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     let world = SyntheticWorld::generate(arguments.seed, 4000);
     let root = arguments.output_path.join("synthetic");
     world.write_tasks(&root).with_context(|| root.display().to_string())?;
@@ -177,7 +177,7 @@ fn small_config(vocab_size: usize) -> SmolLm2Config {
     config
 }
 
-fn real<B: DecoderBackend>(arguments: &Arguments, model: &ModelSource, device: &B::Device) -> Result<Setting<B>> {
+fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::Device) -> Result<Setting<B>> {
     let Some(data) = &arguments.data else {
         bail!("--data is needed with --model")
     };
@@ -255,7 +255,7 @@ fn recipe(arguments: &Arguments, steps: usize, sequence_length: usize, rows: usi
     }
 }
 
-fn settings<B: DecoderBackend>(arguments: &Arguments, setting: &Setting<B>) -> Vec<(String, String)> {
+fn settings<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>) -> Vec<(String, String)> {
     let recipe = &setting.recipe;
     let start = arguments
         .model

@@ -11,9 +11,9 @@ use examples::comparison::{fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
 use examples::progress::{Training, conversion};
 use examples::{on_device, open};
-use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, convert};
+use smollm2_train::StepBackend;
 use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{DataLoader, LoaderConfig, Source};
 use std::path::{Path, PathBuf};
@@ -91,7 +91,7 @@ fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
     Ok(recipe)
 }
 
-fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let recipe = recipe(arguments)?;
     let opened = open::model::<B>(&arguments.model, device)?;
     let tokenizer = opened.tokenizer;

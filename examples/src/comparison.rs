@@ -8,15 +8,15 @@ use burn::module::AutodiffModule;
 use llm_bench::report::{Report, Variant};
 use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
-use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_train::StepBackend;
 use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
 use std::path::PathBuf;
 
 /// Where every variant starts.
-pub enum Start<B: DecoderBackend> {
+pub enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
     /// From a pretrained SwiGLU model; gated rational gates are fitted on `calibration`.
@@ -31,7 +31,7 @@ pub enum Start<B: DecoderBackend> {
 }
 
 /// All that the variants of a comparison share.
-pub struct Setting<B: DecoderBackend> {
+pub struct Setting<B: StepBackend> {
     /// Where every variant starts.
     pub start: Start<B>,
     /// Tokenizer and template.
@@ -70,7 +70,7 @@ pub fn loader_config(recipe: &TrainConfig) -> LoaderConfig {
     }
 }
 
-impl<B: DecoderBackend> Setting<B> {
+impl<B: StepBackend> Setting<B> {
     /// Trains one variant, saves it in the Hugging Face layout below the output folder, and judges it.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl<B: DecoderBackend> Setting<B> {
 ///
 /// # Errors
 /// When the configuration is not the model's.
-pub fn tracked<B: DecoderBackend>(
+pub fn tracked<B: StepBackend>(
     model: SmolLm2<B>,
     config: &SmolLm2Config,
     device: &B::Device,
@@ -168,7 +168,7 @@ pub fn tracked<B: DecoderBackend>(
 ///
 /// # Errors
 /// When the configuration is impossible.
-pub fn fresh_feed_forward<B: DecoderBackend>(
+pub fn fresh_feed_forward<B: StepBackend>(
     model: &SmolLm2<B>,
     config: &SmolLm2Config,
     kind: FeedForwardKind,

@@ -30,6 +30,7 @@ impl std::fmt::Display for DeviceKind {
 #[macro_export]
 macro_rules! on_device {
     ($kind:expr, |$backend:ident, $device:ident| $body:expr) => {{
+        $crate::memory::keep_freed();
         match $kind {
             $crate::device::DeviceKind::Cpu => {
                 type $backend = burn::backend::Flex;

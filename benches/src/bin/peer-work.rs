@@ -15,15 +15,12 @@ use smoltalk_data::{Batch, PackedRow};
 use std::path::Path;
 use std::time::Instant;
 
-/// The allocator of the examples.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const TOKENS: usize = 512;
 const PROMPT: usize = 64;
 const DECODED: usize = 32;
 
 fn main() -> Result<()> {
+    examples::memory::keep_freed();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
