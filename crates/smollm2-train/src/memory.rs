@@ -28,10 +28,10 @@ impl MemoryEstimate {
         let parameters = model.num_parameters() as u64;
         let tokens = (recipe.micro_batch_rows * recipe.sequence_length) as u64;
         let (hidden, ffn) = (model.hidden_size as u64, model.intermediate_size as u64);
-        let scores = (model.num_attention_heads * recipe.sequence_length) as u64;
-        // Per token and block: norms, rotated queries and keys, values and sums are about 12 D; gate, up, their
-        // activation and product 4 F; scores and probabilities 2 H T.
-        let block = 12 * hidden + 4 * ffn + 2 * scores;
+        // Per token and block: the inputs of both norms and of all projections, rotated queries and keys, and values are
+        // at most 9 D; gate, up and their product 3 F, or three times 1.5 F in the layers without a gate. Attention
+        // keeps no scores.
+        let block = 9 * hidden + 9 * ffn / 2;
         let chunk = (recipe.loss_chunk as u64).min(tokens);
         let vocabulary = model.vocab_size as u64;
         Self {
