@@ -37,8 +37,12 @@ fn pair<const D: usize>(
     plain: impl Fn() -> Tensor<B, D>,
 ) {
     let mut group = criterion.benchmark_group(name);
-    group.bench_function("one pass", |bencher| bencher.iter(|| black_box(fused().sum().backward())));
-    group.bench_function("reference", |bencher| bencher.iter(|| black_box(plain().sum().backward())));
+    group.bench_function("one pass", |bencher| {
+        bencher.iter(|| black_box(fused().sum().backward()))
+    });
+    group.bench_function("reference", |bencher| {
+        bencher.iter(|| black_box(plain().sum().backward()))
+    });
 }
 
 fn operations(criterion: &mut Criterion) {
@@ -47,14 +51,26 @@ fn operations(criterion: &mut Criterion) {
         criterion,
         "rms_norm",
         || rms_norm(x.clone(), weight.clone(), 1e-5),
-        || wrap(reference::rms_norm::<B>(unwrap(x.clone()), unwrap(weight.clone()), 1e-5)),
+        || {
+            wrap(reference::rms_norm::<B>(
+                unwrap(x.clone()),
+                unwrap(weight.clone()),
+                1e-5,
+            ))
+        },
     );
     let (cos, sin) = (normal([TOKENS, 64]).detach(), normal([TOKENS, 64]).detach());
     pair(
         criterion,
         "rotate",
         || rotate(x.clone(), cos.clone(), sin.clone()),
-        || wrap(reference::rotate::<B>(unwrap(x.clone()), unwrap(cos.clone()), unwrap(sin.clone()))),
+        || {
+            wrap(reference::rotate::<B>(
+                unwrap(x.clone()),
+                unwrap(cos.clone()),
+                unwrap(sin.clone()),
+            ))
+        },
     );
     let (gate, up) = (normal([TOKENS, 1536]), normal([TOKENS, 1536]));
     pair(

@@ -4,13 +4,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
 use std::path::Path;
 
-/// A bar with a name, counts and the time left.
+/// A bar with a name, counts and the time left; where standard error is no terminal, a line when it starts.
 pub fn bar(name: &str, total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:24} {bar:30} {pos}/{len} {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total as u64)
+    let bar = ProgressBar::new(total as u64)
         .with_style(style)
-        .with_prefix(name.to_string())
+        .with_prefix(name.to_string());
+    if bar.is_hidden() {
+        eprintln!("{name}: 0/{total}");
+    }
+    bar
+}
+
+/// Leaves a full bar; where standard error is no terminal, a line that it is.
+pub fn finish(bar: &ProgressBar) {
+    bar.finish();
+    if bar.is_hidden() {
+        let seconds = bar.elapsed().as_secs_f64();
+        eprintln!("{}: {} done in {seconds:.0} s", bar.prefix(), bar.position());
+    }
 }
 
 /// Training: one line a step, or with `quiet` a bar; keeps what a report needs.
@@ -66,7 +79,7 @@ impl TrainObserver for Training {
         if step.step == progress.steps
             && let Some(bar) = &self.bar
         {
-            bar.finish();
+            finish(bar);
         }
     }
 
@@ -113,7 +126,7 @@ impl llm_bench::Progress for Tasks {
         if let Some((_, bar)) = &self.bar {
             bar.set_position(done as u64);
             if done == total {
-                bar.finish();
+                finish(bar);
             }
         }
     }
@@ -133,7 +146,7 @@ pub fn conversion() -> impl FnMut(smollm2_model::convert::Stage, usize, usize) {
         if let Some((_, bar)) = &current {
             bar.set_position(done as u64);
             if done == total {
-                bar.finish();
+                finish(bar);
             }
         }
     }
