@@ -9,7 +9,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use examples::comparison::{Setting, Start, fill, loader_config, table};
+use examples::comparison::{PRETRAINED_GATE, Setting, Start, fill, loader_config, table};
 use examples::device::DeviceKind;
 use examples::synthetic::{SyntheticWorld, TASKS};
 use examples::{on_device, open};
@@ -182,7 +182,8 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
         bail!("--data is needed with --model")
     };
     let opened = open::model::<B>(model, device)?;
-    let recipe = recipe(arguments, 20, 512, 2, 1e-4);
+    let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
+    recipe.optimizer.rational_input_size = PRETRAINED_GATE;
     let (training, held_out) = match &arguments.held_out {
         Some(path) => (Source::open(data)?, Source::open(path)?),
         None => Source::open(data)?.split(HELD_OUT_SHARE, recipe.seed)?,

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use burn::backend::Autodiff;
 use clap::{Parser, ValueEnum};
-use examples::comparison::{fresh_feed_forward, loader_config, tracked};
+use examples::comparison::{PRETRAINED_GATE, fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
 use examples::progress::{Training, conversion};
 use examples::{on_device, open};
@@ -81,11 +81,15 @@ fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             TrainConfig::from_toml(&text).with_context(|| path.display().to_string())?
         }
-        None => match arguments.preset {
-            Preset::Quick => TrainConfig::quick(),
-            Preset::SftSmol => TrainConfig::sft_smol(),
-            Preset::Sft17b => TrainConfig::sft_1_7b(),
-        },
+        None => {
+            let mut preset = match arguments.preset {
+                Preset::Quick => TrainConfig::quick(),
+                Preset::SftSmol => TrainConfig::sft_smol(),
+                Preset::Sft17b => TrainConfig::sft_1_7b(),
+            };
+            preset.optimizer.rational_input_size = PRETRAINED_GATE;
+            preset
+        }
     };
     recipe.steps = arguments.steps.unwrap_or(recipe.steps);
     Ok(recipe)

@@ -15,6 +15,11 @@ use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Train
 use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
 use std::path::PathBuf;
 
+/// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
+///
+/// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
+pub const PRETRAINED_GATE: f64 = 16.0;
+
 /// Where every variant starts.
 pub enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.

@@ -34,6 +34,11 @@ pub struct AdamWConfig {
     /// Whether rational coefficients decay too. Default false: shrinking them changes the function's shape, not its
     /// size.
     pub decay_rational: bool,
+    /// Typical size of the inputs of rational functions: the coefficient of `x^k` moves by the learning rate divided by
+    /// this to the power of k, so that a step changes the function about as much at this size as near zero. The gates
+    /// of a pretrained model reach far (to 50 in SmolLM2-135M), and there a step of 1e-4 in the coefficient of `x^5` is
+    /// no small one (docs/log.md). Default 1: every coefficient moves by the learning rate.
+    pub rational_input_size: f64,
 }
 
 impl Default for AdamWConfig {
@@ -46,6 +51,7 @@ impl Default for AdamWConfig {
             decay_embedding: false,
             decay_norms: false,
             decay_rational: false,
+            rational_input_size: 1.0,
         }
     }
 }
@@ -66,6 +72,12 @@ impl AdamWConfig {
         )?;
         within("optimizer.epsilon", self.epsilon, |x| x > 0.0, "a positive number")?;
         within(
+            "optimizer.rational_input_size",
+            self.rational_input_size,
+            |x| x >= 1.0,
+            "a finite number of at least 1",
+        )?;
+        within(
             "optimizer.weight_decay",
             self.weight_decay,
             |x| x >= 0.0,
@@ -75,7 +87,7 @@ impl AdamWConfig {
 
     /// Weight decay of the parameter `name`: its group's.
     pub fn decay(&self, name: &str) -> f64 {
-        let decays = if name.ends_with(".numerator") || name.ends_with(".denominator") {
+        let decays = if is_rational(name) {
             self.decay_rational
         } else if name.contains("norm") {
             self.decay_norms
@@ -86,6 +98,11 @@ impl AdamWConfig {
         };
         if decays { self.weight_decay } else { 0.0 }
     }
+}
+
+/// Whether a parameter of this name holds coefficients of rational functions.
+pub(crate) fn is_rational(name: &str) -> bool {
+    name.ends_with(".numerator") || name.ends_with(".denominator")
 }
 
 /// AdamW's state: two moments per parameter in f32, a master copy where the model computes in another type, and the
@@ -128,19 +145,20 @@ impl<B: StepBackend> AdamW<B> {
         self.updates
     }
 
-    /// One update of every parameter of `model` that has a gradient; each gradient is multiplied by `clip` first.
+    /// One update of every parameter of `model` that has a gradient; each gradient is multiplied by its factor of `clip`
+    /// first.
     pub fn update<AB: TrainBackend<InnerBackend = B>>(
         &mut self,
         model: SmolLm2<AB>,
         gradients: ModelGradients<B>,
         rate: f64,
-        clip: f64,
+        clip: Clip,
     ) -> SmolLm2<AB> {
         self.updates += 1;
         let corrected = |beta: f64| 1.0 - beta.powf(self.updates as f64);
         let root = corrected(self.config.beta2).sqrt();
         let step = AdamWStep {
-            clip,
+            clip: clip.others,
             beta1: self.config.beta1,
             beta2: self.config.beta2,
             step_size: rate * root / corrected(self.config.beta1),
@@ -153,6 +171,7 @@ impl<B: StepBackend> AdamW<B> {
             gradients,
             rate,
             step,
+            rational_clip: clip.rational,
         };
         model.map(&mut mapper)
     }
@@ -281,12 +300,39 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
+/// `before + (updated - before) / size^k` in the column of `x^k`; the first column's power is `first_power`.
+fn shorten<B: Backend, const D: usize>(
+    before: Tensor<B, D>,
+    updated: Tensor<B, D>,
+    size: f64,
+    first_power: usize,
+) -> Tensor<B, D> {
+    let columns = before.dims()[D - 1];
+    let factors: Vec<f32> = (0..columns)
+        .map(|column| size.powi(-((column + first_power) as i32)) as f32)
+        .collect();
+    let mut shape = [1; D];
+    shape[D - 1] = columns;
+    let factors = Tensor::<B, D>::from_data(TensorData::new(factors, shape), &before.device()); // [1, K]
+    before.clone() + (updated - before) * factors // [G, K]
+}
+
+/// Factors of the gradients, which bound their norms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// Of rational coefficients.
+    pub rational: f64,
+    /// Of everything else.
+    pub others: f64,
+}
+
 struct Update<'a, AB: TrainBackend> {
     path: ParameterPath,
     optimizer: &'a mut AdamW<AB::InnerBackend>,
     gradients: ModelGradients<AB::InnerBackend>,
     rate: f64,
     step: AdamWStep,
+    rational_clip: f64,
 }
 
 impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
@@ -307,9 +353,22 @@ impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
         let tracked = tensor.is_require_grad();
         let step = AdamWStep {
             decay: self.rate * self.optimizer.config.decay(&name),
+            clip: if is_rational(&name) {
+                self.rational_clip
+            } else {
+                self.step.clip
+            },
             ..self.step
         };
-        let updated = self.optimizer.update_one(name, tensor.inner(), gradient, &step);
+        let before = tensor.inner();
+        let size = self.optimizer.config.rational_input_size;
+        let updated = if is_rational(&name) && size != 1.0 {
+            let first_power = usize::from(name.ends_with(".denominator"));
+            let updated = self.optimizer.update_one(name, before.clone(), gradient, &step);
+            shorten(before, updated, size, first_power)
+        } else {
+            self.optimizer.update_one(name, before, gradient, &step)
+        };
         Param::from_mapped_value(id, Tensor::from_inner(updated).set_require_grad(tracked), mapper)
     }
 }

@@ -29,6 +29,10 @@ pub struct TrainConfig {
     pub warmup_ratio: f64,
     /// Largest global norm of the gradient; larger ones are scaled down to it. 0 turns clipping off. Default 1.0.
     pub max_grad_norm: f64,
+    /// Whether the gradients of rational coefficients are clipped apart from all others, each to `max_grad_norm`. A
+    /// coefficient's gradient is a sum over every activation of its layer, thousands of times the others together;
+    /// clipped with them it scales theirs down to where AdamW's epsilon stops them. Default true.
+    pub clip_rational_apart: bool,
     /// Tokens per row. Default 2048.
     pub sequence_length: usize,
     /// Rows that go through the model at once. Default 4.
@@ -65,6 +69,7 @@ impl Default for TrainConfig {
             learning_rate: 1e-3,
             warmup_ratio: 0.1,
             max_grad_norm: 1.0,
+            clip_rational_apart: true,
             sequence_length: 2048,
             micro_batch_rows: 4,
             gradient_accumulation: 4,

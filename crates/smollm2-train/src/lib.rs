@@ -52,7 +52,7 @@ mod plot;
 mod schedule;
 mod trainer;
 
-pub use adamw::{AdamW, AdamWConfig};
+pub use adamw::{AdamW, AdamWConfig, Clip};
 pub use config::TrainConfig;
 pub use error::TrainError;
 pub use gradients::ModelGradients;

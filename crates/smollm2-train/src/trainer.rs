@@ -20,7 +20,8 @@ use smollm2_model::{
 use smoltalk_data::Batch;
 
 use crate::{
-    AdamW, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError,
+    AdamW, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError,
+    adamw::is_rational,
     checkpoint::{self, damaged, read_json, write_json},
     loss::{Targets, chunked_cross_entropy, cross_entropy_sum},
 };
@@ -40,6 +41,10 @@ pub struct StepOutcome {
     pub loss: f64,
     /// Global norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// The part of the rational coefficients in it.
+    pub rational_norm: f64,
+    /// The part of all other parameters.
+    pub other_norm: f64,
     /// Tokens that counted.
     pub target_tokens: usize,
 }
@@ -157,7 +162,13 @@ impl<AB: TrainBackend> Trainer<AB> {
         // One transfer for everything the host needs to know of a step.
         let numbers: Vec<f64> = Tensor::cat(numbers, 0).into_data().iter::<f64>().collect();
         let (losses, squares) = numbers.split_at(losses);
-        let (loss, gradient_norm) = (losses.iter().sum::<f64>(), squares.iter().sum::<f64>().sqrt());
+        let norm = |rational: bool| {
+            let squares = gradients.names().zip(squares);
+            let squares = squares.filter(|(name, _)| is_rational(name) == rational);
+            squares.map(|(_, square)| square).sum::<f64>().sqrt()
+        };
+        let (loss, rational_norm, other_norm) = (losses.iter().sum::<f64>(), norm(true), norm(false));
+        let gradient_norm = rational_norm.hypot(other_norm);
         for (quantity, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { step, quantity, value });
@@ -168,6 +179,8 @@ impl<AB: TrainBackend> Trainer<AB> {
             StepOutcome {
                 loss,
                 gradient_norm,
+                rational_norm,
+                other_norm,
                 target_tokens,
             },
         ))
@@ -179,12 +192,28 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// As [`Trainer::gradients`]; the weights and the optimiser are unchanged then.
     pub fn step(&mut self, micro_batches: &[Batch<AB>]) -> Result<StepOutcome, TrainError> {
         let (gradients, outcome) = self.gradients(micro_batches)?;
-        let clip = clip_factor(outcome.gradient_norm, self.config.max_grad_norm);
+        let clip = self.clip(&outcome);
         let rate = self.config.rate(self.step);
         let model = self.model.take();
         self.model = model.map(|model| self.optimizer.update(model, gradients, rate, clip));
         self.step += 1;
         Ok(outcome)
+    }
+
+    fn clip(&self, step: &StepOutcome) -> Clip {
+        let factor = |norm| clip_factor(norm, self.config.max_grad_norm);
+        if self.config.clip_rational_apart {
+            Clip {
+                rational: factor(step.rational_norm),
+                others: factor(step.other_norm),
+            }
+        } else {
+            let factor = factor(step.gradient_norm);
+            Clip {
+                rational: factor,
+                others: factor,
+            }
+        }
     }
 
     fn loss(&self, batch: &Batch<AB>, targets: &Targets, scale: f64) -> Tensor<AB, 1> {

@@ -25,6 +25,7 @@ pub(crate) fn recipe() -> TrainConfig {
         warmup_ratio: 0.0,
         sequence_length: 33,
         loss_chunk: 24,
+        clip_rational_apart: false,
         schedule: Schedule::Constant {},
         optimizer: AdamWConfig {
             weight_decay: 0.1,

@@ -1,4 +1,5 @@
 //! Integration tests of smollm2-train: one binary.
+mod coefficients;
 mod conversations;
 mod failing;
 mod golden;
