@@ -5,7 +5,7 @@
 //!
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
-//! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend.
+//! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend that runs them.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out, which writes the harness's results and samples files.
 //! - [`stats`]: Wilson's interval, McNemar's exact test, the paired bootstrap, Holm's correction, the minimal
 //!   detectable difference.
