@@ -10,10 +10,12 @@ pub(super) struct Sample {
     pub(super) up: f32,
 }
 
-/// Half a uniform sample of everything seen, half the largest gates by magnitude: the bulk says where the function
+/// Half the largest gates by magnitude, half a uniform sample of all the others: the bulk says where the function
 /// must be good on average, the outliers (rare, and up to fifty times the bulk) where it must not fail.
 ///
-/// The uniform half is Li's algorithm L (ACM TOMS 20, 1994): random numbers are drawn per replacement, not per value.
+/// A value is in one half or in the other, never in both: what the largest half gives up, now or at the end, is
+/// offered to the uniform half only then. That half is Li's algorithm L (ACM TOMS 20, 1994), which is fair whatever
+/// the order values come in, and draws random numbers per replacement, not per value.
 #[derive(Debug)]
 pub(super) struct Reservoir {
     capacity: usize,
@@ -22,7 +24,7 @@ pub(super) struct Reservoir {
     /// Algorithm L's `W`, and the values to pass over before the next replacement.
     threshold: f64,
     skip: u64,
-    /// Up to twice the capacity; the smaller half is dropped when full.
+    /// Up to twice the capacity; the smaller half goes to the others when full.
     largest: Vec<Sample>,
     /// Gates below this magnitude are not among the largest any more.
     floor: f32,
@@ -52,12 +54,13 @@ impl Reservoir {
     pub(super) fn add(&mut self, sample: Sample) {
         self.seen += 1;
         self.range = (self.range.0.min(sample.gate), self.range.1.max(sample.gate));
-        self.add_uniform(sample);
-        if sample.gate.abs() >= self.floor {
-            self.largest.push(sample);
-            if self.largest.len() == 2 * self.capacity {
-                self.drop_smaller_half();
-            }
+        if sample.gate.abs() < self.floor {
+            self.add_uniform(sample);
+            return;
+        }
+        self.largest.push(sample);
+        if self.largest.len() == 2 * self.capacity {
+            self.give_up_smaller_half();
         }
     }
 
@@ -84,12 +87,15 @@ impl Reservoir {
         self.skip = if skip.is_finite() { skip as u64 } else { u64::MAX };
     }
 
-    fn drop_smaller_half(&mut self) {
+    /// Leaves the largest `capacity` values, and offers the rest to the uniform half.
+    fn give_up_smaller_half(&mut self) {
         let kept = self.capacity - 1;
         self.largest
             .select_nth_unstable_by(kept, |a, b| b.gate.abs().total_cmp(&a.gate.abs()));
-        self.largest.truncate(self.capacity);
         self.floor = self.largest[kept].gate.abs();
+        for sample in self.largest.split_off(self.capacity) {
+            self.add_uniform(sample);
+        }
     }
 
     /// Smallest and largest gate seen.
@@ -102,13 +108,15 @@ impl Reservoir {
         self.seen
     }
 
-    /// Both halves, each sample with the number of values it stands for: one of the uniform half for all that were
-    /// passed over, one of the largest for itself. Without that the fit would serve the outliers and nothing else.
+    /// Both halves, each sample with the number of values it stands for: one of the largest for itself, one of the
+    /// uniform half for its share of all the others. The weights add up to the values seen. Without them the fit
+    /// would serve the outliers and nothing else.
     pub(super) fn samples(&mut self) -> impl Iterator<Item = (Sample, f64)> {
         if self.largest.len() > self.capacity {
-            self.drop_smaller_half();
+            self.give_up_smaller_half();
         }
-        let share = self.seen as f64 / self.uniform.len().max(1) as f64;
+        let others = self.seen - self.largest.len() as u64;
+        let share = others as f64 / self.uniform.len().max(1) as f64;
         let uniform = self.uniform.iter().map(move |sample| (*sample, share));
         uniform.chain(self.largest.iter().map(|sample| (*sample, 1.0)))
     }
@@ -118,23 +126,90 @@ impl Reservoir {
 mod tests {
     use super::*;
 
+    const TOTAL: u64 = 100_000;
+    /// 7919 is a prime that does not divide the total: every magnitude comes once, in an order like a random one.
+    const STRIDE: u64 = 7919;
+
+    /// Magnitudes `magnitude(0)`, .., `magnitude(TOTAL - 1)` with alternating signs.
+    fn filled(samples: usize, magnitude: impl Fn(u64) -> f64) -> Reservoir {
+        let mut reservoir = Reservoir::new(samples, 1, 2);
+        for index in 0..TOTAL {
+            let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
+            let gate = (sign * magnitude(index * STRIDE % TOTAL)) as f32;
+            reservoir.add(Sample { gate, up: 1.0 });
+        }
+        reservoir
+    }
+
+    fn weight_where(samples: &[(Sample, f64)], counts: impl Fn(f64) -> bool) -> f64 {
+        let counted = samples
+            .iter()
+            .filter(|(sample, _)| counts(f64::from(sample.gate.abs())));
+        counted.map(|(_, weight)| weight).sum()
+    }
+
     #[test]
     fn keeps_a_fair_half_and_the_largest_half() {
-        let total = 100_000;
-        let mut reservoir = Reservoir::new(4000, 1, 2);
-        for index in 0..total {
-            reservoir.add(Sample {
-                gate: index as f32 * if index % 2 == 0 { 1.0 } else { -1.0 },
-                up: 1.0,
-            });
-        }
-        assert_eq!((reservoir.seen(), reservoir.range()), (total, (-99_999.0, 99_998.0)));
-        let samples: Vec<Sample> = reservoir.samples().map(|(sample, _)| sample).collect();
+        let mut reservoir = filled(4000, |rank| rank as f64);
+        assert_eq!(reservoir.seen(), TOTAL);
+        let samples: Vec<(Sample, f64)> = reservoir.samples().collect();
         let (uniform, largest) = samples.split_at(2000);
         assert_eq!(largest.len(), 2000);
-        assert!(largest.iter().all(|sample| sample.gate.abs() >= 98_000.0));
-        // The mean of 2000 uniform draws has a standard deviation of 100000 / sqrt(12 * 2000) = 645.
-        let mean = uniform.iter().map(|sample| f64::from(sample.gate.abs())).sum::<f64>() / 2000.0;
-        assert!((mean - 50_000.0).abs() < 4.0 * 645.0, "{mean}");
+        assert!(largest.iter().all(|(sample, _)| sample.gate.abs() >= 98_000.0));
+        assert!(uniform.iter().all(|(sample, _)| sample.gate.abs() < 98_000.0));
+        // The mean of 2000 draws below 98000 has a standard deviation of 98000 / sqrt(12 * 2000) = 633.
+        let mean = uniform
+            .iter()
+            .map(|(sample, _)| f64::from(sample.gate.abs()))
+            .sum::<f64>()
+            / 2000.0;
+        assert!((mean - 49_000.0).abs() < 4.0 * 633.0, "{mean}");
+        let (low, high) = reservoir.range();
+        assert!(
+            low.abs().max(high) == 99_999.0 && low < -99_990.0 && high > 99_990.0,
+            "{low}, {high}"
+        );
+    }
+
+    /// Every value counts once: exactly in the tail, on average below it.
+    #[test]
+    fn no_value_counts_twice() {
+        let samples: Vec<(Sample, f64)> = filled(4000, |rank| rank as f64).samples().collect();
+        assert!((weight_where(&samples, |_| true) - TOTAL as f64).abs() < 1e-6);
+        for tail in [99_999.0, 99_900.0, 99_000.0, 98_000.0] {
+            let expected = TOTAL as f64 - tail;
+            assert_eq!(weight_where(&samples, |gate| gate >= tail), expected, "from {tail} on");
+        }
+        // A tenth of 98000 values, each of 2000 draws standing for 49: 4 sqrt(2000 * 0.1 * 0.9) * 49 = 2630.
+        for low in [0.0, 30_000.0, 80_000.0] {
+            let weight = weight_where(&samples, |gate| (low..low + 9_800.0).contains(&gate));
+            assert!((weight - 9_800.0).abs() < 2_630.0, "{low}: {weight}");
+        }
+    }
+
+    /// Pareto magnitudes with exponent 3/2, whose variance is in the tail: the weighted second moment is right only
+    /// when the tail counts once.
+    #[test]
+    fn moments_of_a_heavy_tail_are_right() {
+        let magnitude = |rank: u64| ((rank as f64 + 0.5) / TOTAL as f64).powf(-2.0 / 3.0);
+        let expected = (0..TOTAL).map(|rank| magnitude(rank).powi(2)).sum::<f64>();
+        let samples: Vec<(Sample, f64)> = filled(4000, magnitude).samples().collect();
+        let found: f64 = samples
+            .iter()
+            .map(|(sample, weight)| weight * f64::from(sample.gate).powi(2))
+            .sum();
+        assert!((found / expected - 1.0).abs() < 0.01, "{found} against {expected}");
+    }
+
+    #[test]
+    fn few_values_and_equal_values_keep_their_weight() {
+        for (count, gate) in [(10, 1.0), (2000, 1.0), (2001, -3.0), (4001, 0.0), (30_000, 2.0)] {
+            let mut reservoir = Reservoir::new(4000, 1, 2);
+            (0..count).for_each(|_| reservoir.add(Sample { gate, up: 1.0 }));
+            let samples: Vec<(Sample, f64)> = reservoir.samples().collect();
+            assert!(samples.len() <= 4000);
+            let weight = weight_where(&samples, |_| true);
+            assert!((weight - f64::from(count)).abs() < 1e-6, "{count}: {weight}");
+        }
     }
 }

@@ -3,12 +3,11 @@
 use std::{fs, path::Path, time::Instant};
 
 use burn::backend::Flex;
-use burn::tensor::{Int, Tensor};
 use fixtures::shared;
 use kan_rational::Degrees;
 use smollm2_model::{
-    FeedForwardKind, SequenceLayout, SmolLm2, SmolLm2Config,
-    convert::{Comparison, ConversionOptions, ConversionReport, Stage, compare, to_exact, to_gated_rational},
+    SmolLm2, SmolLm2Config,
+    convert::{Comparison, ConversionOptions, ConversionReport, Stage, compare, to_gated_rational},
     weights::{ModelSource, load},
 };
 use tokenizers::Tokenizer;
@@ -159,7 +158,9 @@ fn the_real_model_converts_without_a_loss() {
             degrees,
             ..Default::default()
         };
-        let (model, config, _) = convert_real(&real, &options);
+        let (model, config, report) = convert_real(&real, &options);
+        let steepest = crate::far::assert_guarded(&model, &report);
+        eprintln!("degrees {degrees}: steepest function beyond the range, {steepest:.3}");
         let comparison = compare(&real.model, &model, &config, &real.held_out).unwrap();
         assert!((comparison.perplexity_before - 21.9025).abs() < 0.01, "{comparison:?}");
         assert_within("WikiText-2 test", &comparison, &bounds);
@@ -172,20 +173,4 @@ fn the_real_model_converts_without_a_loss() {
         let comparison = compare(&real.model, &model, &config, &other).unwrap();
         assert_within("human conversations", &comparison, &loose);
     }
-}
-
-#[test]
-fn exact_conversion_keeps_every_bit() {
-    let config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
-    let model = config.init::<Flex>(&Default::default()).unwrap();
-    let ids = Tensor::<Flex, 1, Int>::arange(0..24, &Default::default()).unsqueeze::<2>();
-    let logits = |model: &SmolLm2<Flex>| model.forward(ids.clone(), &SequenceLayout::default()).into_data();
-    let before = logits(&model);
-    let options = ConversionOptions {
-        groups: 4,
-        ..Default::default()
-    };
-    let (exact, exact_config) = to_exact(model.clone(), &config, &options).unwrap();
-    assert_eq!(exact_config.feed_forward[0].kind(), FeedForwardKind::GatedRational);
-    assert!(before.as_bytes() == logits(&exact).as_bytes());
 }

@@ -1,6 +1,8 @@
 //! Integration tests of smollm2-model, one binary.
 
 mod convert;
+mod exact;
+mod far;
 mod golden;
 mod malformed;
 mod ops;

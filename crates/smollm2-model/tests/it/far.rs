@@ -1,0 +1,121 @@
+//! Converted functions far outside the gates they were fitted to.
+
+use std::collections::BTreeMap;
+
+use burn::backend::Flex;
+use burn::tensor::{Tensor, TensorData};
+use kan_rational::{Activation, Coefficients, GroupRational};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use smollm2_model::{
+    FeedForward, FeedForwardKind, SmolLm2, SmolLm2Config,
+    convert::{ConversionOptions, ConversionReport, to_gated_rational},
+    weights::{from_named_tensors, named_tensors},
+};
+
+/// The function of every group at one gate value, in the f32 arithmetic of the model.
+fn values(rational: &GroupRational<Flex>, x: f64) -> Vec<f64> {
+    let groups = rational.spec().groups;
+    let points = Tensor::<Flex, 2>::full([1, groups], x, &Default::default()); // [1, G]
+    rational.forward(points).into_data().iter::<f64>().collect()
+}
+
+/// Coefficients of every group.
+fn coefficients(rational: &GroupRational<Flex>) -> Vec<Coefficients> {
+    let rows = |table: Tensor<Flex, 2>| -> Vec<Vec<f64>> {
+        let [_, columns] = table.dims();
+        let all: Vec<f64> = table.into_data().iter::<f64>().collect();
+        all.chunks(columns).map(<[f64]>::to_vec).collect()
+    };
+    let pairs = rows(rational.numerator.val())
+        .into_iter()
+        .zip(rows(rational.denominator.val()));
+    pairs
+        .map(|(numerator, denominator)| Coefficients { numerator, denominator })
+        .collect()
+}
+
+/// What [`to_gated_rational`] promises of every function of a model: near SiLU up to twice the range seen (a quarter
+/// of the reach), and beyond it linear at most. Returns the steepest of all slopes to the origin found beyond.
+pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -> f64 {
+    let mut steepest = 0.0f64;
+    let mut groups = report.groups.iter().peekable();
+    for (layer, block) in model.model.layers.iter().enumerate() {
+        let FeedForward::GatedRational(mlp) = &block.mlp else {
+            panic!("layer {layer} was not converted")
+        };
+        let functions = coefficients(&mlp.gate_rational);
+        let form = mlp.gate_rational.spec().denominator;
+        let far: Vec<(f64, Vec<f64>)> = [-1e4, -1e3, 1e3, 1e4]
+            .map(|x| (x, values(&mlp.gate_rational, x)))
+            .to_vec();
+        for (group, function) in functions.iter().enumerate() {
+            let seen = groups
+                .next_if(|seen| (seen.layer, seen.group) == (layer, group))
+                .unwrap();
+            let place = format!("layer {layer}, group {group}, fitted on {:?}", seen.range);
+            let (low, high) = (2.0 * seen.range.0.min(0.0), 2.0 * seen.range.1.max(0.0));
+            let reach = low.abs().max(high);
+            for step in 0..=200 {
+                let x = low + (high - low) * f64::from(step) / 200.0;
+                let error = (function.eval(x, form) - Activation::Swish.eval(x)).abs();
+                assert!(error <= 0.25 * reach, "{place}: off by {error} at {x}");
+            }
+            assert!(function.growth() <= 1, "{place}: grows like |x|^{}", function.growth());
+            for (x, values) in &far {
+                let (found, exact) = (values[group], function.eval(*x, form));
+                assert!(found.is_finite(), "{place}: {found} at {x}");
+                // f32 powers of the gate: a few roundings each.
+                assert!(
+                    (found - exact).abs() <= 1e-4 * exact.abs().max(1.0),
+                    "{place}: {found}, not {exact}, at {x}"
+                );
+                steepest = steepest.max((found / x).abs());
+            }
+        }
+    }
+    assert!(groups.next().is_none());
+    steepest
+}
+
+/// Weights of a model that are the same in every run: uniform within 0.05, norms as they start.
+pub(crate) fn fixed_weights(config: &SmolLm2Config) -> BTreeMap<String, TensorData> {
+    let mut tensors = named_tensors(&config.init::<Flex>(&Default::default()).unwrap());
+    let mut generator = ChaCha8Rng::seed_from_u64(5);
+    for (_, tensor) in tensors.iter_mut().filter(|(name, _)| !name.contains("norm")) {
+        let count: usize = tensor.shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| generator.random_range(-0.05..0.05)).collect();
+        *tensor = TensorData::new(values, tensor.shape.clone());
+    }
+    tensors
+}
+
+/// A tiny model whose gates reach as far as those of the published checkpoints.
+#[test]
+fn functions_stay_finite_and_linear_far_from_what_they_saw() {
+    let config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
+    let mut tensors = fixed_weights(&config);
+    let gate = tensors.get_mut("model.layers.0.mlp.gate_proj.weight").unwrap();
+    let wide: Vec<f32> = gate.iter::<f32>().map(|weight| 100.0 * weight).collect();
+    *gate = TensorData::new(wide, gate.shape.clone());
+    let model: SmolLm2<Flex> = from_named_tensors(&config, tensors, &Default::default()).unwrap();
+    let rows: Vec<Vec<u32>> = (0..8)
+        .map(|row| (0..32).map(|t| (t * (row + 1) + row) % 64).collect())
+        .collect();
+    for degrees in [(5, 4), (7, 6), (9, 8)] {
+        let options = ConversionOptions {
+            groups: 4,
+            degrees: kan_rational::Degrees::new(degrees.0, degrees.1),
+            ..Default::default()
+        };
+        let (converted, _, report) = to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+        let widest = report
+            .groups
+            .iter()
+            .map(|group| group.range.1 - group.range.0)
+            .fold(0.0, f64::max);
+        assert!(widest > 20.0, "the gates span only {widest}");
+        let steepest = assert_guarded(&converted, &report);
+        eprintln!("{degrees:?}: gates span {widest:.0}, steepest {steepest:.3}");
+    }
+}
