@@ -1,9 +1,9 @@
 //! # Brief overview
 //!
-//! SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`] describes a
-//! model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`] turns its
-//! SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not known
-//! here: ids in, logits or ids out.
+//! SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`]
+//! describes a model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`]
+//! turns its SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not
+//! known here: ids in, logits or ids out.
 //!
 //! ```
 //! use burn::backend::Flex;
