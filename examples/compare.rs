@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::comparison::{PRETRAINED_GATE, Setting, Start, fill, loader_config, table};
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::synthetic::{SyntheticWorld, TASKS};
 use examples::{on_device, open};
 use llm_bench::report::Report;
@@ -31,7 +32,8 @@ struct Arguments {
     /// Folder, .gguf file or hub id of a pretrained model; without it a small one is trained from scratch.
     #[arg(long, requires = "data")]
     model: Option<ModelSource>,
-    /// Conversations to train on: a .jsonl or .parquet file or a folder; needs --model.
+    /// Conversations to train on: a .jsonl or .parquet file, a folder, or a hub id
+    /// (`owner/name[@revision][:configuration[:split]]`); needs --model.
     #[arg(long, requires = "model")]
     data: Option<PathBuf>,
     /// Conversations for the held-out loss; without it a twentieth of the conversations of --data.
@@ -40,9 +42,12 @@ struct Arguments {
     /// Tasks to judge by: names of built-in tasks or YAML files.
     #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
-    /// Root of the tasks' data, laid out as `<dataset_path>/<config>/<split>.jsonl`.
+    /// Root of the tasks' data, laid out as `<dataset_path>/<config>/<split>.jsonl` or .parquet.
     #[arg(long, default_value = "data/benchmarks")]
     data_dir: PathBuf,
+    /// Fetch from the hub what --data-dir lacks.
+    #[arg(long)]
+    hub_data: bool,
     /// Items of each task at most.
     #[arg(long)]
     limit: Option<usize>,
@@ -82,6 +87,8 @@ struct Arguments {
     /// A few steps only, to see that everything works.
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 fn main() -> Result<()> {
@@ -181,16 +188,17 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let Some(data) = &arguments.data else {
         bail!("--data is needed with --model")
     };
-    let opened = open::model::<B>(model, device)?;
+    let opened = open::model::<B>(model, &arguments.hub, device)?;
     let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
     let (training, held_out) = match &arguments.held_out {
-        Some(path) => (Source::open(data)?, Source::open(path)?),
-        None => Source::open(data)?.split(HELD_OUT_SHARE, recipe.seed)?,
+        Some(path) => (arguments.hub.conversations(data)?, arguments.hub.conversations(path)?),
+        None => arguments.hub.conversations(data)?.split(HELD_OUT_SHARE, recipe.seed)?,
     };
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
-    let calibration = open::token_rows(data, &opened.tokenizer, 512, 4096)?;
+    let calibration = open::token_rows(data, &arguments.hub, &opened.tokenizer, 512, 4096)?;
     let mut prompts = PromptOptions::new(&arguments.data_dir);
+    prompts.hub = arguments.hub_data.then(|| arguments.hub.access()).transpose()?;
     prompts.num_fewshot = arguments.num_fewshot;
     prompts.limit = arguments.limit;
     prompts.apply_chat_template = arguments.apply_chat_template;

@@ -7,6 +7,7 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::progress::conversion;
 use examples::{on_device, open};
 use kan_rational::Degrees;
@@ -21,7 +22,8 @@ struct Arguments {
     /// Folder, .gguf file or hub id of a SwiGLU model.
     #[arg(long)]
     model: ModelSource,
-    /// Text (.txt) or conversations (.jsonl, .parquet, a folder); several separated by commas share the tokens.
+    /// Text (.txt) or conversations (.jsonl, .parquet, a folder, a hub id); several separated by commas share the
+    /// tokens.
     #[arg(long, value_delimiter = ',', required_unless_present = "exact")]
     calibrate: Vec<PathBuf>,
     /// Text or conversations to compare on; without it the tokens that follow the calibration.
@@ -51,6 +53,8 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 fn degrees(text: &str) -> Result<Degrees, String> {
@@ -68,19 +72,19 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let opened = open::model::<B>(&arguments.model, device)?;
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let (model, config) = (opened.loaded.model, opened.loaded.config);
     const ROW: usize = 512;
     let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
     let share = |tokens: usize| tokens.div_ceil(arguments.calibrate.len().max(1));
     for path in &arguments.calibrate {
         let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
-        let mut rows = open::token_rows(path, &opened.tokenizer, ROW, fit + kept)?;
+        let mut rows = open::token_rows(path, &arguments.hub, &opened.tokenizer, ROW, fit + kept)?;
         held_out.extend(rows.split_off(fit.div_ceil(ROW).min(rows.len())));
         calibration.extend(rows);
     }
     if let Some(path) = &arguments.compare {
-        held_out = open::token_rows(path, &opened.tokenizer, ROW, arguments.compare_tokens)?;
+        held_out = open::token_rows(path, &arguments.hub, &opened.tokenizer, ROW, arguments.compare_tokens)?;
     }
     let options = ConversionOptions {
         groups: arguments.groups,

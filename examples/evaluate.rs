@@ -6,6 +6,7 @@
 use anyhow::{Result, bail};
 use clap::{ArgAction, Parser};
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::progress::Tasks;
 use examples::{on_device, open};
 use llm_bench::{EvaluateOptions, PromptOptions, SmolLm2Evaluator, Task};
@@ -37,9 +38,12 @@ struct Arguments {
     /// Text of the system turn.
     #[arg(long)]
     system_instruction: Option<String>,
-    /// Root of the data, laid out as `<dataset_path>/<config>/<split>.jsonl`.
+    /// Root of the data, laid out as `<dataset_path>/<config>/<split>.jsonl` or .parquet.
     #[arg(long, default_value = "data/benchmarks")]
     data_dir: PathBuf,
+    /// Fetch from the hub what --data-dir lacks.
+    #[arg(long)]
+    hub_data: bool,
     /// Documents given to the model at a time.
     #[arg(long, default_value_t = 8)]
     batch_size: usize,
@@ -55,6 +59,8 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 fn main() -> Result<()> {
@@ -74,13 +80,14 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
             Task::builtin_names().join(", ")
         );
     }
-    let opened = open::model::<B>(&arguments.model, device)?;
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let prompts = PromptOptions {
         num_fewshot: arguments.num_fewshot,
         limit: arguments.limit,
         apply_chat_template: arguments.apply_chat_template,
         fewshot_as_multiturn: arguments.fewshot_as_multiturn,
         system_instruction: arguments.system_instruction.clone(),
+        hub: arguments.hub_data.then(|| arguments.hub.access()).transpose()?,
         ..PromptOptions::new(&arguments.data_dir)
     };
     let options = EvaluateOptions {

@@ -6,6 +6,7 @@
 use anyhow::Result;
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::{on_device, open};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
@@ -49,6 +50,8 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 fn main() -> Result<()> {
@@ -57,7 +60,7 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let opened = open::model::<B>(&arguments.model, device)?;
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let tokenizer = &opened.tokenizer;
     let text = if arguments.chat {
         let turn = Message {

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::functions::{all, drawn, silu};
+use examples::hub::HubFlags;
 use examples::open;
 use llm_bench::report::Report;
 use smollm2_model::weights::ModelSource;
@@ -26,13 +27,15 @@ struct Arguments {
     /// The page to write.
     #[arg(long, default_value = "functions.html")]
     output: PathBuf,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 fn main() -> Result<()> {
     type Backend = burn::backend::Flex;
     let arguments = Arguments::parse();
     let device = Default::default();
-    let opened = open::model::<Backend>(&arguments.model, &device)?;
+    let opened = open::model::<Backend>(&arguments.model, &arguments.hub, &device)?;
     let learned = all(&opened.loaded.model, &opened.loaded.config);
     if learned.is_empty() {
         bail!(
@@ -42,7 +45,7 @@ fn main() -> Result<()> {
     }
     let mut functions = match &arguments.start {
         Some(start) => {
-            let opened = open::model::<Backend>(start, &device)?;
+            let opened = open::model::<Backend>(start, &arguments.hub, &device)?;
             drawn(
                 &all(&opened.loaded.model, &opened.loaded.config),
                 &learned,

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::{on_device, open};
 use serde::{Deserialize, Serialize};
 use smollm2_model::DecoderBackend;
@@ -40,6 +41,8 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +76,7 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let opened = open::model::<B>(&arguments.model, device)?;
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let (model, config, tokenizer) = (opened.loaded.model, opened.loaded.config, opened.tokenizer);
     let input = std::fs::File::open(&arguments.input).with_context(|| arguments.input.display().to_string())?;
     let output = std::fs::File::create(&arguments.output).with_context(|| arguments.output.display().to_string())?;

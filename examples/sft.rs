@@ -9,13 +9,14 @@ use burn::backend::Autodiff;
 use clap::{Parser, ValueEnum};
 use examples::comparison::{PRETRAINED_GATE, fresh_feed_forward, loader_config, tracked};
 use examples::device::DeviceKind;
+use examples::hub::HubFlags;
 use examples::progress::{Training, conversion};
 use examples::{on_device, open};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, convert};
 use smollm2_train::StepBackend;
 use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
-use smoltalk_data::{DataLoader, LoaderConfig, Source};
+use smoltalk_data::{DataLoader, LoaderConfig};
 use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
@@ -28,7 +29,7 @@ struct Arguments {
     /// The model's own without it.
     #[arg(long)]
     feed_forward: Option<FeedForwardKind>,
-    /// Conversations: a .jsonl or .parquet file or a folder.
+    /// Conversations: a .jsonl or .parquet file, a folder, or a hub id (`owner/name[@revision][:configuration[:split]]`).
     #[arg(long)]
     data: PathBuf,
     /// Conversations for the held-out loss.
@@ -58,6 +59,8 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -97,15 +100,21 @@ fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
 
 fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let recipe = recipe(arguments)?;
-    let opened = open::model::<B>(&arguments.model, device)?;
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let tokenizer = opened.tokenizer;
     let (training, held_out) = match (&arguments.held_out, arguments.held_out_share) {
-        (Some(path), _) => (Source::open(&arguments.data)?, Some(Source::open(path)?)),
+        (Some(path), _) => (
+            arguments.hub.conversations(&arguments.data)?,
+            Some(arguments.hub.conversations(path)?),
+        ),
         (None, Some(share)) => {
-            let (training, held_out) = Source::open(&arguments.data)?.split(share, recipe.seed)?;
+            let (training, held_out) = arguments
+                .hub
+                .conversations(&arguments.data)?
+                .split(share, recipe.seed)?;
             (training, Some(held_out))
         }
-        (None, None) => (Source::open(&arguments.data)?, None),
+        (None, None) => (arguments.hub.conversations(&arguments.data)?, None),
     };
     let held_out = match held_out {
         Some(source) => {
@@ -138,7 +147,7 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
         let (model, config) = match arguments.feed_forward {
             Some(kind) if config.uniform_feed_forward().map(|layer| layer.kind()) != Some(kind) => match kind {
                 FeedForwardKind::GatedRational => {
-                    let calibration = open::token_rows(&arguments.data, &tokenizer, 512, 4096)?;
+                    let calibration = open::token_rows(&arguments.data, &arguments.hub, &tokenizer, 512, 4096)?;
                     let options = convert::ConversionOptions::default();
                     let converted = convert::to_gated_rational(model, &config, &calibration, &options, conversion())?;
                     (converted.0, converted.1)

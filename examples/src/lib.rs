@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod device;
 pub mod functions;
+pub mod hub;
 pub mod memory;
 pub mod open;
 pub mod progress;

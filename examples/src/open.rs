@@ -1,9 +1,10 @@
 //! Models, tokenizers and texts from the command line's paths.
 
+use crate::hub::HubFlags;
 use anyhow::{Context, Result, bail};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
-use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
+use smoltalk_data::{ChatTokenizer, Mask, SystemPrompt};
 use std::path::{Path, PathBuf};
 
 /// A loaded model with its tokenizer.
@@ -20,8 +21,8 @@ pub struct Opened<B: DecoderBackend> {
 ///
 /// # Errors
 /// When the model or its tokenizer cannot be read.
-pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
-    let resolved = source.clone().resolve()?;
+pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Opened<B>> {
+    let resolved = hub.model(source)?;
     let path = match &resolved {
         ModelSource::Gguf(path) | ModelSource::Folder(path) => path.clone(),
         ModelSource::Hub(model) => bail!("{} was not resolved to a folder", model.repo),
@@ -46,7 +47,13 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Res
 ///
 /// # Errors
 /// When the path cannot be read or holds too little.
-pub fn token_rows(path: &Path, tokenizer: &ChatTokenizer, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
+pub fn token_rows(
+    path: &Path,
+    hub: &HubFlags,
+    tokenizer: &ChatTokenizer,
+    length: usize,
+    tokens: usize,
+) -> Result<Vec<Vec<u32>>> {
     let mut ids = Vec::new();
     if path
         .extension()
@@ -57,7 +64,7 @@ pub fn token_rows(path: &Path, tokenizer: &ChatTokenizer, length: usize, tokens:
         let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
         ids = tokenizer.encode(&text[..enough]);
     } else {
-        for conversation in Source::open(path)?.conversations() {
+        for conversation in hub.conversations(path)?.conversations() {
             ids.extend(
                 tokenizer
                     .encode_conversation(&conversation?, Mask::All, SystemPrompt::Default)?

@@ -69,8 +69,6 @@ fn check() -> Result<()> {
         "--release",
         "--workspace",
         "--all-targets",
-        "--features",
-        "smoltalk-data/hub,smollm2-model/hub",
         "--",
         "-D",
         "warnings",

@@ -5,19 +5,23 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Which of our own crates a library may import. Anything else is a broken arrow.
-const MAY_IMPORT: [(&str, &[&str]); 5] = [
+const MAY_IMPORT: [(&str, &[&str]); 6] = [
+    ("hub-cache", &[]),
     ("kan-rational", &[]),
-    ("smollm2-model", &["kan-rational"]),
-    ("smoltalk-data", &[]),
+    ("smollm2-model", &["hub-cache", "kan-rational"]),
+    ("smoltalk-data", &["hub-cache"]),
     ("smollm2-train", &["kan-rational", "smollm2-model", "smoltalk-data"]),
-    ("llm-bench", &["kan-rational", "smollm2-model", "smoltalk-data"]),
+    (
+        "llm-bench",
+        &["hub-cache", "kan-rational", "smollm2-model", "smoltalk-data"],
+    ),
 ];
 
 /// Third-party crates a library must not know.
 const MUST_NOT_KNOW: [(&str, &[&str]); 3] = [
     (
         "kan-rational",
-        &["tokenizers", "safetensors", "hf-hub", "memmap2", "minijinja"],
+        &["tokenizers", "safetensors", "ureq", "memmap2", "minijinja"],
     ),
     ("smollm2-model", &["tokenizers", "minijinja", "parquet"]),
     ("smoltalk-data", &["burn-autodiff"]),

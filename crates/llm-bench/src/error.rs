@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use hub_cache::HubError;
+
 /// Why a task could not be read, evaluated, written or reported.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -48,7 +50,7 @@ pub enum BenchError {
         known: String,
     },
     /// The split of a task's data set is not where it was expected.
-    #[error("task {task}: no data for split `{split}`: expected {path}")]
+    #[error("task {task}: no data for split `{split}`: expected {path} or Parquet of that name, found {found}")]
     MissingData {
         /// The task's name.
         task: String,
@@ -56,6 +58,21 @@ pub enum BenchError {
         split: String,
         /// The path at which the file was looked for.
         path: PathBuf,
+        /// What is in its folder.
+        found: String,
+    },
+    /// The hub or its cache did not give the data.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A Parquet file or one of its rows cannot be read.
+    #[error("{path}, row {row}: {problem}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The row's number, from 0.
+        row: usize,
+        /// What is wrong.
+        problem: String,
     },
     /// A line of a data file is not a JSON object.
     #[error("{path}, line {line}: {problem}")]

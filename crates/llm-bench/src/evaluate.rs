@@ -147,7 +147,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, BenchError> {
     let start = Instant::now();
     let date = chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
-    let mut journal = Journal::open(options.journal.as_deref(), &model.description().name)?;
+    let mut journal = Journal::open(options.journal.as_deref(), || model.fingerprint())?;
     let mut evaluated = Vec::with_capacity(tasks.len());
     for task in tasks {
         evaluated.push(evaluate_task(model, task, options, &mut journal, progress)?);

@@ -12,6 +12,7 @@ use crate::{Answer, BenchError, Prompt, Requests};
 
 /// Answers by the hash of model and requests, and the file they are appended to.
 pub(crate) struct Journal {
+    /// Fingerprint of the model.
     model: String,
     known: HashMap<String, Answer>,
     file: Option<(PathBuf, File)>,
@@ -28,15 +29,16 @@ struct Line {
 impl Journal {
     /// Opens a journal, or one that forgets everything if there is no path. A last line cut short by an
     /// interruption is dropped; its document is asked again.
-    pub(crate) fn open(path: Option<&Path>, model: &str) -> Result<Self, BenchError> {
+    pub(crate) fn open(path: Option<&Path>, fingerprint: impl FnOnce() -> String) -> Result<Self, BenchError> {
         let mut journal = Self {
-            model: model.to_owned(),
+            model: String::new(),
             known: HashMap::new(),
             file: None,
         };
         let Some(path) = path else {
             return Ok(journal);
         };
+        journal.model = fingerprint();
         let mut starts_line = true;
         if path.exists() {
             let text = std::fs::read(path).map_err(|source| BenchError::Read {

@@ -32,6 +32,9 @@
 //!     fn description(&self) -> ModelDescription {
 //!         ModelDescription { name: "laconic".into(), max_length: 2048, eot_token_id: None, num_parameters: None }
 //!     }
+//!     fn fingerprint(&self) -> String {
+//!         "1".into()
+//!     }
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,6 +88,7 @@ pub use dataset::{load_split, split_path};
 pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
 pub use evaluate::{Answer, EvaluateOptions, Evaluation, Progress, Sample, Score, TaskEvaluation, evaluate};
+pub use hub_cache::{HubAccess, HubError};
 pub use metric::Loglikelihood;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;

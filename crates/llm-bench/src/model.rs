@@ -40,6 +40,11 @@ pub trait LanguageModel {
 
     /// What results say about the model.
     fn description(&self) -> ModelDescription;
+
+    /// A text that differs whenever answers could: a digest of the weights and of the settings beside them. A journal
+    /// keeps the answers of different fingerprints apart, whatever the models are called. Asked for once an evaluation,
+    /// and only with a journal.
+    fn fingerprint(&self) -> String;
 }
 
 /// Cuts a text before the first occurrence of every stop string, as lm-evaluation-harness does after decoding.

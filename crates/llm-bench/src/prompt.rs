@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hub_cache::HubAccess;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -95,6 +96,9 @@ pub struct PromptSet {
 pub struct PromptOptions {
     /// Root of the data sets.
     pub data_dir: PathBuf,
+    /// The hub from which data sets come that the root lacks; none is asked when absent. What its cache lacks needs the
+    /// crate feature `hub`.
+    pub hub: Option<HubAccess>,
     /// Examples before the question; the task's own number when absent.
     pub num_fewshot: Option<usize>,
     /// Documents evaluated at most, from the first; all when absent.
@@ -109,10 +113,11 @@ pub struct PromptOptions {
 }
 
 impl PromptOptions {
-    /// Options with every default: the task's own examples, all documents, no chat template.
+    /// Options with every default: the task's own examples, all documents, no hub, no chat template.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            hub: None,
             num_fewshot: None,
             limit: None,
             apply_chat_template: false,
@@ -130,12 +135,13 @@ pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<String, BenchError> 
 /// # Errors
 /// When data is missing or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
-    let documents = load_split(&options.data_dir, task, task.evaluated_split())?;
+    let load = |split| load_split(&options.data_dir, options.hub.as_ref(), task, split);
+    let documents = load(task.evaluated_split())?;
     let shots = options.num_fewshot.or(task.num_fewshot).unwrap_or(0);
     let pool = match shots {
         0 => Vec::new(),
         _ if task.examples_split() == task.evaluated_split() => documents.clone(),
-        _ => load_split(&options.data_dir, task, task.examples_split())?,
+        _ => load(task.examples_split())?,
     };
     let mut builder = Builder {
         task,

@@ -2,6 +2,7 @@
 //!
 //! B rows, T tokens, D hidden, V vocabulary, N scored positions.
 
+mod fingerprint;
 mod generate;
 mod score;
 
@@ -133,5 +134,9 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
             eot_token_id: Some(self.tokenizer.eos_id()),
             num_parameters: Some(self.config.num_parameters()),
         }
+    }
+
+    fn fingerprint(&self) -> String {
+        fingerprint::of(&self.model, &self.config, &self.tokenizer, self.max_length)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hub_cache::HubError;
 use kan_rational::RationalError;
 
 use crate::weights::LoadReport;
@@ -104,13 +105,8 @@ pub enum ModelError {
     },
 
     /// A repository of the hub could not be fetched.
-    #[error("hub repository {repo}: {reason}")]
-    Hub {
-        /// `owner/name@revision`.
-        repo: String,
-        /// What failed.
-        reason: String,
-    },
+    #[error(transparent)]
+    Hub(#[from] HubError),
 
     /// A safetensors file is malformed.
     #[error("{path}: safetensors {field}: expected {expected}, found {found}")]

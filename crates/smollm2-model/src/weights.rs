@@ -24,7 +24,6 @@ mod archive;
 mod element;
 mod folder;
 mod gguf;
-#[cfg(feature = "hub")]
 mod hub;
 mod named;
 mod report;
@@ -32,6 +31,7 @@ mod safetensors_file;
 mod save;
 mod source;
 
+pub use hub_cache::{HubAccess, HubError};
 pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
 pub use report::{LoadReport, NameMismatch, ShapeMismatch};
 pub use safetensors_file::read_safetensors;

@@ -1,3 +1,4 @@
+use hub_cache::HubError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -102,13 +103,8 @@ pub enum DataError {
         found: u64,
     },
     /// The hub or its cache did not give a file.
-    #[error("hub data set {id}: {reason}; check the name, or the network, or that the cache holds the files")]
-    Hub {
-        /// Data set id.
-        id: String,
-        /// What the client says.
-        reason: String,
-    },
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 impl DataError {

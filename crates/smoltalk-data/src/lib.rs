@@ -46,11 +46,10 @@ mod tokenizer;
 pub use batch::Batch;
 pub use conversation::{Conversation, Message};
 pub use error::DataError;
+pub use hub_cache::{HubAccess, HubError};
 pub use loader::{DataLoader, DataPosition, LoaderConfig};
 pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};
-#[cfg(feature = "hub")]
-pub use source::HubDataset;
-pub use source::{Conversations, Source};
+pub use source::{Conversations, HubDataset, Source};
 pub use template::ChatTemplate;
 pub use tokenizer::{ChatTokenizer, DecodeStream, SPECIAL_TOKENS};

@@ -1,12 +1,10 @@
 //! Where conversations come from. Every source streams.
 
-#[cfg(feature = "hub")]
 mod hub;
 mod jsonl;
 mod parquet;
 mod split;
 
-#[cfg(feature = "hub")]
 pub use hub::HubDataset;
 
 use crate::{Conversation, DataError};

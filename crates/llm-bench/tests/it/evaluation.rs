@@ -55,6 +55,11 @@ impl LanguageModel for Toy {
             num_parameters: Some(0),
         }
     }
+
+    /// Its one text is all its knowledge.
+    fn fingerprint(&self) -> String {
+        self.text.clone()
+    }
 }
 
 fn sums() -> (tempfile::TempDir, Task) {
@@ -122,6 +127,26 @@ fn an_interrupted_evaluation_goes_on_where_it_stopped() {
     options.journal = None;
     let whole = evaluate(&mut Toy::new("3"), &tasks, &options, &mut ()).unwrap();
     assert_eq!(resumed.tasks, whole.tasks);
+}
+
+#[test]
+fn a_journal_lends_no_answers_to_a_model_that_has_changed() {
+    let (root, task) = sums();
+    let tasks = [task];
+    let mut options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    options.journal = Some(root.path().join("journal.jsonl"));
+    let run = |text: &str| {
+        let mut toy = Toy::new(text);
+        let evaluation = evaluate(&mut toy, &tasks, &options, &mut ()).unwrap();
+        (toy.asked, evaluation.tasks[0].outcomes(Metric::ExactMatch, "none"))
+    };
+    let right = |index: usize| (0..6).map(|i| f64::from(u8::from(i == index))).collect::<Vec<_>>();
+    assert_eq!(run("3"), (6, right(2)));
+    // The same name, other weights: every document is asked again.
+    assert_eq!(run("4"), (6, right(3)));
+    // Both are remembered.
+    assert_eq!(run("3"), (0, right(2)));
+    assert_eq!(run("4"), (0, right(3)));
 }
 
 #[test]

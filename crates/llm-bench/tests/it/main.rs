@@ -1,8 +1,12 @@
 //! Integration tests of llm-bench.
 
+mod dataset;
 mod encoding;
 mod evaluation;
+#[cfg(feature = "hub")]
+mod hub;
 mod model;
+mod parquet_rows;
 mod python_random;
 mod real_model;
 mod reference;

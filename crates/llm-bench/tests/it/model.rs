@@ -2,7 +2,10 @@
 //! requests.
 
 use burn::backend::Flex;
+use burn::tensor::TensorData;
+use fixtures::shared;
 use llm_bench::{GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Scoring, SmolLm2Evaluator};
+use smollm2_model::weights::{ModelSource, from_named_tensors, load, named_tensors, save};
 use smollm2_model::{SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 
@@ -10,6 +13,11 @@ type B = Flex;
 
 /// New random weights at every call.
 fn evaluator() -> SmolLm2Evaluator<B> {
+    let (model, config, tokenizer) = parts();
+    SmolLm2Evaluator::new("random", model, config, tokenizer, Default::default())
+}
+
+fn parts() -> (SmolLm2<B>, SmolLm2Config, ChatTokenizer) {
     let tokenizer = ChatTokenizer::byte_level().unwrap();
     let json = format!(
         r#"{{"model_type": "llama", "vocab_size": {}, "hidden_size": 32, "intermediate_size": 48,
@@ -21,9 +29,8 @@ fn evaluator() -> SmolLm2Evaluator<B> {
         tokenizer.eos_id()
     );
     let config = SmolLm2Config::from_json(&json).unwrap();
-    let device = Default::default();
-    let model: SmolLm2<B> = config.init(&device).unwrap();
-    SmolLm2Evaluator::new("random", model, config, tokenizer, device)
+    let model = config.init(&Default::default()).unwrap();
+    (model, config, tokenizer)
 }
 
 fn requests() -> Vec<LoglikelihoodRequest> {
@@ -114,4 +121,49 @@ fn generated_text_has_the_likelihood_of_greedy_text() {
         };
         assert!(model.loglikelihood(&[request]).unwrap()[0].is_greedy);
     }
+}
+
+#[test]
+fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
+    let (model, config, tokenizer) = parts();
+    let of = |model: &SmolLm2<B>, config: &SmolLm2Config, tokenizer: &ChatTokenizer, length: usize| {
+        SmolLm2Evaluator::new(
+            "one name",
+            model.clone(),
+            config.clone(),
+            tokenizer.clone(),
+            Default::default(),
+        )
+        .with_max_length(length)
+        .fingerprint()
+    };
+    let same = of(&model, &config, &tokenizer, 128);
+    assert_eq!(same.len(), 64);
+    // The same through a file: the bits count, not the object.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model");
+    save(&model, &config, &path).unwrap();
+    let loaded = load::<B>(&ModelSource::Folder(path), &Default::default()).unwrap();
+    assert_eq!(of(&loaded.model, &config, &tokenizer, 128), same);
+    // One bit of one weight of every tensor in turn.
+    let tensors = named_tensors(&model);
+    for name in tensors.keys() {
+        let mut changed = tensors.clone();
+        let data = changed.get_mut(name).unwrap();
+        let mut values = data.to_vec::<f32>().unwrap();
+        values[0] = f32::from_bits(values[0].to_bits() ^ 1);
+        *data = TensorData::new(values, data.shape.clone());
+        let other = from_named_tensors::<B>(&config, changed, &Default::default()).unwrap();
+        assert_ne!(of(&other, &config, &tokenizer, 128), same, "{name}");
+    }
+    assert_ne!(of(&model, &config, &tokenizer, 64), same);
+    let other = SmolLm2Config {
+        rope_theta: 10001.0,
+        ..config.clone()
+    };
+    assert_ne!(of(&model, &other, &tokenizer, 128), same);
+    let Some(folder) = shared("models/tokenizer") else {
+        return;
+    };
+    assert_ne!(of(&model, &config, &ChatTokenizer::open(&folder).unwrap(), 128), same);
 }

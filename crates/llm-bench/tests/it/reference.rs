@@ -5,7 +5,7 @@ use llm_bench::{BenchError, PromptOptions, Requests, Task, Turn, build_prompts};
 use serde_json::Value;
 
 /// SmolLM2's chat format, spelt out so that this test needs no tokenizer.
-fn smollm2_chat(turns: &[Turn], open: bool) -> Result<String, BenchError> {
+pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<String, BenchError> {
     let mut text = String::new();
     if turns.first().is_none_or(|turn| turn.role != "system") {
         text.push_str(

@@ -86,7 +86,10 @@ fn the_page_is_complete_in_itself() {
         html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count()
     );
     assert!(html.contains("SwiGLU and KAT &lt;small&gt;"));
-    assert!(html.contains("prefers-color-scheme: dark"));
+    // Dark on a dark screen, never on paper.
+    assert_eq!(html.matches("prefers-color-scheme: dark").count(), 1);
+    assert!(html.contains("@media screen and (prefers-color-scheme: dark)"));
+    assert!(html.contains("@media print { :root { color-scheme: light;"));
     assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
     assert_eq!(html.matches("<svg").count(), 8);
     assert!(!html.contains("#0100F"), "a stand-in colour is left");

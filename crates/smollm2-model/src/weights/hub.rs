@@ -1,14 +1,11 @@
-//! Fetching a repository of the Hugging Face hub into a local cache.
+//! Bringing a model of the Hugging Face hub into the local cache.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hf_hub::{
-    Cache, CacheRepo, Repo, RepoType,
-    api::sync::{ApiBuilder, ApiRepo},
-};
+use hub_cache::{HubError, HubRepo, Remote, RepoKind, Snapshot};
 
 use super::{
-    folder::{CONFIG, INDEX, ShardIndex, WEIGHTS},
+    folder::{CONFIG, GENERATION_CONFIG, INDEX, ShardIndex, WEIGHTS},
     source::HubModel,
 };
 use crate::ModelError;
@@ -16,7 +13,7 @@ use crate::ModelError;
 /// Files a snapshot may hold beside configuration and weights, fetched when the repository has them so that the
 /// snapshot folder is complete for whoever reads tokens next.
 const COMPANIONS: [&str; 5] = [
-    "generation_config.json",
+    GENERATION_CONFIG,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -26,65 +23,54 @@ const COMPANIONS: [&str; 5] = [
 impl HubModel {
     /// Folder of the cached snapshot, after downloading what it lacks.
     pub(super) fn resolve(self) -> Result<PathBuf, ModelError> {
-        let cache = Cache::new(self.cache_folder()?);
-        let repo = Repo::with_revision(self.repo.clone(), RepoType::Model, self.revision.clone());
-        if let Some(folder) = complete_snapshot(&cache.repo(repo.clone())) {
-            return Ok(folder);
-        }
-        let api = ApiBuilder::from_cache(cache)
-            .with_endpoint(self.endpoint.clone())
-            .with_token(self.token.clone())
-            .with_progress(false)
-            .build()
-            .map_err(|error| self.error(error))?;
-        self.download(&api.repo(repo))
-    }
-
-    fn cache_folder(&self) -> Result<PathBuf, ModelError> {
-        let default = || std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
-        let folder = self.cache_dir.clone().or_else(default);
-        folder.ok_or_else(|| self.error("there is no home directory: give a cache folder"))
-    }
-
-    fn download(&self, api: &ApiRepo) -> Result<PathBuf, ModelError> {
-        let listing = api.info().map_err(|error| self.error(error))?;
-        let has = |file: &str| listing.siblings.iter().any(|sibling| sibling.rfilename == file);
-        let fetch = |file: &str| api.get(file).map_err(|error| self.error(format!("{file}: {error}")));
-        let require = |file: &str| match has(file) {
-            true => fetch(file),
-            false => Err(self.error(format!("the repository has no {file}"))),
+        let repo = HubRepo {
+            kind: RepoKind::Model,
+            id: self.repo,
+            revision: self.revision,
+            access: self.access,
         };
-        let config = require(CONFIG)?;
-        for file in COMPANIONS.into_iter().filter(|file| has(file)) {
-            fetch(file)?;
-        }
-        if has(WEIGHTS) {
-            fetch(WEIGHTS)?;
-        } else {
-            for shard in ShardIndex::read(&require(INDEX)?)?.shards() {
-                require(shard)?;
-            }
-        }
-        config
-            .parent()
-            .map(Path::to_owned)
-            .ok_or_else(|| self.error("the cache has no snapshot folder"))
-    }
-
-    fn error(&self, reason: impl ToString) -> ModelError {
-        ModelError::Hub {
-            repo: format!("{}@{}", self.repo, self.revision),
-            reason: reason.to_string(),
+        match repo.cached()?.filter(is_complete) {
+            Some(snapshot) => Ok(snapshot.folder),
+            None => download(&repo.remote()?, &repo),
         }
     }
 }
 
-/// The snapshot folder when configuration and every weight file are in the cache.
-fn complete_snapshot(cache: &CacheRepo) -> Option<PathBuf> {
-    let config = cache.get(CONFIG)?;
-    if cache.get(WEIGHTS).is_none() {
-        let index = ShardIndex::read(&cache.get(INDEX)?).ok()?;
-        index.shards().all(|shard| cache.get(shard).is_some()).then_some(())?;
+fn download(remote: &Remote, repo: &HubRepo) -> Result<PathBuf, ModelError> {
+    let config = remote.fetch(CONFIG)?;
+    for file in COMPANIONS.into_iter().filter(|file| remote.has(file)) {
+        remote.fetch(file)?;
     }
-    config.parent().map(Path::to_owned)
+    // The order of a local folder: a whole file goes before shards.
+    if remote.has(WEIGHTS) {
+        remote.fetch(WEIGHTS)?;
+    } else if remote.has(INDEX) {
+        for shard in ShardIndex::read(&remote.fetch(INDEX)?)?.shards() {
+            remote.fetch(shard)?;
+        }
+    } else {
+        return Err(ModelError::Hub(HubError::NoFile {
+            repo: repo.to_string(),
+            file: format!("{WEIGHTS} or {INDEX}"),
+        }));
+    }
+    remote.finish()?;
+    let folder = config.parent().map(PathBuf::from);
+    folder.ok_or_else(|| ModelError::Source {
+        found: config.display().to_string(),
+    })
+}
+
+/// Whether configuration, every weight file, and every companion known to exist are in the cache.
+fn is_complete(snapshot: &Snapshot) -> bool {
+    let weights = snapshot.file(WEIGHTS).is_some()
+        || snapshot
+            .file(INDEX)
+            .and_then(|index| ShardIndex::read(&index).ok())
+            .is_some_and(|index| index.shards().all(|shard| snapshot.file(shard).is_some()));
+    let listed = |file: &str| snapshot.listing.iter().flatten().any(|name| name == file);
+    let companions = COMPANIONS
+        .iter()
+        .all(|file| !listed(file) || snapshot.file(file).is_some());
+    snapshot.file(CONFIG).is_some() && weights && companions
 }

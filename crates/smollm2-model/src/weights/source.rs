@@ -6,6 +6,8 @@ use std::{
     str::FromStr,
 };
 
+use hub_cache::{HubAccess, parse_id};
+
 use crate::ModelError;
 
 /// Where a model's configuration and weights are.
@@ -28,7 +30,8 @@ pub enum ModelSource {
     Folder(PathBuf),
     /// A GGUF file of the `llama` architecture, as llama.cpp converts and quantises it.
     Gguf(PathBuf),
-    /// A repository of the Hugging Face hub, through a local cache. Needs the crate feature `hub`.
+    /// A repository of the Hugging Face hub, through a local cache. What the cache lacks needs the crate feature
+    /// `hub`.
     Hub(HubModel),
 }
 
@@ -39,13 +42,8 @@ pub struct HubModel {
     pub repo: String,
     /// Branch, tag or commit. Default `main`.
     pub revision: String,
-    /// Address of the hub. Default `https://huggingface.co`.
-    pub endpoint: String,
-    /// Cache folder, laid out as `huggingface_hub` does (`models--owner--name/snapshots/..`).
-    /// Default `None`: `.cache/huggingface/hub` in the home directory.
-    pub cache_dir: Option<PathBuf>,
-    /// Access token for private repositories. Default `None`: anonymous.
-    pub token: Option<String>,
+    /// Which hub, which cache folder, which token, how much patience.
+    pub access: HubAccess,
 }
 
 impl HubModel {
@@ -54,9 +52,7 @@ impl HubModel {
         Self {
             repo: repo.into(),
             revision: "main".to_owned(),
-            endpoint: "https://huggingface.co".to_owned(),
-            cache_dir: None,
-            token: None,
+            access: HubAccess::default(),
         }
     }
 }
@@ -65,25 +61,16 @@ impl ModelSource {
     /// Turns a hub id into the folder of its cached snapshot, downloading what the cache lacks; a folder and a file
     /// are returned as they are.
     ///
-    /// A complete snapshot in the cache is used without touching the network.
+    /// A complete snapshot in the cache is used without touching the network, so a branch that has moved on is
+    /// noticed only when the cache's `refs` entry is removed, or another revision asked for.
     ///
     /// # Errors
-    /// [`ModelError::Hub`] when the repository cannot be fetched, or the crate was built without the feature `hub`.
+    /// [`ModelError::Hub`] when the cache lacks files and they cannot be fetched.
     pub fn resolve(self) -> Result<Self, ModelError> {
         match self {
             Self::Hub(model) => model.resolve().map(Self::Folder),
             local => Ok(local),
         }
-    }
-}
-
-#[cfg(not(feature = "hub"))]
-impl HubModel {
-    fn resolve(self) -> Result<PathBuf, ModelError> {
-        Err(ModelError::Hub {
-            repo: self.repo,
-            reason: "this program was built without the feature `hub` of smollm2-model".to_owned(),
-        })
     }
 }
 
@@ -101,25 +88,14 @@ impl FromStr for ModelSource {
         {
             return Ok(Self::Gguf(path.to_owned()));
         }
-        let (repo, revision) = text.split_once('@').unwrap_or((text, "main"));
-        if path.exists() || !is_hub_id(repo) || revision.is_empty() {
-            return Err(ModelError::Source { found: text.to_owned() });
+        match parse_id(text).filter(|_| !path.exists()) {
+            Some((repo, revision)) => Ok(Self::Hub(HubModel {
+                revision: revision.to_owned(),
+                ..HubModel::new(repo)
+            })),
+            None => Err(ModelError::Source { found: text.to_owned() }),
         }
-        Ok(Self::Hub(HubModel {
-            revision: revision.to_owned(),
-            ..HubModel::new(repo)
-        }))
     }
-}
-
-/// `owner/name`, each part of the characters the hub allows.
-fn is_hub_id(text: &str) -> bool {
-    let part = |part: &str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
-    };
-    text.split_once('/')
-        .is_some_and(|(owner, name)| part(owner) && part(name))
 }
 
 impl fmt::Display for ModelSource {

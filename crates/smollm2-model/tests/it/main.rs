@@ -4,6 +4,8 @@ mod convert;
 mod exact;
 mod far;
 mod golden;
+#[cfg(feature = "hub")]
+mod hub;
 mod malformed;
 mod ops;
 mod weights;

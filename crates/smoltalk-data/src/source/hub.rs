@@ -1,103 +1,91 @@
 //! Data sets on the Hugging Face hub.
 
-use super::{Kind, Source, is};
+use super::{Kind, Source};
 use crate::DataError;
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
-use std::path::PathBuf;
+use hub_cache::{HubAccess, HubRepo, RepoKind, parse_id};
+use std::fmt;
+use std::str::FromStr;
 
-/// A data set on the hub: which, and through which door.
-#[derive(Clone, Debug)]
+/// A split of a data set on the hub: which, and through which door.
+///
+/// The text form is `owner/name`, with `@revision`, then `:configuration`, then `:split` where they are not the
+/// default: `owner/name@v1:all:test`, or `owner/name::test`.
+///
+/// ```
+/// use smoltalk_data::HubDataset;
+///
+/// let data: HubDataset = "HuggingFaceTB/smoltalk:all".parse()?;
+/// assert_eq!((data.id.as_str(), data.revision.as_str(), data.split.as_str()), ("HuggingFaceTB/smoltalk", "main", "train"));
+/// assert_eq!(data.configuration.as_deref(), Some("all"));
+/// # Ok::<(), smoltalk_data::DataError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubDataset {
-    /// `organisation/name`.
+    /// `owner/name`.
     pub id: String,
-    /// Branch, tag or commit.
+    /// Branch, tag or commit. Default `main`.
     pub revision: String,
-    /// Only files whose names hold this, `train` or `test`.
+    /// One of the data set's configurations. Default `None`: the only one, or the one named `default`.
+    pub configuration: Option<String>,
+    /// Default `train`.
     pub split: String,
-    /// Address of the hub.
-    pub endpoint: String,
-    /// The cache folder, shared with Python's huggingface_hub; files in it are not fetched again.
-    pub cache: PathBuf,
+    /// Which hub, which cache folder, which token, how much patience.
+    pub access: HubAccess,
 }
 
 impl HubDataset {
-    /// The data set's main revision from the public hub through the user's usual cache folder.
-    pub fn new(id: &str, split: &str) -> Self {
+    /// The training split of the data set's default branch and configuration, from the public hub.
+    pub fn new(id: impl Into<String>) -> Self {
         Self {
-            id: id.to_string(),
-            revision: "main".to_string(),
-            split: split.to_string(),
-            endpoint: "https://huggingface.co".to_string(),
-            cache: Cache::default().path().clone(),
+            id: id.into(),
+            revision: "main".to_owned(),
+            configuration: None,
+            split: "train".to_owned(),
+            access: HubAccess::default(),
         }
     }
 
-    /// Fetches what the cache lacks. Without a network the cache alone answers.
+    /// Fetches what the cache lacks. A split complete in the cache is used without touching the network.
     ///
     /// # Errors
-    /// [`DataError::Hub`] when neither the hub nor the cache gives the split's files.
+    /// [`DataError::Hub`] when neither the hub nor the cache gives the split's files. What the cache lacks needs the
+    /// crate feature `hub`.
     pub fn fetch(&self) -> Result<Source, DataError> {
-        let wrong = |reason: String| DataError::Hub {
-            id: self.id.clone(),
-            reason,
+        let repo = HubRepo {
+            revision: self.revision.clone(),
+            ..HubRepo::new(RepoKind::Dataset, &self.id, self.access.clone())
         };
-        let api = ApiBuilder::new()
-            .with_endpoint(self.endpoint.clone())
-            .with_cache_dir(self.cache.clone())
-            .with_progress(false)
-            .build()
-            .map_err(|error| wrong(error.to_string()))?;
-        let repo = Repo::with_revision(self.id.clone(), RepoType::Dataset, self.revision.clone());
-        let remote = api.repo(repo.clone());
-        let files = match remote.info() {
-            Ok(info) => {
-                let names = info
-                    .siblings
-                    .into_iter()
-                    .map(|file| file.rfilename)
-                    .filter(|name| self.wanted(name));
-                names
-                    .map(|name| remote.get(&name).map_err(|error| wrong(error.to_string())))
-                    .collect::<Result<_, _>>()?
-            }
-            Err(error) => self.cached(&repo).ok_or_else(|| wrong(error.to_string()))?,
-        };
-        let mut files: Vec<PathBuf> = files;
-        files.sort();
-        if files.is_empty() {
-            return Err(wrong(format!(
-                "expected .parquet or .jsonl files of the split `{}`, found none",
-                self.split
-            )));
-        }
+        let files = repo.split(self.configuration.as_deref(), &self.split)?;
         Ok(Source {
             kind: Kind::Files(files),
             parts: Vec::new(),
         })
     }
+}
 
-    fn wanted(&self, name: &str) -> bool {
-        let path = std::path::Path::new(name);
-        (is(path, "parquet") || is(path, "jsonl")) && name.contains(&self.split)
-    }
+impl FromStr for HubDataset {
+    type Err = DataError;
 
-    /// The split's files in the cache's snapshot of the revision.
-    fn cached(&self, repo: &Repo) -> Option<Vec<PathBuf>> {
-        let folder = self.cache.join(repo.folder_name());
-        let commit = std::fs::read_to_string(folder.join("refs").join(&self.revision)).ok()?;
-        let snapshot = folder.join("snapshots").join(commit.trim());
-        let mut files = Vec::new();
-        for below in [snapshot.clone(), snapshot.join("data")] {
-            let Ok(entries) = std::fs::read_dir(below) else {
-                continue;
-            };
-            files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let mut parts = text.split(':');
+        let id = parts.next().and_then(parse_id);
+        let (configuration, split, rest) = (parts.next(), parts.next(), parts.next());
+        let given = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(str::to_owned);
+        match id.filter(|_| rest.is_none()) {
+            Some((id, revision)) => Ok(Self {
+                revision: revision.to_owned(),
+                configuration: given(configuration),
+                split: given(split).unwrap_or_else(|| "train".to_owned()),
+                ..Self::new(id)
+            }),
+            None => Err(DataError::NoSource { path: text.into() }),
         }
-        files.retain(|file| {
-            file.strip_prefix(&snapshot)
-                .is_ok_and(|name| self.wanted(&name.to_string_lossy()))
-        });
-        (!files.is_empty()).then_some(files)
+    }
+}
+
+impl fmt::Display for HubDataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let configuration = self.configuration.as_deref().unwrap_or_default();
+        write!(f, "{}@{}:{configuration}:{}", self.id, self.revision, self.split)
     }
 }

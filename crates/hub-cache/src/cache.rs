@@ -1,0 +1,173 @@
+//! The cache folder: where things are, and what is already there.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{HubError, HubRepo, RepoKind, is_id, is_revision};
+
+/// What the cache has of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The folder with the files fetched so far, under their names in the repository.
+    pub folder: PathBuf,
+    /// All names in the repository, where they are known; Python's client does not keep them.
+    pub listing: Option<Vec<String>>,
+}
+
+impl Snapshot {
+    /// Path of a file the cache has.
+    pub fn file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.folder.join(name);
+        (is_file_name(name) && path.is_file()).then_some(path)
+    }
+
+    /// Names of the files the cache has, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        collect(&self.folder, "", &mut names);
+        names.sort();
+        names
+    }
+}
+
+/// Unreadable folders hold nothing.
+fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
+            continue;
+        };
+        match entry.path().is_dir() {
+            true => collect(&entry.path(), &format!("{name}/"), names),
+            false if entry.path().is_file() => names.push(name),
+            false => {}
+        }
+    }
+}
+
+impl HubRepo {
+    /// What the cache has of this revision; `None` when it knows nothing of it.
+    ///
+    /// # Errors
+    /// [`HubError::Id`] for an impossible id or revision, [`HubError::NoHome`] when there is no cache folder.
+    pub fn cached(&self) -> Result<Option<Snapshot>, HubError> {
+        let places = Places::of(self)?;
+        let commit = match fs::read_to_string(&places.reference) {
+            Ok(text) => text.trim().to_owned(),
+            Err(_) => self.revision.clone(),
+        };
+        let folder = places.root.join("snapshots").join(&commit);
+        if !is_hash(&commit, 40) || !folder.is_dir() {
+            return Ok(None);
+        }
+        let listing = fs::read(places.listing(&commit)).ok();
+        let names = |bytes: Vec<u8>| {
+            let value: Value = serde_json::from_slice(&bytes).ok()?;
+            let names = value.as_array()?.iter();
+            names.map(|name| name.as_str().map(str::to_owned)).collect()
+        };
+        Ok(Some(Snapshot {
+            folder,
+            listing: listing.and_then(names),
+        }))
+    }
+
+    pub(crate) fn cache_error<'a>(
+        &'a self,
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> HubError + 'a {
+        move |source| HubError::Cache {
+            repo: self.to_string(),
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Where the cache keeps a repository.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) root: PathBuf,
+    pub(crate) reference: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(repo: &HubRepo) -> Result<Self, HubError> {
+        if !is_id(&repo.id) || !is_revision(&repo.revision) {
+            return Err(HubError::Id { repo: repo.to_string() });
+        }
+        let default = || std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
+        let cache = repo.access.cache_dir.clone().or_else(default);
+        let cache = cache.ok_or_else(|| HubError::NoHome { repo: repo.to_string() })?;
+        let prefix = match repo.kind {
+            RepoKind::Model => "models",
+            RepoKind::Dataset => "datasets",
+        };
+        let root = cache.join(format!("{prefix}--{}", repo.id.replace('/', "--")));
+        Ok(Self {
+            reference: root.join("refs").join(&repo.revision),
+            root,
+        })
+    }
+
+    pub(crate) fn blob(&self, hash: &str) -> PathBuf {
+        self.root.join("blobs").join(hash)
+    }
+
+    /// Names in the repository at a commit; a folder of ours beside those of the common layout.
+    pub(crate) fn listing(&self, commit: &str) -> PathBuf {
+        self.root.join("listings").join(format!("{commit}.json"))
+    }
+
+    /// Makes the blob reachable under the file's name in a snapshot.
+    pub(crate) fn point(&self, commit: &str, name: &str, hash: &str) -> io::Result<PathBuf> {
+        let pointer = self.root.join("snapshots").join(commit).join(name);
+        if let Some(folder) = pointer.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let blob = self.blob(hash);
+        let points = || matches!((fs::canonicalize(&pointer), fs::canonicalize(&blob)), (Ok(a), Ok(b)) if a == b);
+        if points() {
+            return Ok(pointer);
+        }
+        if pointer.is_symlink() || pointer.exists() {
+            fs::remove_file(&pointer)?;
+        }
+        match link(&blob, name, hash, &pointer) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && points() => {}
+            linked => linked?,
+        }
+        Ok(pointer)
+    }
+}
+
+#[cfg(unix)]
+fn link(_blob: &Path, name: &str, hash: &str, pointer: &Path) -> io::Result<()> {
+    // Relative, so that the cache can be moved: out of the snapshot's folders, then into the blobs.
+    let up = "../".repeat(2 + name.matches('/').count());
+    std::os::unix::fs::symlink(format!("{up}blobs/{hash}"), pointer)
+}
+
+/// Symbolic links need a privilege elsewhere.
+#[cfg(not(unix))]
+fn link(blob: &Path, _name: &str, _hash: &str, pointer: &Path) -> io::Result<()> {
+    fs::hard_link(blob, pointer).or_else(|_| fs::copy(blob, pointer).map(|_| ()))
+}
+
+/// A relative path of plain components: a listing must not reach outside the cache.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    let plain = |component: Component<'_>| matches!(component, Component::Normal(_));
+    let whole = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    whole && !name.contains(['\\', '\0', ':']) && Path::new(name).components().all(plain)
+}
+
+/// Hexadecimal digits of this number.
+pub(crate) fn is_hash(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,143 @@
+//! # Brief overview
+//!
+//! Files of Hugging Face hub repositories through a local cache: a file is in the cache whole or not at all.
+//!
+//! - [`HubAccess`]: which hub, which cache folder, which token, how much patience. No environment variable is read.
+//! - [`HubRepo`]: one revision of a model's or a data set's repository.
+//! - [`Snapshot`]: what the cache has of it; needs no network and no feature.
+//! - [`Remote`]: the repository as the hub lists it; [`Remote::fetch`] brings a file into the cache. Needs the feature
+//!   `net`.
+//! - [`split_files`]: which files of a data set hold a split of a configuration.
+//!
+//! The cache is laid out as Python's `huggingface_hub` does (`models--owner--name/{blobs,refs,snapshots}`), and each
+//! uses what the other has fetched. A transfer goes to `blobs/<hash>.incomplete` and is renamed when its length, and
+//! for large files its SHA-256, are those the hub lists; an interrupted one goes on where it stopped.
+//!
+//! ```
+//! use hub_cache::{HubAccess, HubRepo, RepoKind, split_files};
+//!
+//! let access = HubAccess { cache_dir: Some("/nowhere".into()), ..HubAccess::default() };
+//! let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
+//! assert!(repo.cached()?.is_none());
+//!
+//! let names = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"];
+//! assert_eq!(split_files(&names, None, "test").unwrap(), ["data/test-00000-of-00001.parquet"]);
+//! # Ok::<(), hub_cache::HubError>(())
+//! ```
+//!
+//! `examples/generate.rs` opens a model by its hub id.
+#![deny(missing_docs)]
+
+mod cache;
+mod error;
+mod http;
+mod remote;
+mod split;
+
+pub use cache::Snapshot;
+pub use error::HubError;
+pub use remote::Remote;
+pub use split::split_files;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the hub is reached. Every setting is here: no environment variable is read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HubAccess {
+    /// Address of the hub or of a mirror. Default `https://huggingface.co`.
+    pub endpoint: String,
+    /// Cache folder. Default `None`: `.cache/huggingface/hub` in the home directory.
+    pub cache_dir: Option<PathBuf>,
+    /// Access token for private repositories; sent to the endpoint alone. Default `None`: anonymous.
+    pub token: Option<String>,
+    /// Longest wait for a connection, an answer, or the next bytes of a file. Default 30 seconds.
+    pub timeout: Duration,
+}
+
+impl Default for HubAccess {
+    fn default() -> Self {
+        Self {
+            endpoint: "https://huggingface.co".to_owned(),
+            cache_dir: None,
+            token: None,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Does not show the token.
+impl fmt::Debug for HubAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubAccess")
+            .field("endpoint", &self.endpoint)
+            .field("cache_dir", &self.cache_dir)
+            .field("token", &self.token.as_ref().map(|_| ".."))
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+/// What a repository holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepoKind {
+    /// Configuration and weights.
+    Model,
+    /// Data files.
+    Dataset,
+}
+
+/// One revision of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubRepo {
+    /// What it holds.
+    pub kind: RepoKind,
+    /// `owner/name`.
+    pub id: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// How it is reached.
+    pub access: HubAccess,
+}
+
+impl HubRepo {
+    /// The default branch of a repository.
+    pub fn new(kind: RepoKind, id: impl Into<String>, access: HubAccess) -> Self {
+        Self {
+            kind,
+            id: id.into(),
+            revision: "main".to_owned(),
+            access,
+        }
+    }
+}
+
+impl fmt::Display for HubRepo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.id, self.revision)
+    }
+}
+
+/// Splits `owner/name` or `owner/name@revision`; `None` when the text is no hub id. The revision is `main` when absent.
+pub fn parse_id(text: &str) -> Option<(&str, &str)> {
+    let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
+    let whole = id.split('/').count() == 2 && is_id(id) && is_revision(revision);
+    whole.then_some((id, revision))
+}
+
+/// `owner/name`, or the bare `name` of an old data set, of the characters the hub allows.
+fn is_id(text: &str) -> bool {
+    let part = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+    };
+    text.split('/').count() <= 2 && text.split('/').all(part)
+}
+
+/// What git allows in a name and a file system takes for a path below a folder.
+fn is_revision(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed);
+    text.split('/').all(part)
+}

@@ -1,0 +1,349 @@
+//! The repository as the hub lists it, and the way of a file into the cache.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::cache::{Places, is_file_name, is_hash};
+use crate::http::{Answer, Client};
+use crate::{HubError, HubRepo, RepoKind};
+
+/// Largest listing read: the hub's largest repositories list in less.
+const MAX_LISTING: u64 = 128 << 20;
+/// A second connection that brings less than this before it breaks is the last, so the number of attempts is bounded.
+const LEAST_PROGRESS: u64 = 64 << 10;
+
+/// A revision as the hub lists it.
+#[derive(Debug)]
+pub struct Remote {
+    repo: HubRepo,
+    places: Places,
+    client: Client,
+    commit: String,
+    files: BTreeMap<String, Listed>,
+}
+
+/// What the hub says about a file.
+#[derive(Debug)]
+struct Listed {
+    /// Name of the blob: SHA-256 of a large file, git's own hash of another.
+    hash: String,
+    size: u64,
+}
+
+impl HubRepo {
+    /// Asks the hub for the revision's commit and files.
+    ///
+    /// # Errors
+    /// [`HubError`] with the reason, within the timeout of [`HubRepo::access`].
+    pub fn remote(&self) -> Result<Remote, HubError> {
+        let places = Places::of(self)?;
+        let client = Client::new(&self.access);
+        let client = client.ok_or_else(|| HubError::NoNetwork { repo: self.to_string() })?;
+        let url = format!(
+            "{}/api/{}/{}/revision/{}?blobs=true",
+            self.endpoint(),
+            self.kind_path(),
+            self.id,
+            self.revision.replace('/', "%2F")
+        );
+        let answer = client.get(&url, None).map_err(|reason| self.unreachable(reason))?;
+        self.check(answer.status)?;
+        let mut bytes = Vec::new();
+        let read = answer.body.take(MAX_LISTING).read_to_end(&mut bytes);
+        read.map_err(|error| self.unreachable(error.to_string()))?;
+        let listing: Value =
+            serde_json::from_slice(&bytes).map_err(|error| self.answer("listing", "JSON", error.to_string()))?;
+        let (commit, files) = self.read_listing(&listing)?;
+        Ok(Remote {
+            repo: self.clone(),
+            places,
+            client,
+            commit,
+            files,
+        })
+    }
+
+    fn read_listing(&self, listing: &Value) -> Result<(String, BTreeMap<String, Listed>), HubError> {
+        let commit = listing.get("sha").and_then(Value::as_str).unwrap_or_default();
+        if !is_hash(commit, 40) {
+            return Err(self.answer(
+                "listing: `sha`",
+                "a commit of 40 hexadecimal digits",
+                format!("`{commit}`"),
+            ));
+        }
+        let siblings = listing.get("siblings").and_then(Value::as_array);
+        let siblings =
+            siblings.ok_or_else(|| self.answer("listing: `siblings`", "an array", "nothing of that kind"))?;
+        let mut files = BTreeMap::new();
+        for sibling in siblings {
+            let name = sibling.get("rfilename").and_then(Value::as_str).unwrap_or_default();
+            if !is_file_name(name) {
+                return Err(self.answer(
+                    "listing: `rfilename`",
+                    "a path inside the repository",
+                    format!("`{name}`"),
+                ));
+            }
+            let listed = Listed::read(sibling)
+                .ok_or_else(|| self.answer(&format!("listing: {name}"), "`size` and `blobId`", sibling.to_string()))?;
+            files.insert(name.to_owned(), listed);
+        }
+        Ok((commit.to_owned(), files))
+    }
+
+    fn endpoint(&self) -> &str {
+        self.access.endpoint.trim_end_matches('/')
+    }
+
+    fn kind_path(&self) -> &'static str {
+        match self.kind {
+            RepoKind::Model => "models",
+            RepoKind::Dataset => "datasets",
+        }
+    }
+
+    /// Refuses a status other than success.
+    fn check(&self, status: u16) -> Result<(), HubError> {
+        let (repo, endpoint) = (self.to_string(), self.access.endpoint.clone());
+        match status {
+            200 | 206 => Ok(()),
+            401 | 403 => Err(HubError::Refused { repo, endpoint, status }),
+            404 => Err(HubError::NotFound { repo, endpoint }),
+            _ => Err(self.answer("status", "200", status.to_string())),
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> HubError {
+        HubError::Unreachable {
+            repo: self.to_string(),
+            endpoint: self.access.endpoint.clone(),
+            reason,
+        }
+    }
+
+    fn answer(&self, what: &str, expected: &str, found: impl Into<String>) -> HubError {
+        HubError::Answer {
+            repo: self.to_string(),
+            what: what.to_owned(),
+            expected: expected.to_owned(),
+            found: found.into(),
+        }
+    }
+}
+
+impl Listed {
+    fn read(sibling: &Value) -> Option<Self> {
+        let text = |value: &Value, key: &str, digits: usize| {
+            let hash = value.get(key).and_then(Value::as_str)?;
+            is_hash(hash, digits).then(|| hash.to_owned())
+        };
+        let hash = match sibling.get("lfs").filter(|lfs| !lfs.is_null()) {
+            Some(lfs) => text(lfs, "sha256", 64)?,
+            None => text(sibling, "blobId", 40)?,
+        };
+        let size = sibling.get("size").and_then(Value::as_u64)?;
+        Some(Self { hash, size })
+    }
+}
+
+impl Remote {
+    /// Names of all files, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
+    /// Whether the repository has a file.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
+    /// Brings a file into the cache, unless it is there.
+    ///
+    /// # Errors
+    /// [`HubError`] with the reason. Nothing that is not whole is reachable under the file's name afterwards.
+    pub fn fetch(&self, name: &str) -> Result<PathBuf, HubError> {
+        let listed = self.files.get(name).ok_or_else(|| self.no_file(name))?;
+        let blob = self.places.blob(&listed.hash);
+        if !fs::metadata(&blob).is_ok_and(|blob| blob.len() == listed.size) {
+            self.download(name, listed, &blob)?;
+        }
+        let pointed = self.places.point(&self.commit, name, &listed.hash);
+        pointed.map_err(self.repo.cache_error("link", &blob))
+    }
+
+    /// Notes in the cache that the revision is this commit, and what it lists. Called when everything wanted has been
+    /// fetched, so that a half-fetched commit never takes the place of a whole one.
+    ///
+    /// # Errors
+    /// [`HubError::Cache`] when the notes cannot be written.
+    pub fn finish(&self) -> Result<(), HubError> {
+        let names = Value::from_iter(self.names());
+        self.note(&self.places.listing(&self.commit), &names.to_string())?;
+        match self.commit == self.repo.revision {
+            true => Ok(()),
+            false => self.note(&self.places.reference, &self.commit),
+        }
+    }
+
+    fn note(&self, path: &Path, text: &str) -> Result<(), HubError> {
+        let wrong = || self.repo.cache_error("write", path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(wrong())?;
+        }
+        // Whoever reads half a note takes it for none.
+        fs::write(path, text).map_err(wrong())
+    }
+
+    fn no_file(&self, name: &str) -> HubError {
+        HubError::NoFile {
+            repo: self.repo.to_string(),
+            file: name.to_owned(),
+        }
+    }
+
+    fn download(&self, name: &str, listed: &Listed, blob: &Path) -> Result<(), HubError> {
+        let path = blob.with_file_name(format!("{}.incomplete", listed.hash));
+        let wrong = || self.repo.cache_error("write", &path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(wrong())?;
+        }
+        let file = File::options().read(true).append(true).create(true).open(&path);
+        let mut file = file.map_err(wrong())?;
+        // Another process may be fetching the same file: whoever comes second finds it done, or goes on with it.
+        file.lock().map_err(wrong())?;
+        if fs::metadata(blob).is_ok_and(|blob| blob.len() == listed.size) {
+            return Ok(());
+        }
+        self.fill(name, listed, &path, &mut file)?;
+        if listed.hash.len() == 64 {
+            let found = sha256(&mut file).map_err(wrong())?;
+            if found != listed.hash.to_ascii_lowercase() {
+                file.set_len(0).map_err(wrong())?;
+                return Err(HubError::Corrupt {
+                    repo: self.repo.to_string(),
+                    file: name.to_owned(),
+                    expected: listed.hash.clone(),
+                    found,
+                });
+            }
+        }
+        file.sync_all().map_err(wrong())?;
+        fs::rename(&path, blob).map_err(wrong())
+    }
+
+    /// Transfers what is missing, again after an interruption as long as the transfers bring something.
+    fn fill(&self, name: &str, listed: &Listed, path: &Path, file: &mut File) -> Result<(), HubError> {
+        let wrong = || self.repo.cache_error("write", path);
+        let length = |file: &File| file.metadata().map(|data| data.len()).map_err(wrong());
+        let mut start = length(file)?;
+        if start > listed.size {
+            file.set_len(0).map_err(wrong())?;
+            start = 0;
+        }
+        // The first interruption is always forgiven.
+        let mut least = 0;
+        while start < listed.size {
+            let stopped = self.transfer(name, listed, path, file, start)?;
+            let reached = length(file)?;
+            if reached < listed.size && reached < start.saturating_add(least) {
+                return Err(HubError::Incomplete {
+                    repo: self.repo.to_string(),
+                    file: name.to_owned(),
+                    expected: listed.size,
+                    found: reached,
+                    reason: stopped.unwrap_or_else(|| "the hub ended the transfer".to_owned()),
+                });
+            }
+            start = reached;
+            least = LEAST_PROGRESS;
+        }
+        Ok(())
+    }
+
+    /// One request. Gives the reason when it stopped early, an error when another attempt is of no use.
+    fn transfer(
+        &self,
+        name: &str,
+        listed: &Listed,
+        path: &Path,
+        file: &mut File,
+        start: u64,
+    ) -> Result<Option<String>, HubError> {
+        let answer = self.client.get(&self.url(name), (start > 0).then_some(start));
+        let answer = answer.map_err(|reason| self.repo.unreachable(format!("{name}: {reason}")))?;
+        match answer.status {
+            404 => return Err(self.no_file(name)),
+            status => self.repo.check(status)?,
+        }
+        let mut missing = listed.size - start;
+        if start > 0 && answer.status != 206 {
+            // The whole file again, from a server that knows no ranges.
+            file.set_len(0).map_err(self.repo.cache_error("write", path))?;
+            missing = listed.size;
+        }
+        self.check_range(name, listed, start, &answer)?;
+        let mut body = answer.body;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let read = match body.read(&mut buffer) {
+                Ok(0) => return Ok(None),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Ok(Some(error.to_string())),
+            };
+            missing = missing.checked_sub(read as u64).ok_or_else(|| {
+                let expected = format!("{} bytes", listed.size);
+                self.repo.answer(name, &expected, "more")
+            })?;
+            let written = file.write_all(&buffer[..read]);
+            written.map_err(self.repo.cache_error("write", path))?;
+        }
+    }
+
+    /// Refuses a part of the file other than the one asked for.
+    fn check_range(&self, name: &str, listed: &Listed, start: u64, answer: &Answer) -> Result<(), HubError> {
+        if answer.status != 206 {
+            return Ok(());
+        }
+        let expected = format!("bytes {start}-{}/{}", listed.size.saturating_sub(1), listed.size);
+        match answer.content_range.as_deref() {
+            Some(range) if range == expected => Ok(()),
+            other => Err(self.repo.answer(
+                &format!("{name}: content-range"),
+                &expected,
+                format!("`{}`", other.unwrap_or_default()),
+            )),
+        }
+    }
+
+    fn url(&self, name: &str) -> String {
+        let prefix = match self.repo.kind {
+            RepoKind::Model => "",
+            RepoKind::Dataset => "datasets/",
+        };
+        let (endpoint, id) = (self.repo.endpoint(), &self.repo.id);
+        let mut url = format!("{endpoint}/{prefix}{id}/resolve/{}/", self.commit);
+        for byte in name.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                    url.push(char::from(byte))
+                }
+                _ => url.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        url
+    }
+}
+
+fn sha256(file: &mut File) -> std::io::Result<String> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut digest = Sha256::new();
+    std::io::copy(file, &mut digest)?;
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

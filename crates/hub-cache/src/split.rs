@@ -1,0 +1,173 @@
+//! Which files of a data set hold a split.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::{HubError, HubRepo, Snapshot};
+
+impl HubRepo {
+    /// The files of a data set that hold a split, in the cache; what the cache lacks is fetched. [`split_files`] says
+    /// which files those are.
+    ///
+    /// A split complete in the cache is used without touching the network. A cache filled by Python's client, which
+    /// keeps no listing, is believed only when the hub cannot be asked.
+    ///
+    /// # Errors
+    /// [`HubError::Split`] when the data set has no such split, [`HubError`] when its files cannot be had.
+    pub fn split(&self, configuration: Option<&str>, split: &str) -> Result<Vec<PathBuf>, HubError> {
+        let choose = |names: &[&str]| {
+            let chosen = split_files(names, configuration, split);
+            chosen.map_err(|(expected, found)| HubError::Split {
+                repo: self.to_string(),
+                expected,
+                found,
+            })
+        };
+        let held = |snapshot: &Snapshot, names: &[String]| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let files = choose(&names).ok()?.into_iter().map(|name| snapshot.file(&name));
+            files.collect::<Option<Vec<PathBuf>>>()
+        };
+        let cached = self.cached()?;
+        let listed = cached
+            .as_ref()
+            .and_then(|snapshot| Some((snapshot, snapshot.listing.as_ref()?)));
+        if let Some(files) = listed.and_then(|(snapshot, names)| held(snapshot, names)) {
+            return Ok(files);
+        }
+        match self.remote() {
+            Ok(remote) => {
+                let names: Vec<&str> = remote.names().collect();
+                let files = choose(&names)?.into_iter().map(|name| remote.fetch(&name));
+                let files = files.collect::<Result<Vec<PathBuf>, HubError>>()?;
+                remote.finish()?;
+                Ok(files)
+            }
+            Err(error @ (HubError::Unreachable { .. } | HubError::NoNetwork { .. })) => {
+                let python = cached.filter(|snapshot| snapshot.listing.is_none());
+                python
+                    .and_then(|snapshot| held(&snapshot, &snapshot.names()))
+                    .ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A data file's place in the common layouts.
+struct DataFile<'a> {
+    name: &'a str,
+    parquet: bool,
+    configuration: String,
+    split: &'a str,
+    /// `00000-of-00002`: how many files the split has.
+    shards: Option<usize>,
+}
+
+/// The files of a data set that hold a split of a configuration, sorted: Parquet where there is Parquet, else JSONL.
+///
+/// The layouts known are those the hub itself reads without help: `<split>.parquet`, `<split>-00000-of-00002.parquet`,
+/// below `data/`, below `<configuration>/` or below both, and `<configuration>/<split>/0000.parquet`. Without a
+/// configuration it is the only one, or the one named `default`. A split `train` is also found as `train_sft` where
+/// that is the only one to begin so.
+///
+/// # Errors
+/// What was expected and what there is.
+pub fn split_files(
+    names: &[impl AsRef<str>],
+    configuration: Option<&str>,
+    split: &str,
+) -> Result<Vec<String>, (String, String)> {
+    let mut files: Vec<DataFile> = names.iter().filter_map(|name| DataFile::read(name.as_ref())).collect();
+    let wanted = match configuration {
+        Some(name) => format!("split `{split}` of configuration `{name}`"),
+        None => format!("split `{split}`"),
+    };
+    let refuse = |found: String| (format!("{wanted} in .parquet or .jsonl files"), found);
+    let chosen = choose_configuration(&files, configuration).map_err(refuse)?;
+    files.retain(|file| file.configuration == chosen);
+    let chosen = choose_split(&files, split).map_err(refuse)?;
+    files.retain(|file| file.split == chosen);
+    let parquet = files.iter().any(|file| file.parquet);
+    files.retain(|file| file.parquet == parquet);
+    let told = files.iter().filter_map(|file| file.shards);
+    if let Some(shards) = told.max().filter(|shards| *shards != files.len()) {
+        return Err((format!("{wanted} in {shards} files"), format!("{} files", files.len())));
+    }
+    let mut names: Vec<String> = files.iter().map(|file| file.name.to_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn choose_configuration(files: &[DataFile], wanted: Option<&str>) -> Result<String, String> {
+    let known: BTreeSet<&str> = files.iter().map(|file| file.configuration.as_str()).collect();
+    let is_default = |name: &str| matches!(name, "" | "default");
+    let chosen = match wanted {
+        Some(name) => known
+            .iter()
+            .find(|known| **known == name || is_default(name) && known.is_empty()),
+        None if known.len() == 1 => known.first(),
+        None => known.iter().find(|known| is_default(known)),
+    };
+    let chosen = chosen.map(|name| (*name).to_owned());
+    chosen.ok_or_else(|| list("the configurations", known))
+}
+
+fn choose_split<'a>(files: &[DataFile<'a>], wanted: &str) -> Result<&'a str, String> {
+    let known: BTreeSet<&str> = files.iter().map(|file| file.split).collect();
+    if let Some(exact) = known.get(wanted) {
+        return Ok(*exact);
+    }
+    let variant = |name: &str| name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('_'));
+    let mut variants = known.iter().filter(|name| variant(name));
+    match (variants.next(), variants.next()) {
+        (Some(only), None) => Ok(*only),
+        _ => Err(list("the splits", known)),
+    }
+}
+
+fn list(what: &str, names: BTreeSet<&str>) -> String {
+    match names.is_empty() {
+        true => "no such file".to_owned(),
+        false => format!("{what} {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+impl<'a> DataFile<'a> {
+    fn read(name: &'a str) -> Option<Self> {
+        let (path, parquet) = match name.strip_suffix(".parquet") {
+            Some(path) => (path, true),
+            None => (name.strip_suffix(".jsonl")?, false),
+        };
+        let mut folders: Vec<&str> = path.split('/').collect();
+        let stem = folders.pop()?;
+        if folders.first() == Some(&"data") {
+            folders.remove(0);
+        }
+        let numbered = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
+        let (split, shards) = match (numbered, folders.last()) {
+            (true, Some(_)) => (folders.pop()?, None),
+            _ => shard(stem),
+        };
+        Some(Self {
+            name,
+            parquet,
+            configuration: folders.join("/"),
+            split,
+            shards,
+        })
+    }
+}
+
+/// `train-00000-of-00002`, with a hash after it in old data sets.
+fn shard(stem: &str) -> (&str, Option<usize>) {
+    let digits = |text: &str| text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((before, after)) = stem.split_once("-of-") else {
+        return (stem, None);
+    };
+    let count = after.split('-').next().unwrap_or_default();
+    match before.rsplit_once('-') {
+        Some((split, index)) if digits(index) && digits(count) => (split, count.parse().ok()),
+        _ => (stem, None),
+    }
+}

@@ -1,0 +1,4 @@
+//! Against a hub on the loopback address: what arrives, what is kept, and what is said when it does not arrive.
+
+mod splits;
+mod transfers;

@@ -1,0 +1,325 @@
+//! Listing, fetching, resuming, and every way it fails.
+
+use fixtures::hub::{Fault, LoopbackHub};
+use hub_cache::{HubAccess, HubError, HubRepo, RepoKind};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const LARGE: usize = 1 << 20;
+
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let large = (0..LARGE as u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    BTreeMap::from([
+        ("config.json".to_owned(), b"{}".to_vec()),
+        ("empty.txt".to_owned(), Vec::new()),
+        ("below/a folder/large.bin".to_owned(), large),
+    ])
+}
+
+struct Setting {
+    hub: LoopbackHub,
+    cache: TempDir,
+    repo: HubRepo,
+}
+
+fn setting() -> Setting {
+    let hub = LoopbackHub::start();
+    hub.add("models/owner/name", "main", files());
+    let cache = tempfile::tempdir().unwrap();
+    let access = HubAccess {
+        endpoint: hub.endpoint(),
+        cache_dir: Some(cache.path().to_owned()),
+        token: None,
+        timeout: Duration::from_millis(1500),
+    };
+    let repo = HubRepo::new(RepoKind::Model, "owner/name", access);
+    Setting { hub, cache, repo }
+}
+
+impl Setting {
+    fn fetch(&self) -> Result<PathBuf, HubError> {
+        let remote = self.repo.remote()?;
+        for name in files().keys() {
+            remote.fetch(name)?;
+        }
+        remote.finish()?;
+        Ok(self.repo.cached()?.expect("a snapshot").folder)
+    }
+
+    /// The error, which came soon and names the repository.
+    fn message(&self) -> String {
+        let began = Instant::now();
+        let error = self.fetch().unwrap_err().to_string();
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{error}: took {:?}",
+            began.elapsed()
+        );
+        assert!(error.contains("owner/name@main"), "{error}");
+        error
+    }
+
+    /// Nothing incomplete is reachable under its name.
+    fn holds_only_whole_files(&self) {
+        let snapshots = self.cache.path().join("models--owner--name/snapshots");
+        for commit in std::fs::read_dir(snapshots).into_iter().flatten() {
+            let folder = commit.unwrap().path();
+            for (name, bytes) in files() {
+                let path = folder.join(&name);
+                assert!(!path.exists() || std::fs::read(&path).unwrap() == bytes, "{name}");
+            }
+        }
+        assert_eq!(
+            self.repo.cached().unwrap(),
+            None,
+            "the revision is noted only when all of it is there"
+        );
+    }
+}
+
+fn same(folder: &Path) {
+    for (name, bytes) in files() {
+        assert!(std::fs::read(folder.join(&name)).unwrap() == bytes, "{name}");
+    }
+}
+
+#[test]
+fn files_arrive_whole_and_stay() {
+    let mut setting = setting();
+    let folder = setting.fetch().unwrap();
+    same(&folder);
+    assert!(folder.starts_with(setting.cache.path().join("models--owner--name/snapshots")));
+    setting.hub.requests();
+    // A second fetch asks for the listing alone.
+    same(&setting.fetch().unwrap());
+    assert_eq!(setting.hub.requests().len(), 1);
+    setting.hub.stop();
+    let cached = setting.repo.cached().unwrap().unwrap();
+    assert_eq!(cached.folder, folder);
+    assert_eq!(cached.listing.as_ref(), Some(&cached.names()));
+    assert_eq!(cached.names(), files().into_keys().collect::<Vec<_>>());
+    assert!(cached.file("config.json").is_some());
+    assert_eq!(cached.file("../../refs/main"), None);
+    // By its commit too, which has no entry among the references.
+    let commit = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let by_commit = HubRepo {
+        revision: commit,
+        ..setting.repo.clone()
+    };
+    assert_eq!(by_commit.cached().unwrap().unwrap().folder, folder);
+}
+
+#[test]
+fn a_revision_is_its_own() {
+    let setting = setting();
+    let other = BTreeMap::from([("config.json".to_owned(), b"[]".to_vec())]);
+    setting.hub.add("models/owner/name", "refs/pr/1", other);
+    let repo = HubRepo {
+        revision: "refs/pr/1".to_owned(),
+        ..setting.repo.clone()
+    };
+    let remote = repo.remote().unwrap();
+    assert_eq!(remote.names().collect::<Vec<_>>(), ["config.json"]);
+    remote.fetch("config.json").unwrap();
+    remote.finish().unwrap();
+    let read = |repo: &HubRepo| std::fs::read(repo.cached().unwrap().unwrap().folder.join("config.json")).unwrap();
+    assert_eq!(read(&repo), b"[]");
+    setting.fetch().unwrap();
+    assert_eq!((read(&repo), read(&setting.repo)), (b"[]".to_vec(), b"{}".to_vec()));
+}
+
+#[test]
+fn the_token_goes_to_the_hub_and_nowhere_else() {
+    let mut setting = setting();
+    setting.repo.access.token = Some("secret".to_owned());
+    setting.fetch().unwrap();
+    let requests = setting.hub.requests();
+    let (hub, storage): (Vec<_>, Vec<_>) = requests
+        .iter()
+        .partition(|request| request.host.starts_with("127.0.0.1"));
+    assert!(!hub.is_empty() && !storage.is_empty());
+    assert!(
+        hub.iter()
+            .all(|request| request.authorization.as_deref() == Some("Bearer secret"))
+    );
+    assert!(
+        storage.iter().all(|request| request.authorization.is_none()),
+        "{storage:?}"
+    );
+    assert!(!format!("{:?}", setting.repo).contains("secret"));
+}
+
+#[test]
+fn an_interrupted_transfer_goes_on_by_itself() {
+    let setting = setting();
+    setting.hub.fail(Fault::HalfOnce);
+    same(&setting.fetch().unwrap());
+    let ranges: Vec<String> = setting
+        .hub
+        .requests()
+        .into_iter()
+        .filter_map(|request| request.range)
+        .collect();
+    assert!(ranges.contains(&format!("bytes={}-", LARGE / 2)), "{ranges:?}");
+}
+
+#[test]
+fn a_transfer_that_is_always_cut_is_an_error_and_resumes_later() {
+    let setting = setting();
+    setting.hub.fail(Fault::Halves);
+    let error = setting.message();
+    assert!(
+        error.contains("large.bin") && error.contains("expected 1048576 bytes"),
+        "{error}"
+    );
+    setting.holds_only_whole_files();
+    setting.hub.fail(Fault::None);
+    setting.hub.requests();
+    same(&setting.fetch().unwrap());
+    // What had arrived was not asked for again.
+    let ranges: Vec<String> = setting
+        .hub
+        .requests()
+        .into_iter()
+        .filter_map(|request| request.range)
+        .collect();
+    let first: usize = ranges[0]
+        .trim_start_matches("bytes=")
+        .trim_end_matches('-')
+        .parse()
+        .unwrap();
+    assert!(first > LARGE / 2, "{ranges:?}");
+}
+
+#[test]
+fn a_cut_without_ranges_starts_again() {
+    let setting = setting();
+    setting.hub.fail(Fault::CutAt(LARGE * 3 / 4));
+    let error = setting.message();
+    assert!(error.contains("try again"), "{error}");
+    setting.holds_only_whole_files();
+    // Still no ranges, but no cut: what had arrived must not be doubled.
+    setting.hub.fail(Fault::CutAt(LARGE));
+    same(&setting.fetch().unwrap());
+}
+
+#[test]
+fn leftovers_of_another_length_or_content_do_no_harm() {
+    for leftover in [vec![7; LARGE + 5], vec![7; LARGE], vec![7; 1000]] {
+        let setting = setting();
+        let remote = setting.repo.remote().unwrap();
+        let blob = std::fs::canonicalize(remote.fetch("below/a folder/large.bin").unwrap()).unwrap();
+        std::fs::remove_file(&blob).unwrap();
+        std::fs::write(blob.with_extension("incomplete"), &leftover).unwrap();
+        if leftover.len() <= LARGE {
+            assert!(setting.message().contains("SHA-256"));
+            setting.holds_only_whole_files();
+        }
+        same(&setting.fetch().unwrap());
+    }
+}
+
+#[test]
+fn corruption_is_noticed_and_not_kept() {
+    let setting = setting();
+    setting.hub.fail(Fault::Corruption);
+    let error = setting.message();
+    assert!(error.contains("large.bin") && error.contains("SHA-256"), "{error}");
+    setting.holds_only_whole_files();
+    setting.hub.fail(Fault::None);
+    same(&setting.fetch().unwrap());
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let setting = setting();
+    for (fault, words) in [
+        (Fault::Status(401), "token"),
+        (Fault::Status(403), "token"),
+        (Fault::Status(404), "check the spelling"),
+        (Fault::Status(500), "500"),
+        (Fault::Status(302), "missing a location header"),
+        (Fault::Nonsense, "expected JSON"),
+        (Fault::Escape, "../../"),
+        (Fault::Vanished, "it has no "),
+        (Fault::Silence, "check the network"),
+    ] {
+        setting.hub.fail(fault);
+        let error = setting.message();
+        assert!(error.contains(words), "{fault:?}: {error}");
+        setting.holds_only_whole_files();
+    }
+    setting.hub.fail(Fault::None);
+    assert!(
+        setting
+            .repo
+            .remote()
+            .unwrap()
+            .fetch("absent.bin")
+            .unwrap_err()
+            .to_string()
+            .contains("it has no absent.bin")
+    );
+    assert!(!setting.cache.path().parent().unwrap().join("config.json").exists());
+    same(&setting.fetch().unwrap());
+}
+
+#[test]
+fn nobody_there_is_an_error_at_once() {
+    let mut setting = setting();
+    setting.hub.stop();
+    let error = setting.message();
+    assert!(
+        error.contains("cannot reach http://127.0.0.1") && error.contains("check the network"),
+        "{error}"
+    );
+    setting.repo.access.endpoint = "not an address".to_owned();
+    assert!(setting.message().contains("not an address"));
+}
+
+#[test]
+fn impossible_names_are_refused_before_anything_is_touched() {
+    let setting = setting();
+    for (id, revision) in [
+        ("../name", "main"),
+        ("a/b/c", "main"),
+        ("owner/name", "../../x"),
+        ("owner/na me", "main"),
+    ] {
+        let repo = HubRepo {
+            id: id.to_owned(),
+            revision: revision.to_owned(),
+            ..setting.repo.clone()
+        };
+        assert!(matches!(repo.cached(), Err(HubError::Id { .. })), "{id}@{revision}");
+        assert!(matches!(repo.remote(), Err(HubError::Id { .. })), "{id}@{revision}");
+    }
+    assert!(setting.hub.requests().is_empty());
+}
+
+#[test]
+fn an_unwritable_cache_is_named() {
+    let mut setting = setting();
+    let file = setting.cache.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    setting.repo.access.cache_dir = Some(file);
+    let error = setting.message();
+    assert!(
+        error.contains("cannot write") && error.contains("cache folder"),
+        "{error}"
+    );
+}
+
+#[test]
+fn two_at_once_share_a_transfer() {
+    let setting = setting();
+    std::thread::scope(|scope| {
+        let both = [0, 1].map(|_| scope.spawn(|| setting.fetch().unwrap()));
+        both.into_iter().for_each(|one| same(&one.join().unwrap()));
+    });
+    same(&setting.repo.cached().unwrap().unwrap().folder);
+}

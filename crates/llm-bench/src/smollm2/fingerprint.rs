@@ -1,0 +1,38 @@
+//! A digest of everything that decides a model's answers.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use sha2::{Digest, Sha256};
+use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
+use smoltalk_data::ChatTokenizer;
+
+/// Weights, configuration, longest sequence, and how the tokenizer cuts a text. Chat templates are part of requests.
+pub(super) fn of<B: DecoderBackend>(
+    model: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    tokenizer: &ChatTokenizer,
+    max_length: usize,
+) -> String {
+    let mut digest = Sha256::new();
+    digest.update(format!("{config:?} {max_length} "));
+    // A tokenizer has no bytes of its own to hash: its whole vocabulary, and the ends it gives to texts.
+    for id in 0..tokenizer.vocab_size() as u32 {
+        digest.update(tokenizer.decode_with_special(&[id]));
+        digest.update([0]);
+    }
+    digest.update(format!("{} {:?} ", tokenizer.bos_id(), tokenizer.stop_ids()));
+    let mut weights = Weights(digest);
+    model.visit(&mut weights);
+    weights.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One parameter after another, so that the model never exists twice.
+struct Weights(Sha256);
+
+impl<B: DecoderBackend> ModuleVisitor<B> for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let data = param.val().into_data();
+        self.0.update(format!("{:?} {:?} ", data.shape, data.dtype));
+        self.0.update(data.as_bytes());
+    }
+}

@@ -1,0 +1,130 @@
+//! Which hub is asked, by flags alone.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use smollm2_model::weights::{HubAccess, ModelSource};
+use smoltalk_data::{HubDataset, Source};
+use std::path::{Path, PathBuf};
+
+/// The flags of every example that takes a hub id.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Hub")]
+pub struct HubFlags {
+    /// Address of the hub, or of a mirror.
+    #[arg(long, value_name = "URL", default_value_t = HubAccess::default().endpoint)]
+    pub hub_endpoint: String,
+    /// Folder of what was fetched by hub id [default: .cache/huggingface/hub in the home directory]
+    #[arg(long, value_name = "FOLDER")]
+    pub hub_cache: Option<PathBuf>,
+    /// File with an access token, for private repositories.
+    #[arg(long, value_name = "FILE")]
+    pub hub_token_file: Option<PathBuf>,
+}
+
+impl HubFlags {
+    /// The flags as the libraries take them.
+    ///
+    /// # Errors
+    /// When the token file cannot be read.
+    pub fn access(&self) -> Result<HubAccess> {
+        let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+        let token = self.hub_token_file.as_ref().map(read).transpose()?;
+        Ok(HubAccess {
+            endpoint: self.hub_endpoint.clone(),
+            cache_dir: self.hub_cache.clone(),
+            token: token.map(|token| token.trim().to_owned()),
+            ..HubAccess::default()
+        })
+    }
+
+    /// The folder or file of a model; a hub id is fetched, unless the cache has it.
+    ///
+    /// # Errors
+    /// When the model cannot be fetched.
+    pub fn model(&self, source: &ModelSource) -> Result<ModelSource> {
+        let mut source = source.clone();
+        if let ModelSource::Hub(model) = &mut source {
+            model.access = self.access()?;
+        }
+        Ok(source.resolve()?)
+    }
+
+    /// Conversations from a file, a folder, or, where there is neither, a hub id.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn conversations(&self, name: &Path) -> Result<Source> {
+        let is_data_file = name
+            .extension()
+            .is_some_and(|extension| ["json", "jsonl", "parquet"].iter().any(|known| extension == *known));
+        let id = name.to_str().filter(|_| !name.exists() && !is_data_file);
+        match id.map(str::parse::<HubDataset>) {
+            Some(Ok(dataset)) => {
+                let access = self.access()?;
+                Ok(HubDataset { access, ..dataset }.fetch()?)
+            }
+            _ => Ok(Source::open(name)?),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "hub"))]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use fixtures::hub::{LoopbackHub, folder_files};
+    use fixtures::shared;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        hub: HubFlags,
+    }
+
+    #[test]
+    fn ids_are_fetched_as_the_flags_say_and_paths_are_not() {
+        let (Some(model), Some(data)) = (shared("models/tiny-swiglu"), shared("data/sft/everyday")) else {
+            return;
+        };
+        let hub = LoopbackHub::start();
+        hub.add("models/owner/tiny", "v1", folder_files(&model));
+        hub.add("datasets/owner/talk", "main", folder_files(&data));
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, token) = (folder.path().join("cache"), folder.path().join("token"));
+        std::fs::write(&token, "secret\n").unwrap();
+        let path = |path: &PathBuf| path.display().to_string();
+        let given = [
+            ("--hub-endpoint", hub.endpoint()),
+            ("--hub-cache", path(&cache)),
+            ("--hub-token-file", path(&token)),
+        ];
+        let words = given.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
+        let flags = Flags::parse_from(std::iter::once("example").chain(words)).hub;
+
+        let local = flags.model(&ModelSource::Folder(model.clone())).unwrap();
+        assert_eq!(local, ModelSource::Folder(model));
+        let count = |source: Source| source.conversations().filter(Result::is_ok).count();
+        assert_eq!(count(flags.conversations(&data).unwrap()), 2000);
+        let absent = flags.conversations(Path::new("owner/talk.jsonl")).unwrap_err();
+        assert!(absent.to_string().contains("owner/talk.jsonl"), "{absent}");
+        assert!(hub.requests().is_empty());
+
+        let fetched = flags.model(&"owner/tiny@v1".parse().unwrap()).unwrap();
+        let ModelSource::Folder(snapshot) = fetched else {
+            panic!("a folder is expected")
+        };
+        assert!(snapshot.starts_with(&cache) && snapshot.join("model.safetensors").is_file());
+        assert_eq!(count(flags.conversations(Path::new("owner/talk")).unwrap()), 2000);
+        let asked = hub.requests();
+        let to_hub: Vec<_> = asked
+            .iter()
+            .filter(|request| request.host.starts_with("127."))
+            .collect();
+        assert!(to_hub.len() >= 4);
+        assert!(
+            to_hub
+                .iter()
+                .all(|request| request.authorization.as_deref() == Some("Bearer secret"))
+        );
+    }
+}
