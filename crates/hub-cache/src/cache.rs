@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 
 use crate::{HubError, HubRepo, RepoKind, is_id, is_revision};
@@ -59,7 +60,7 @@ impl HubRepo {
             Ok(text) => text.trim().to_owned(),
             Err(_) => self.revision.clone(),
         };
-        let folder = places.root.join("snapshots").join(&commit);
+        let folder = places.layout.pointer_path(&commit);
         if !is_hash(&commit, 40) || !folder.is_dir() {
             return Ok(None);
         }
@@ -92,6 +93,7 @@ impl HubRepo {
 /// Where the cache keeps a repository.
 #[derive(Debug)]
 pub(crate) struct Places {
+    layout: CacheRepo,
     pub(crate) root: PathBuf,
     pub(crate) reference: PathBuf,
 }
@@ -104,12 +106,14 @@ impl Places {
         let default = || std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
         let cache = repo.access.cache_dir.clone().or_else(default);
         let cache = cache.ok_or_else(|| HubError::NoHome { repo: repo.to_string() })?;
-        let prefix = match repo.kind {
-            RepoKind::Model => "models",
-            RepoKind::Dataset => "datasets",
+        let kind = match repo.kind {
+            RepoKind::Model => RepoType::Model,
+            RepoKind::Dataset => RepoType::Dataset,
         };
-        let root = cache.join(format!("{prefix}--{}", repo.id.replace('/', "--")));
+        let layout = Repo::with_revision(repo.id.clone(), kind, repo.revision.clone());
+        let root = cache.join(layout.folder_name());
         Ok(Self {
+            layout: Cache::new(cache).repo(layout),
             reference: root.join("refs").join(&repo.revision),
             root,
         })
@@ -126,7 +130,7 @@ impl Places {
 
     /// Makes the blob reachable under the file's name in a snapshot.
     pub(crate) fn point(&self, commit: &str, name: &str, hash: &str) -> io::Result<PathBuf> {
-        let pointer = self.root.join("snapshots").join(commit).join(name);
+        let pointer = self.layout.pointer_path(commit).join(name);
         if let Some(folder) = pointer.parent() {
             fs::create_dir_all(folder)?;
         }

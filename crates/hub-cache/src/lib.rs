@@ -9,9 +9,11 @@
 //!   `net`.
 //! - [`split_files`]: which files of a data set hold a split of a configuration.
 //!
-//! The cache is laid out as Python's `huggingface_hub` does (`models--owner--name/{blobs,refs,snapshots}`), and each
-//! uses what the other has fetched. A transfer goes to `blobs/<hash>.incomplete` and is renamed when its length, and
-//! for large files its SHA-256, are those the hub lists; an interrupted one goes on where it stopped.
+//! The cache is hf-hub's, laid out as Python's `huggingface_hub` does it (`models--owner--name/{blobs,refs,snapshots}`),
+//! and each uses what the others have fetched. The client is not hf-hub's: that of 0.5 cannot be given a timeout, so a
+//! server that stands still holds it for ever, and it checks neither the length nor the hash of what arrived. Here a
+//! transfer goes to `blobs/<hash>.incomplete` and is renamed when its length, and for large files its SHA-256, are those
+//! the hub lists; an interrupted one goes on where it stopped.
 //!
 //! ```
 //! use hub_cache::{HubAccess, HubRepo, RepoKind, split_files};
