@@ -70,6 +70,7 @@ enum Preset {
     /// The published recipe of SmolLM2-135M and 360M.
     SftSmol,
     /// The published recipe of SmolLM2-1.7B.
+    #[value(name = "sft-1.7b")]
     Sft17b,
 }
 

@@ -55,6 +55,18 @@ pub enum TrainError {
         step: usize,
     },
 
+    /// A run from the first step would write among the checkpoints of an earlier one, which count as newer.
+    #[error(
+        "{path}: expected no checkpoints, found those of a run that reached step {step}; \
+         resume it, choose another output folder, or remove this one"
+    )]
+    UsedFolder {
+        /// Folder of the checkpoints.
+        path: PathBuf,
+        /// Step of the newest.
+        step: usize,
+    },
+
     /// The data ended before the first step.
     #[error("the data hold no full row of {sequence_length} tokens: give more data or a smaller sequence_length")]
     NoData {

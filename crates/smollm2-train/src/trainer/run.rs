@@ -104,7 +104,8 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// evaluation.
     ///
     /// # Errors
-    /// The first that occurs; checkpoints written before it are complete and stay.
+    /// [`TrainError::UsedFolder`] when a run from the first step finds checkpoints; otherwise the first that occurs.
+    /// Checkpoints written before it are complete and stay.
     pub fn run(
         &mut self,
         source: &mut dyn RowSource,
@@ -115,6 +116,12 @@ impl<AB: TrainBackend> Trainer<AB> {
         let root = options.checkpoints();
         std::fs::create_dir_all(&root).map_err(TrainError::io("create", &root))?;
         checkpoint::remove_partial(&root)?;
+        if let (0, Some(newest)) = (self.step, checkpoint::list(&root)?.pop()) {
+            return Err(TrainError::UsedFolder {
+                path: root,
+                step: newest.step,
+            });
+        }
         let path = options.output.join("metrics.jsonl");
         let mut metrics = Metrics::open(&path, self.step)?;
         let held_out = self.held_out(held_out)?;
