@@ -196,7 +196,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
         None => arguments.hub.conversations(data)?.split(HELD_OUT_SHARE, recipe.seed)?,
     };
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
-    let calibration = open::token_rows(data, &arguments.hub, &opened.tokenizer, 512, 4096)?;
+    let calibration = open::conversation_rows(&training, &opened.tokenizer, 512, 4096)?;
     let mut prompts = PromptOptions::new(&arguments.data_dir);
     prompts.hub = arguments.hub_data.then(|| arguments.hub.access()).transpose()?;
     prompts.num_fewshot = arguments.num_fewshot;

@@ -127,6 +127,7 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
         }
         None => Vec::new(),
     };
+    let calibration = training.clone();
     let mut rows = ConversationRows::new(training, tokenizer.clone(), loader_config(&recipe))?;
     let save_tokenizer = |folder: &Path| {
         tokenizer.save(folder).map_err(|error| TrainError::Io {
@@ -148,7 +149,7 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
         let (model, config) = match arguments.feed_forward {
             Some(kind) if config.uniform_feed_forward().map(|layer| layer.kind()) != Some(kind) => match kind {
                 FeedForwardKind::GatedRational => {
-                    let calibration = open::token_rows(&arguments.data, &arguments.hub, &tokenizer, 512, 4096)?;
+                    let calibration = open::conversation_rows(&calibration, &tokenizer, 512, 4096)?;
                     let options = convert::ConversionOptions::default();
                     let converted = convert::to_gated_rational(model, &config, &calibration, &options, conversion())?;
                     (converted.0, converted.1)

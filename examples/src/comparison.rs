@@ -102,6 +102,10 @@ impl<B: StepBackend> Setting<B> {
             companions: &save_tokenizer,
             ..RunOptions::new(&output)
         };
+        // A comparison starts anew and replaces what an earlier one left here.
+        if options.checkpoints().exists() {
+            std::fs::remove_dir_all(options.checkpoints())?;
+        }
         let mut trainer = Trainer::new(tracked(model, &config, device)?, config.clone(), self.recipe.clone())?;
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let model = trainer.into_model().valid();

@@ -4,7 +4,8 @@ use crate::hub::HubFlags;
 use anyhow::{Context, Result, bail};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
-use smoltalk_data::{ChatTokenizer, Mask, SystemPrompt};
+use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// A loaded model with its tokenizer.
@@ -54,38 +55,44 @@ pub fn token_rows(
     length: usize,
     tokens: usize,
 ) -> Result<Vec<Vec<u32>>> {
-    let mut ids = Vec::new();
-    if path
-        .extension()
-        .is_some_and(|extension| extension == "txt" || extension == "md")
-    {
+    let is_text = |extension: &OsStr| extension == "txt" || extension == "md";
+    let rows = if path.extension().is_some_and(is_text) {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         // The longest token has far fewer than 64 bytes, so this much text is always enough.
         let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
-        ids = tokenizer.encode(&text[..enough]);
+        cut(tokenizer.encode(&text[..enough]), length, tokens)
     } else {
-        for conversation in hub.conversations(path)?.conversations() {
-            ids.extend(
-                tokenizer
-                    .encode_conversation(&conversation?, Mask::All, SystemPrompt::Default)?
-                    .ids,
-            );
-            if ids.len() >= tokens {
-                break;
-            }
+        conversation_rows(&hub.conversations(path)?, tokenizer, length, tokens)
+    };
+    rows.with_context(|| path.display().to_string())
+}
+
+/// As [`token_rows`], from conversations that are open already: the share of them that is trained on.
+///
+/// # Errors
+/// When they cannot be read or hold too little.
+pub fn conversation_rows(
+    source: &Source,
+    tokenizer: &ChatTokenizer,
+    length: usize,
+    tokens: usize,
+) -> Result<Vec<Vec<u32>>> {
+    let mut ids = Vec::new();
+    for conversation in source.conversations() {
+        let encoded = tokenizer.encode_conversation(&conversation?, Mask::All, SystemPrompt::Default)?;
+        ids.extend(encoded.ids);
+        if ids.len() >= tokens {
+            break;
         }
     }
+    cut(ids, length, tokens)
+}
+
+fn cut(mut ids: Vec<u32>, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
     ids.truncate(tokens);
     if ids.len() < 2 {
-        bail!(
-            "{}: expected at least 2 tokens of text, found {}",
-            path.display(),
-            ids.len()
-        );
+        bail!("expected at least 2 tokens of text, found {}", ids.len());
     }
-    Ok(ids
-        .chunks(length)
-        .filter(|row| row.len() > 1)
-        .map(<[u32]>::to_vec)
-        .collect())
+    let rows = ids.chunks(length).filter(|row| row.len() > 1);
+    Ok(rows.map(<[u32]>::to_vec).collect())
 }

@@ -23,7 +23,7 @@ enum Chore {
     Rules,
     /// Every test on the CPU backend.
     Test,
-    /// The rational tests on a real GPU API (WGPU; Mesa's software Vulkan is enough).
+    /// Rational functions, models and training on a real GPU API (WGPU; Mesa's software Vulkan is enough).
     TestWgpu,
     /// Write the losses of ten steps anew, after a change that is meant to change the arithmetic.
     Golden,
@@ -93,9 +93,28 @@ fn test() -> Result<()> {
     cargo(&["test", "--release", "--workspace"])
 }
 
-/// Burn's autotuner takes a minute per matrix shape on software Vulkan, so the `wgpu` features leave it off.
+/// What runs on WGPU: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit tests,
+/// and the module of smollm2-train that compares models and training with Flex. The rest needs no second run.
+const ON_WGPU: [&str; 7] = [
+    "cube::",
+    "fused::",
+    "gradients::",
+    "kernels::",
+    "modules::",
+    "oracle::",
+    "wgpu::",
+];
+
+/// One build for both crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
+/// software Vulkan, so the `wgpu` features leave it off.
 fn test_wgpu() -> Result<()> {
-    cargo(&["test", "--release", "--package", "kan-rational", "--features", "wgpu"])
+    let mut all = vec!["test", "--release", "--lib", "--test", "it"];
+    for package in ["kan-rational", "smollm2-train"] {
+        all.extend(["--package", package]);
+    }
+    all.extend(["--features", "kan-rational/wgpu,smollm2-train/wgpu", "--"]);
+    all.extend(ON_WGPU);
+    cargo(&all)
 }
 
 /// The test that compares the losses writes them instead when it is told to.

@@ -10,7 +10,7 @@ use smollm2_model::{
     SmolLm2Config,
     weights::{self, ModelSource},
 };
-use smollm2_train::{AdamWConfig, Schedule, TrainConfig, Trainer};
+use smollm2_train::{AdamWConfig, Schedule, TrainBackend, TrainConfig, Trainer};
 use smoltalk_data::Batch;
 
 type B = Autodiff<Flex>;
@@ -36,7 +36,11 @@ pub(crate) fn recipe() -> TrainConfig {
 }
 
 pub(crate) fn tiny(folder: &Path) -> (Trainer<B>, SmolLm2Config) {
-    let loaded = weights::load::<B>(&ModelSource::Folder(folder.to_owned()), &Default::default()).unwrap();
+    tiny_on::<B>(folder)
+}
+
+pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> (Trainer<AB>, SmolLm2Config) {
+    let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), &Default::default()).unwrap();
     let config = loaded.config.clone();
     (Trainer::new(loaded.model, loaded.config, recipe()).unwrap(), config)
 }

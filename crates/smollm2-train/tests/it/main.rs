@@ -8,3 +8,5 @@ mod loss;
 mod ops;
 mod recipe;
 mod resume;
+#[cfg(feature = "wgpu")]
+mod wgpu;

@@ -118,6 +118,27 @@ fn n_and_n_steps_are_2n() {
     assert_same(&halves, &whole);
 }
 
+/// Checkpoints of an earlier run would count as newer than those of this one.
+#[test]
+fn a_run_from_the_first_step_refuses_a_used_folder() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model);
+    go_on(&model, &output);
+    let options = RunOptions::new(&output);
+    let before = fs::read(output.join("metrics.jsonl")).unwrap();
+    let error = start(&model)
+        .run(&mut MemoryRows::new(rows()), &[], &options, &mut ())
+        .unwrap_err();
+    assert!(matches!(&error, TrainError::UsedFolder { step: 12, .. }), "{error}");
+    assert!(
+        error.to_string().contains("checkpoints") && error.to_string().contains("resume"),
+        "{error}"
+    );
+    assert_eq!(fs::read(output.join("metrics.jsonl")).unwrap(), before);
+    assert_eq!(checkpoint::latest(&options.checkpoints()).unwrap().checkpoint.step, 12);
+}
+
 /// Fails the checkpoint of step 8, as a full disk would.
 fn stop_at_eight(folder: &Path) -> Result<(), TrainError> {
     if folder.ends_with(".partial-step-00000008") {

@@ -1,0 +1,201 @@
+//! The tiny models on a GPU API beside Flex, and that no new shape compiles a rational kernel.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use burn::{
+    backend::{Autodiff, Wgpu},
+    tensor::{Tensor, TensorData, backend::Backend},
+};
+use fixtures::{shared, tolerance};
+use smollm2_model::weights;
+use smollm2_train::{ModelGradients, TrainBackend};
+use smoltalk_data::Batch;
+
+use crate::golden::{KINDS, batch, norm_relative, tiny, tiny_on};
+
+type Gpu = Autodiff<Wgpu>;
+
+/// Every gradient with its name. The tiny models have vectors and matrices only.
+fn data<AB: TrainBackend>(gradients: &ModelGradients<AB::InnerBackend>) -> BTreeMap<String, TensorData> {
+    let one = |name: &str| {
+        let vector = gradients.get::<1>(name).map(Tensor::into_data);
+        vector
+            .or_else(|| gradients.get::<2>(name).map(Tensor::into_data))
+            .unwrap()
+    };
+    gradients.names().map(|name| (name.to_string(), one(name))).collect()
+}
+
+#[test]
+fn losses_and_gradients_are_those_of_flex() {
+    for kind in KINDS {
+        let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
+            return;
+        };
+        let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
+        let (flex, _) = tiny(&folder);
+        let (gpu, _) = tiny_on::<Gpu>(&folder);
+        let (expected, on_flex) = flex.gradients(&[batch(&golden, "")]).unwrap();
+        let (found, on_gpu) = gpu.gradients(&[batch(&golden, "")]).unwrap();
+        let difference = (on_gpu.loss - on_flex.loss).abs();
+        assert!(
+            difference <= tolerance::WGPU_LOSS,
+            "{kind}: the loss is off by {difference:e}"
+        );
+        let (found, expected) = (data::<Gpu>(&found), data::<Autodiff<burn::backend::Flex>>(&expected));
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "{kind}"
+        );
+        let mut worst = 0.0f64;
+        for (name, expected) in &expected {
+            let relative = norm_relative(&found[name], expected);
+            assert!(
+                relative <= tolerance::WGPU_GRADIENT,
+                "{kind}: {name} is off by {relative:e} of its norm"
+            );
+            worst = worst.max(relative);
+        }
+        eprintln!("{kind}: loss off by {difference:.1e}, gradients by {worst:.1e} of their norm at most");
+    }
+}
+
+#[test]
+fn ten_steps_stay_with_flex() {
+    for kind in KINDS {
+        let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
+            return;
+        };
+        let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
+        let (mut flex, _) = tiny(&folder);
+        let (mut gpu, _) = tiny_on::<Gpu>(&folder);
+        let mut furthest = 0.0f64;
+        for step in 0..10 {
+            let prefix = format!("batch.{step}.");
+            let expected = flex.step(&[batch(&golden, &prefix)]).unwrap();
+            let found = gpu.step(&[batch(&golden, &prefix)]).unwrap();
+            assert_eq!(found.target_tokens, expected.target_tokens);
+            let difference = (found.loss - expected.loss).abs();
+            assert!(
+                difference <= tolerance::WGPU_TRAIN_LOSS,
+                "{kind}, step {step}: loss off by {difference:e}"
+            );
+            let difference_of_norms = (found.gradient_norm / expected.gradient_norm - 1.0).abs();
+            assert!(
+                difference_of_norms <= tolerance::WGPU_TRAIN_WEIGHTS,
+                "{kind}, step {step}: norm off by {difference_of_norms:e}"
+            );
+            furthest = furthest.max(difference);
+        }
+        let (found, expected) = (
+            weights::named_tensors(gpu.model()),
+            weights::named_tensors(flex.model()),
+        );
+        assert_eq!(found.len(), expected.len());
+        let mut worst = 0.0f64;
+        for (name, expected) in &expected {
+            let difference = norm_relative(&found[name], expected);
+            assert!(
+                difference <= tolerance::WGPU_TRAIN_WEIGHTS,
+                "{kind}, {name}: off by {difference:e} of its norm"
+            );
+            worst = worst.max(difference);
+        }
+        eprintln!("{kind}: losses off by {furthest:.1e} at most, weights by {worst:.1e} of their norm");
+    }
+}
+
+/// Set for the child process: the shapes it runs, `rows x tokens` separated by commas.
+const SHAPES: &str = "SMOLLM2_TRAIN_TEST_SHAPES";
+/// Where CubeCL writes every compilation of a kernel; it reads this once in a process, hence the child.
+const LOG: &str = "CUBECL_DEBUG_LOG";
+
+fn plain_batch<B: Backend>(rows: usize, tokens: usize) -> Batch<B> {
+    let device = Default::default();
+    let ids: Vec<i32> = (0..rows * tokens).map(|at| (at * 31 % 250) as i32).collect();
+    Batch {
+        ids: Tensor::from_data(TensorData::new(ids, [rows, tokens]), &device),
+        loss_mask: Tensor::ones([rows, tokens], &device),
+        positions: None,
+        documents: None,
+    }
+}
+
+/// Not a test: what [`no_batch_and_no_length_compiles_a_rational_kernel`] starts.
+#[test]
+fn child() {
+    let (Ok(shapes), Some(log)) = (std::env::var(SHAPES), std::env::var_os(LOG)) else {
+        return;
+    };
+    let folders = ["gated_rational_a", "group_kan_a"].map(|kind| shared(&format!("models/tiny-{kind}")));
+    for folder in folders.into_iter().flatten() {
+        let (trainer, _) = tiny_on::<Gpu>(&folder);
+        for shape in shapes.split(',') {
+            let (rows, tokens) = shape.split_once('x').unwrap();
+            let batch = plain_batch(rows.parse().unwrap(), tokens.parse().unwrap());
+            let (gradients, _) = trainer.gradients(&[batch]).unwrap();
+            assert!(!data::<Gpu>(&gradients).is_empty());
+        }
+    }
+    // The log is written by a thread of its own: wait until it has nothing more to say.
+    let mut size = 0;
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = fs::metadata(&log).map_or(0, |file| file.len());
+        if now == size {
+            return;
+        }
+        size = now;
+    }
+}
+
+/// How often each kernel of kan-rational was compiled by a process that ran these shapes, by name.
+fn compilations(shapes: &str) -> BTreeMap<String, usize> {
+    let room = tempfile::tempdir().unwrap();
+    let log = room.path().join("compilations.log");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "wgpu::child", "--test-threads", "1"])
+        .env(SHAPES, shapes)
+        .env(LOG, &log)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut counts = BTreeMap::new();
+    for line in fs::read_to_string(&log).unwrap().lines() {
+        if let Some(name) = line.strip_prefix("name: kan_rational::") {
+            *counts.entry(name.to_string()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn no_batch_and_no_length_compiles_a_rational_kernel() {
+    if shared("models/tiny-group_kan_a").is_none() {
+        return;
+    }
+    let one = compilations("1x16");
+    for kernel in [
+        "forward::forward::",
+        "forward_gated",
+        "backward::backward::",
+        "backward_gated",
+        "combine",
+    ] {
+        assert!(
+            one.keys().any(|name| name.contains(kernel)),
+            "{kernel} is not in {one:#?}"
+        );
+    }
+    let four = compilations("1x16,2x16,1x24,2x24");
+    assert_eq!(one, four, "a new batch or length compiled a kernel anew");
+    eprintln!("compiled for four shapes as for one: {one:#?}");
+}
