@@ -60,7 +60,8 @@ def main():
     else:
         model.eval()
         call = ({"prefill": prefill, "decode": decode}[work], model, ids)
-    timed(*call)  # warm-up: allocation, thread pools, optimiser state
+    for _ in range(2):  # warm-up: allocation, thread pools, optimiser state
+        timed(*call)
     seconds = [timed(*call) for _ in range(repeats)]
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
     print(json.dumps({"work": work, "seconds": seconds, "versions": versions}))

@@ -16,6 +16,8 @@ use std::path::Path;
 use std::time::Instant;
 
 const TOKENS: usize = 512;
+/// Runs before the first measured one: memory, thread pools and optimiser state settle in two.
+const WARM_UP: usize = 2;
 const PROMPT: usize = 64;
 const DECODED: usize = 32;
 
@@ -37,7 +39,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Seconds of every repeat after one warm-up.
+/// Seconds of every repeat after the warm-up.
 fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
     let ids: Vec<u32> = (0..TOKENS as u32).map(|i| (i * 7919) % 49_000 + 100).collect();
     let mut step: Box<dyn FnMut() -> Result<f64>> = match work {
@@ -82,7 +84,9 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
         }
         other => bail!("work: expected prefill, decode, train or train-gated-rational, found `{other}`"),
     };
-    step()?;
+    for _ in 0..WARM_UP {
+        step()?;
+    }
     (0..repeats).map(|_| step()).collect()
 }
 

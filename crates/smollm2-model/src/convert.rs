@@ -63,7 +63,7 @@ pub struct ConversionOptions {
     pub max_error: Option<f64>,
     /// Form of the denominator. Default [`Denominator::SumOfAbs`].
     pub denominator: Denominator,
-    /// Gate values kept per layer and group. Default 8192: 16 MB of memory for 30 layers of 8 groups.
+    /// Gate values kept per layer and group. Default 16,384: 32 MB of memory for 30 layers of 8 groups.
     pub samples: usize,
     /// Seed of the sampling. Default 0.
     pub seed: u64,
@@ -79,7 +79,7 @@ impl Default for ConversionOptions {
             layer_degrees: BTreeMap::new(),
             max_error: None,
             denominator: Denominator::SumOfAbs,
-            samples: 8192,
+            samples: 16_384,
             seed: 0,
             layers: None,
         }

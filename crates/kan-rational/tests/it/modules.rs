@@ -1,10 +1,7 @@
 //! The Burn module and its configuration.
 
 use crate::support::numbers;
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{DType, Tensor, activation::silu, backend::Backend},
-};
+use burn::tensor::{Tensor, activation::silu};
 use kan_rational::{
     Activation, Coefficients, Degrees, Denominator, GroupRationalConfig, Init, RationalError, RationalSpec,
 };
@@ -110,26 +107,34 @@ fn configurations_round_trip_and_refuse_unknown_keys() {
     assert!(serde_json::from_str::<GroupRationalConfig>("{\"group\": 4}").is_err());
 }
 
-/// Casting a whole model to half precision must not make the function compute in it.
-struct ToHalf;
-
-impl<B: Backend> ModuleMapper<B> for ToHalf {
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        parameter.map(|tensor| tensor.cast(DType::BF16))
-    }
-}
-
+/// Casting a whole model to half precision must not make the function compute in it. WGPU has no bf16 to cast to.
 #[cfg(not(feature = "wgpu"))]
-#[test]
-fn half_precision_coefficients_are_widened() {
-    let device = Default::default();
-    let module = GroupRationalConfig::new()
-        .with_init(Activation::Identity)
-        .init::<B>(240, &device)
-        .map(&mut ToHalf);
-    assert_eq!(module.numerator.dtype(), DType::BF16);
-    let x = Tensor::<B, 1>::linspace_for_test(&device);
-    let y = module.forward(x.clone());
-    assert_eq!(y.dtype(), DType::F32);
-    assert_eq!(numbers(y), numbers(x));
+mod half_precision {
+    use super::*;
+    use burn::{
+        module::{Module, ModuleMapper, Param},
+        tensor::{DType, backend::Backend},
+    };
+
+    struct ToHalf;
+
+    impl<B: Backend> ModuleMapper<B> for ToHalf {
+        fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            parameter.map(|tensor| tensor.cast(DType::BF16))
+        }
+    }
+
+    #[test]
+    fn coefficients_are_widened() {
+        let device = Default::default();
+        let module = GroupRationalConfig::new()
+            .with_init(Activation::Identity)
+            .init::<B>(240, &device)
+            .map(&mut ToHalf);
+        assert_eq!(module.numerator.dtype(), DType::BF16);
+        let x = Tensor::<B, 1>::linspace_for_test(&device);
+        let y = module.forward(x.clone());
+        assert_eq!(y.dtype(), DType::F32);
+        assert_eq!(numbers(y), numbers(x));
+    }
 }

@@ -117,7 +117,8 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
     let ends = comparisons
         .iter()
         .flat_map(|c| [c.result.interval.low * 100.0, c.result.interval.high * 100.0]);
-    let x = range(ends.chain([-1.0, 1.0]), 0.08);
+    // Never narrower than whole points, which is what the axis says.
+    let x = range(ends.chain([-5.0, 5.0]), 0.08);
     let rows = comparisons.len();
     let height = 64 + 34 * rows as u32;
     draw(1040, height, "Differences with 95% intervals", |root| {
