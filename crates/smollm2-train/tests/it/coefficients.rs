@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 
 use crate::golden::{batch, recipe};
 
+type Weights = BTreeMap<String, TensorData>;
+
 /// The tiny gated model after one step of `recipe`, with its weights before; `None` where the model is missing.
-fn one_step(recipe: TrainConfig) -> Option<(BTreeMap<String, TensorData>, Trainer<Autodiff<Flex>>)> {
+fn one_step(recipe: TrainConfig) -> Option<(Weights, Trainer<Autodiff<Flex>>)> {
     let folder = fixtures::shared("models/tiny-gated_rational_a")?;
     let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
     let loaded = weights::load(&ModelSource::Folder(folder), &Default::default()).unwrap();
@@ -22,7 +24,7 @@ fn one_step(recipe: TrainConfig) -> Option<(BTreeMap<String, TensorData>, Traine
 }
 
 /// By how much a coefficient of every power moved, the first rational function of the model.
-fn moves(before: &BTreeMap<String, TensorData>, trainer: &Trainer<Autodiff<Flex>>, part: &str) -> Vec<Vec<f64>> {
+fn moves(before: &Weights, trainer: &Trainer<Autodiff<Flex>>, part: &str) -> Vec<Vec<f64>> {
     let name = format!("model.layers.0.mlp.gate_rational.{part}");
     let after = weights::named_tensors(trainer.model());
     let columns = before[&name].shape[1];

@@ -53,14 +53,14 @@ pub(super) fn exp(x: f32) -> f32 {
     /// Adding it rounds to an integer, which then stands in the low bits.
     const ROUND: f32 = 12_582_912.0;
     /// The high bits of ln 2, whose product with a small integer is exact, and what they leave.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
-    const POLYNOMIAL: [f32; 5] = [1.398_199_95e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_55e-1, 0.5];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
+    const POLYNOMIAL: [f32; 5] = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5];
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * LN_2[0] - n * LN_2[1];
-    let mut p = 1.987_569_15e-4;
+    let mut p = 1.987_569_1e-4;
     for coefficient in POLYNOMIAL {
         p = p * r + coefficient;
     }
