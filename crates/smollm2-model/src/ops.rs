@@ -20,7 +20,7 @@ use kan_rational::RationalBackend;
 
 /// A backend that runs a decoder.
 ///
-/// The default methods are the plain-tensor [`reference`], and every backward pass is explicit: an operation keeps its
+/// The default methods are the plain-tensor [`mod@reference`], and every backward pass is explicit: an operation keeps its
 /// inputs and nothing else, so attention never keeps a `[T, S]` matrix. A backend with something faster overrides the
 /// methods; Flex does, with one pass over memory per operation on all cores.
 ///

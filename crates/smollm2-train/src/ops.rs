@@ -13,7 +13,7 @@ use smollm2_model::DecoderBackend;
 
 /// A backend that makes training steps: what stands under `Autodiff`.
 ///
-/// The default methods are the plain-tensor [`reference`]; a backend with something faster overrides them. Flex does,
+/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Flex does,
 /// with one pass over memory each, on all cores.
 pub trait StepBackend: DecoderBackend {
     /// One AdamW update of one parameter; every tensor is f32.
