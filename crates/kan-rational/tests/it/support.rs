@@ -133,6 +133,25 @@ impl Case {
         found
     }
 
+    /// For numerator and denominator, the largest sum of magnitudes of the terms of one coefficient's gradient: what
+    /// the rounding of a sum is relative to when its terms cancel.
+    pub(crate) fn magnitudes(&self) -> [f64; 2] {
+        let mut sums = [vec![0.0f64; self.a.len()], vec![0.0f64; self.b.len()]];
+        let channels = self.shape[self.shape.len() - 1];
+        for (i, &x) in self.x.iter().enumerate() {
+            let group = i % channels / (channels / self.groups);
+            let (row_a, row_b) = (group % self.numerator_rows, group % self.denominator_rows);
+            let (n, m) = (self.a.len() / self.numerator_rows, self.b.len() / self.denominator_rows);
+            let (a, b) = (&self.a[row_a * n..][..n], &self.b[row_b * m..][..m]);
+            let up = self.up.as_ref().map_or(1.0, |up| up[i]);
+            let gradients = reference::scalar::gradients(x, a, b, self.grad[i] * up, self.form);
+            let add = |sums: &mut [f64], terms: &[f64]| sums.iter_mut().zip(terms).for_each(|(s, t)| *s += t.abs());
+            add(&mut sums[0][row_a * n..][..n], &gradients.numerator);
+            add(&mut sums[1][row_b * m..][..m], &gradients.denominator);
+        }
+        sums.map(|sums| sums.into_iter().fold(0.0, f64::max))
+    }
+
     fn tensor<B: Backend>(&self, values: &[f64], dtype: DType) -> FloatTensor<B> {
         primitive::<B>(values, &self.shape, dtype)
     }
