@@ -13,7 +13,7 @@ use proptest::prelude::*;
 type Device = crate::Device;
 const FORMS: [Denominator; 2] = [Denominator::SumOfAbs, Denominator::AbsOfSum];
 
-/// f32 against f64 on random polynomials of degree 5 to 9 on `[-3, 3]`, relative to the largest entry.
+/// f32 against f64 on random polynomials up to degree 9, relative to the largest entry.
 const AGREEMENT: f64 = 2e-5;
 /// Coefficient gradients are sums whose terms cancel, now and then almost wholly: they may be off by this much of the sum
 /// of their terms' magnitudes, some thirty roundings.

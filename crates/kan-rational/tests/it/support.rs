@@ -75,13 +75,19 @@ impl Case {
                 .map(|v| f64::from((v * scale) as f32))
                 .collect()
         };
+        // No power above 27: where a polynomial cancels, f32 holds only as many digits of it as its largest power leaves.
+        let reach = if n + m <= 9 {
+            27f64.powf(1.0 / n.max(m) as f64).min(3.0)
+        } else {
+            1.2
+        };
         Self {
             shape: shape.to_vec(),
             groups,
             form,
             numerator_rows: rows(sharing.0),
             denominator_rows: rows(sharing.1),
-            x: scaled(seed, count, if n + m <= 9 { 3.0 } else { 1.2 }),
+            x: scaled(seed, count, reach),
             up: gated.then(|| scaled(seed + 1, count, 2.0)),
             grad: scaled(seed + 2, count, 1.0),
             a: scaled(seed + 3, rows(sharing.0) * (n + 1), 1.0),
