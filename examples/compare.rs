@@ -60,7 +60,7 @@ struct Arguments {
     /// Variants in order; the first is the baseline.
     #[arg(long, value_delimiter = ',')]
     feed_forward: Vec<FeedForwardKind>,
-    /// Optimiser steps [default: 160; 20 with --model]
+    /// Optimiser steps [default: 360; 20 with --model]
     #[arg(long)]
     steps: Option<usize>,
     /// Tokens in a row [default: 128; 512 with --model]
@@ -147,7 +147,7 @@ fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     examples::synthetic::write_conversations(&root.join("train.jsonl"), &world.training)?;
     // A token a byte is dear: without the default system sentence a row holds three times the conversations.
     let tokenizer = ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?);
-    let recipe = recipe(arguments, 160, 128, 16, 3e-3);
+    let recipe = recipe(arguments, 360, 128, 16, 3e-3);
     let held_out = held_out_rows(Source::from_conversations(world.held_out), &tokenizer, &recipe)?;
     let mut prompts = PromptOptions::new(root.join("data"));
     prompts.apply_chat_template = true;
