@@ -6,7 +6,7 @@
     target/peers/bin/python benches/peers/run.py target/peer-model --threads 2
 
 The two take turns, so that a slow minute of a shared machine meets both; a figure is the median over all turns.
-Prints one table and writes target/peers.json.
+Prints one table and what a gated rational training step costs beside a SwiGLU one, and writes target/peers.json.
 """
 
 import argparse
@@ -32,6 +32,11 @@ def run(command, threads):
     return json.loads(output.strip().splitlines()[-1])
 
 
+def base(work):
+    """The work the peer does for this row: it has no rational layer, so both training rows meet its SwiGLU step."""
+    return "train" if work.startswith("train") else work
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="Hugging Face folder of SmolLM2 weights")
@@ -42,27 +47,41 @@ def main():
     arguments = parser.parse_args()
     binary = ROOT / "target" / "release" / "peer-work"
     tail = [str(arguments.threads), str(arguments.repeats)]
-    rows = {}
-    for work in arguments.work.split(","):
-        base = "train" if work.startswith("train") else work
-        ours, theirs, versions = [], [], {}
-        for _ in range(arguments.turns):
-            ours += run([str(binary), "time", arguments.model, work, *tail], arguments.threads)["seconds"]
-            peer = run([sys.executable, str(HERE / "torch_work.py"), arguments.model, base, *tail], arguments.threads)
-            theirs += peer["seconds"]
+    kinds = arguments.work.split(",")
+    ours = {work: [] for work in kinds}
+    theirs = {work: [] for work in kinds}
+    versions = {}
+    # Turns outside and work inside: a slow minute of a shared machine meets every row, not one of them.
+    for turn in range(arguments.turns):
+        for work in kinds:
+            print(f"turn {turn + 1} of {arguments.turns}: {work}", file=sys.stderr, flush=True)
+            ours[work] += run([str(binary), "time", arguments.model, work, *tail], arguments.threads)["seconds"]
+            peer_command = [sys.executable, str(HERE / "torch_work.py"), arguments.model, base(work), *tail]
+            peer = run(peer_command, arguments.threads)
+            theirs[work] += peer["seconds"]
             versions = peer["versions"]
-        a, b = statistics.median(ours), statistics.median(theirs)
-        tokens = TOKENS[base]
+    rows = {}
+    for work in kinds:
+        a, b = statistics.median(ours[work]), statistics.median(theirs[work])
+        tokens = TOKENS[base(work)]
         rows[work] = {
             "kallm_tokens_per_second": tokens / a,
             "peer_tokens_per_second": tokens / b,
             "ratio": b / a,
-            "kallm_seconds": ours,
-            "peer_seconds": theirs,
-            "versions": versions,
+            "kallm_seconds": ours[work],
+            "peer_seconds": theirs[work],
         }
-        print(f"{work:22} KALLM {tokens / a:9.1f} tokens/s   PyTorch {tokens / b:9.1f} tokens/s   ratio {b / a:5.2f}", flush=True)
-    report = {"machine": platform.processor() or platform.machine(), "threads": arguments.threads, "rows": rows}
+        print(f"{work:22} KALLM {tokens / a:9.1f} tokens/s   PyTorch {tokens / b:9.1f} tokens/s   ratio {b / a:5.2f}")
+    report = {
+        "machine": platform.processor() or platform.machine(),
+        "threads": arguments.threads,
+        "versions": versions,
+        "rows": rows,
+    }
+    if "train" in rows and "train-gated-rational" in rows:
+        cost = statistics.median(ours["train-gated-rational"]) / statistics.median(ours["train"])
+        report["gated_rational_step_over_swiglu_step"] = cost
+        print(f"a gated rational training step takes {cost:.3f} times the SwiGLU one")
     (ROOT / "target" / "peers.json").write_text(json.dumps(report, indent=1))
 
 
