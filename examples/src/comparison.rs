@@ -279,15 +279,23 @@ pub fn table(report: &Report) -> String {
     for comparison in &report.comparisons {
         let result = &comparison.result;
         text.push_str(&format!(
-            "\n{:16} {:24} difference {:+.3} [{:+.3}, {:+.3}]  p = {:.4}",
+            "\n{:16} {:24} difference {:+.3} [{:+.3}, {:+.3}]  p {}",
             comparison.candidate,
             comparison.task,
             result.difference,
             result.interval.low,
             result.interval.high,
-            comparison.p_adjusted,
+            probability(comparison.p_adjusted),
         ));
     }
     text.push_str(&format!("\n\n{}", report.headline()));
     text
+}
+
+fn probability(p: f64) -> String {
+    if p < 0.0001 {
+        "< 0.0001".to_owned()
+    } else {
+        format!("= {p:.4}")
+    }
 }

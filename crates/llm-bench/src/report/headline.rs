@@ -37,7 +37,11 @@ pub(super) fn headline(report: &Report) -> String {
         1 => format!("The other comparison found none. {power}"),
         others => format!("The other {others} comparisons found none. {power}"),
     };
-    format!("{}{more}. {rest}", phrases.join("; "))
+    // The documents were many, the trainings one a variant: the test speaks of these weights alone.
+    format!(
+        "{}{more}. {rest} This is a finding about these trained models; another seed may train others.",
+        phrases.join("; ")
+    )
 }
 
 fn phrase(comparison: &Comparison) -> String {

@@ -101,7 +101,9 @@ fn the_headline_says_what_the_tests_allow() {
     let mut report = sample();
     let headline = report.headline();
     assert!(
-        headline.contains("GroupKan scores") && headline.contains("above SwiGLU on synthetic_facts"),
+        headline.contains("GroupKan scores")
+            && headline.contains("above SwiGLU on synthetic_facts")
+            && headline.contains("these trained models"),
         "{headline}"
     );
     assert!(!headline.contains("synthetic_sums"), "{headline}");
