@@ -1,15 +1,21 @@
 //! `cargo run --release -p examples --features cuda --example inspect-kernel -- --device cuda --output kernels.json`
-//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --dtypes f32 --repeats 3`
+//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --dtypes f32 --repeats 3 --training tiny --training-batch 2x64`
 //!
 //! Checks the group rational kernels of a device against f64 arithmetic, then times them beside a copy of the same
 //! tensor and Burn's own SiLU. Prints a line per operation, shape and element type; `--output` keeps the figures.
+//! `--training tiny,135m` also times whole training steps, gated rational beside SwiGLU.
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{DType, Distribution, Tensor, TensorData, TensorPrimitive, activation, backend::Backend};
 use clap::Parser;
-use examples::{device::DeviceKind, on_device};
+use examples::{
+    device::DeviceKind,
+    on_device,
+    step_cost::{ModelShape, StepCost, step_cost},
+};
 use kan_rational::{Degrees, Denominator, RationalBackend, RationalSpec, reference::scalar};
 use serde::Serialize;
+use smollm2_train::StepBackend;
 use std::{path::PathBuf, str::FromStr, time::Instant};
 
 /// Checks and times the group rational kernels of a device.
@@ -43,6 +49,12 @@ struct Arguments {
     /// Check only.
     #[arg(long)]
     no_timing: bool,
+    /// Models whose f32 training step is timed, gated rational beside SwiGLU.
+    #[arg(long, value_delimiter = ',')]
+    training: Vec<ModelShape>,
+    /// Rows x tokens of a training step.
+    #[arg(long, default_value = "8x512")]
+    training_batch: Shape,
     /// Where the figures go as JSON.
     #[arg(long)]
     output: Option<PathBuf>,
@@ -133,6 +145,7 @@ struct Report {
     degrees: [usize; 2],
     checks: Vec<Check>,
     figures: Vec<Figures>,
+    steps: Vec<StepCost>,
 }
 
 fn main() -> Result<()> {
@@ -148,7 +161,7 @@ fn main() -> Result<()> {
     }
 }
 
-fn inspect<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Result<Report> {
+fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Report> {
     let degrees = Degrees::new(arguments.degrees[0], arguments.degrees[1]).validate()?;
     let mut report = Report {
         backend: B::name(device),
@@ -157,6 +170,7 @@ fn inspect<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Res
         degrees: [degrees.numerator, degrees.denominator],
         checks: Vec::new(),
         figures: Vec::new(),
+        steps: Vec::new(),
     };
     println!("{}, {} groups, degrees {degrees}", report.backend, arguments.groups);
     let elements: Vec<Element> = arguments
@@ -185,6 +199,18 @@ fn inspect<B: RationalBackend>(arguments: &Arguments, device: &B::Device) -> Res
                 report.figures.push(figures);
             }
         }
+    }
+    let Shape { rows, channels: tokens } = arguments.training_batch;
+    for &model in &arguments.training {
+        let cost = step_cost::<B>(model, [rows, tokens], arguments.repeats, device)?;
+        println!(
+            "training step of {} with {rows}x{tokens} tokens: SwiGLU {:.2} ms, gated rational {:.2} ms, ratio {:.3}",
+            cost.model,
+            cost.swiglu_seconds * 1e3,
+            cost.gated_rational_seconds * 1e3,
+            cost.ratio
+        );
+        report.steps.push(cost);
     }
     Ok(report)
 }

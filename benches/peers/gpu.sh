@@ -23,6 +23,7 @@ cat "$out/device.txt"
 
 program=$here/inspect-kernel
 device=${DEVICE:-cuda}
+repeats=${REPEATS:-50}
 shapes=${SHAPES:-16384x576,16384x1536,16384x2304,8192x8192}
 
 # Correctness first: shapes whose groups do not fill a warp, one group, more rows than a cube takes, three types.
@@ -32,8 +33,8 @@ failed=0
 "$program" --device "$device" --no-timing --shapes "333x768" --degrees 9,8 --dtypes f32 \
     --output "$out/check-9-8.json" || failed=1
 
-"$program" --device "$device" --shapes "$shapes" --dtypes bf16,f32 --check-rows 256 \
-    --output "$out/kernels.json" | tee "$out/kernels.txt" || failed=1
+"$program" --device "$device" --shapes "$shapes" --dtypes bf16,f32 --check-rows 256 --repeats "$repeats" \
+    --training tiny,135m --output "$out/kernels.json" | tee "$out/kernels.txt" || failed=1
 
 if [ -n "$checkout" ]; then
     python3 "$here/flashkat.py" "$checkout" --shapes "$shapes" --output "$out/flashkat.json" | tee "$out/flashkat.txt"

@@ -8,4 +8,5 @@ pub mod hub;
 pub mod memory;
 pub mod open;
 pub mod progress;
+pub mod step_cost;
 pub mod synthetic;
