@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::{
-    module::{Module, ModuleMapper, Param},
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
 use serde::{Deserialize, Serialize};
@@ -232,16 +232,31 @@ impl<B: StepBackend> AdamW<B> {
         tensors
     }
 
-    /// The inverse of [`to_tensors`](Self::to_tensors), after `updates` updates.
+    /// The inverse of [`to_tensors`](Self::to_tensors) for the parameters of `model`, after `updates` updates.
     ///
     /// # Errors
-    /// The name of a tensor without its counterpart.
-    pub fn from_tensors(
+    /// The name of a tensor without its counterpart, or that fits no parameter, and its shape.
+    pub fn from_tensors<AB: TrainBackend<InnerBackend = B>>(
         config: AdamWConfig,
         updates: usize,
         mut tensors: BTreeMap<String, TensorData>,
+        model: &SmolLm2<AB>,
         device: &B::Device,
     ) -> Result<Self, String> {
+        let mut shapes = Shapes::default();
+        model.visit(&mut shapes);
+        for (key, data) in &tensors {
+            let name = [FIRST, SECOND, MASTER]
+                .iter()
+                .find_map(|suffix| key.strip_suffix(suffix));
+            let shape = name.and_then(|name| shapes.of.get(name));
+            let found = data.shape.to_vec();
+            match shape {
+                Some(shape) if *shape == found => {}
+                Some(shape) => return Err(format!("{key} of shape {found:?} for a parameter of shape {shape:?}")),
+                None => return Err(format!("{key} of shape {found:?}, which belongs to no parameter")),
+            }
+        }
         let names: Vec<String> = tensors
             .keys()
             .filter_map(|key| key.strip_suffix(FIRST))
@@ -252,7 +267,7 @@ impl<B: StepBackend> AdamW<B> {
             let mut take = |suffix: &str| tensors.remove(&format!("{name}{suffix}"));
             let (first, second, master) = (take(FIRST), take(SECOND), take(MASTER));
             let (Some(first), Some(second)) = (first, second) else {
-                return Err(format!("{name}{SECOND}"));
+                return Err(format!("no {name}{SECOND}"));
             };
             let place = |data: TensorData| write::<B>(data, device);
             moments.insert(
@@ -265,13 +280,34 @@ impl<B: StepBackend> AdamW<B> {
             );
         }
         match tensors.into_keys().next() {
-            Some(stray) => Err(stray),
+            Some(stray) => Err(format!("{stray} alone")),
             None => Ok(Self {
                 config,
                 updates,
                 moments,
             }),
         }
+    }
+}
+
+/// The shape of every parameter by its name in a checkpoint.
+#[derive(Default)]
+struct Shapes {
+    path: ParameterPath,
+    of: BTreeMap<String, Vec<usize>>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Shapes {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.of.insert(self.path.name(), param.shape().to_vec());
     }
 }
 

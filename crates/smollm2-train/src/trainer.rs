@@ -301,9 +301,15 @@ impl<AB: TrainBackend> Trainer<AB> {
         let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), device)?;
         let mut trainer = Self::new(loaded.model, loaded.config, config)?;
         let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
-        let optimizer = AdamW::from_tensors(trainer.config.optimizer.clone(), state.step, tensors, device);
-        trainer.optimizer =
-            optimizer.map_err(|name| damaged(folder, OPTIMIZER, "both moments of every parameter", name))?;
+        let optimizer = AdamW::from_tensors(
+            trainer.config.optimizer.clone(),
+            state.step,
+            tensors,
+            trainer.model(),
+            device,
+        );
+        trainer.optimizer = optimizer
+            .map_err(|name| damaged(folder, OPTIMIZER, "both moments of every parameter, in its shape", name))?;
         trainer.step = state.step;
         Ok((trainer, state))
     }

@@ -8,9 +8,10 @@ use std::{
 };
 
 use burn::backend::{Autodiff, Flex};
+use burn::tensor::TensorData;
 use smollm2_model::{SmolLm2Config, weights};
 use smollm2_train::{
-    AdamWConfig, MemoryRows, Metric, RunOptions, TrainConfig, TrainError, Trainer, checkpoint, read_metrics,
+    AdamW, AdamWConfig, MemoryRows, Metric, RunOptions, TrainConfig, TrainError, Trainer, checkpoint, read_metrics,
 };
 use smoltalk_data::PackedRow;
 
@@ -240,4 +241,29 @@ fn wait_for_partial(root: &Path, child: &mut std::process::Child) -> bool {
         std::thread::sleep(Duration::from_micros(100));
     }
     false
+}
+
+#[test]
+fn moments_that_fit_no_parameter_are_named() {
+    let room = tempfile::tempdir().unwrap();
+    draw(room.path());
+    let trainer = start(room.path());
+    let restored = |name: &str, shape: &[usize]| {
+        let zeros = TensorData::zeros::<f32, _>(shape.to_vec());
+        let tensors = [".first_moment", ".second_moment"].map(|part| (format!("{name}{part}"), zeros.clone()));
+        let config = trainer.config().optimizer.clone();
+        AdamW::from_tensors(config, 1, tensors.into(), trainer.model(), &Default::default())
+    };
+    let width = trainer.model_config().hidden_size;
+    restored("model.norm.weight", &[width]).unwrap();
+    let error = restored("model.norm.weight", &[width + 1]).unwrap_err();
+    assert!(
+        error.contains("model.norm.weight.first_moment") && error.contains(&format!("[{width}]")),
+        "{error}"
+    );
+    let error = restored("model.nrom.weight", &[width]).unwrap_err();
+    assert!(
+        error.contains("model.nrom.weight") && error.contains("belongs to no parameter"),
+        "{error}"
+    );
 }
