@@ -4,7 +4,7 @@
 //! Supervised fine-tuning. Checkpoints are complete models in the Hugging Face layout; `--resume` goes on from the
 //! newest intact one.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use clap::{Parser, ValueEnum};
 use examples::comparison::{PRETRAINED_GATE, fresh_feed_forward, loader_config, tracked};
@@ -119,6 +119,9 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     };
     let held_out = match held_out {
         Some(source) => {
+            if recipe.eval_rows == 0 {
+                bail!("eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; leave out --held-out");
+            }
             let config = LoaderConfig {
                 shuffle: false,
                 ..loader_config(&recipe)
