@@ -46,6 +46,16 @@ pub trait DecoderBackend: RationalBackend {
         reference::rotate::<Self>(x, cos, sin)
     }
 
+    /// See [`silu`].
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::silu::<Self>(x)
+    }
+
+    /// Gradient of [`silu`](Self::silu) in `x`.
+    fn silu_backward(x: FloatTensor<Self>, grad_output: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::silu_backward::<Self>(x, grad_output)
+    }
+
     /// See [`gated_silu`].
     fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         reference::gated_silu::<Self>(gate, up)
@@ -110,6 +120,14 @@ pub fn rotate<B: DecoderBackend>(x: Tensor<B, 2>, cos: Tensor<B, 2>, sin: Tensor
     );
     assert!(rows % period.max(1) == 0, "{rows} rows turned by {period}");
     wrap(B::rotate(unwrap(x), unwrap(cos), unwrap(sin)))
+}
+
+/// `silu(x) = x sigmoid(x)`, differentiable.
+///
+/// # Shapes
+/// - `x`, output: `[N, F]`
+pub fn silu<B: DecoderBackend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
+    wrap(B::silu(unwrap(x)))
 }
 
 /// `silu(gate) ⊙ up`, differentiable in both.

@@ -5,14 +5,14 @@
 use burn::{
     module::Module,
     nn::Linear,
-    tensor::{Tensor, activation::silu, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 use kan_rational::{Activation, Degrees, GroupRational, GroupRationalConfig, Init, RationalBackend};
 
 use super::linear;
 use crate::{
     FeedForwardConfig, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config,
-    ops::{DecoderBackend, gated_silu},
+    ops::{DecoderBackend, gated_silu, silu},
 };
 
 /// Feed-forward of one block, chosen by [`FeedForwardConfig`].
@@ -161,7 +161,7 @@ impl<B: RationalBackend> GroupKan<B> {
     }
 }
 
-impl<B: Backend> SiluMlp<B> {
+impl<B: DecoderBackend> SiluMlp<B> {
     fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         let hidden = self.fc1.forward(x); // [N, F]
         self.fc2.forward(silu(hidden)) // [N, D]

@@ -28,6 +28,11 @@ impl<B: DecoderBackend, C: CheckpointStrategy> DecoderBackend for Autodiff<B, C>
         record::<B, C, _, 1>(RotateStep, [x], keep, |[x]| B::rotate(x, cos.clone(), sin.clone()))
     }
 
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let keep = |[x]: &[FloatTensor<B>; 1]| x.clone();
+        record::<B, C, _, 1>(SiluStep, [x], keep, |[x]| B::silu(x))
+    }
+
     fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         let keep = <[FloatTensor<B>; 2]>::clone;
         record::<B, C, _, 2>(GatedSiluStep, [gate, up], keep, |[gate, up]| B::gated_silu(gate, up))
@@ -108,6 +113,17 @@ impl<B: DecoderBackend> Step<B, 1> for RotateStep {
 
     fn gradients((cos, sin): Self::Kept, grad: FloatTensor<B>) -> [FloatTensor<B>; 1] {
         [B::rotate(grad, cos, B::float_neg(sin))]
+    }
+}
+
+#[derive(Clone, Debug)]
+struct SiluStep;
+
+impl<B: DecoderBackend> Step<B, 1> for SiluStep {
+    type Kept = FloatTensor<B>;
+
+    fn gradients(x: Self::Kept, grad: FloatTensor<B>) -> [FloatTensor<B>; 1] {
+        [B::silu_backward(x, grad)]
     }
 }
 

@@ -43,6 +43,22 @@ impl DecoderBackend for Flex {
         tensor(out, &x.shape()) // [N, H·C]
     }
 
+    fn silu(x: FlexTensor) -> FlexTensor {
+        if !are_f32([&x]) {
+            return reference::silu::<Self>(x);
+        }
+        let x = contiguous(x);
+        tensor(rows::silu(values(&x)), &x.shape()) // [N, F]
+    }
+
+    fn silu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        if !are_f32([&x, &grad]) {
+            return reference::silu_backward::<Self>(x, grad);
+        }
+        let (x, grad) = (contiguous(x), contiguous(grad));
+        tensor(rows::silu_backward(values(&x), values(&grad)), &x.shape()) // [N, F]
+    }
+
     fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
         if !are_f32([&gate, &up]) {
             return reference::gated_silu::<Self>(gate, up);

@@ -5,7 +5,7 @@
 
 use burn::tensor::{
     Bool, DType, Tensor,
-    activation::{sigmoid, silu, softmax},
+    activation::{self, sigmoid, softmax},
     backend::Backend,
     ops::{BoolTensor, FloatTensor},
 };
@@ -72,9 +72,21 @@ pub fn rotate<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTens
     unwrap((x * cos + swapped * sin).reshape([rows, width])) // [N, H·C]
 }
 
+/// See [`super::silu`].
+pub fn silu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    unwrap(activation::silu(wrap::<B, 2>(x)))
+}
+
+/// `dx = dy ⊙ s (1 + x (1 - s))` with `s` the sigmoid of `x`.
+pub fn silu_backward<B: Backend>(x: FloatTensor<B>, grad_output: FloatTensor<B>) -> FloatTensor<B> {
+    let sigmoid = sigmoid(wrap::<B, 2>(x.clone())); // [N, F]
+    let silu = wrap::<B, 2>(x) * sigmoid.clone(); // [N, F]
+    unwrap(wrap::<B, 2>(grad_output) * (sigmoid.clone() + silu.clone() - silu * sigmoid))
+}
+
 /// See [`super::gated_silu`].
 pub fn gated_silu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
-    unwrap(silu(wrap::<B, 2>(gate)) * wrap(up))
+    unwrap(activation::silu(wrap::<B, 2>(gate)) * wrap(up))
 }
 
 /// `dup = dy ⊙ silu(gate)`, `dgate = dy ⊙ up ⊙ s (1 + gate (1 - s))` with `s` the sigmoid of the gate.

@@ -5,7 +5,7 @@ use burn::{
     tensor::{Bool, Distribution, Int, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
 use fixtures::tolerance::OPERATION;
-use smollm2_model::ops::{DecoderBackend, causal_attention, gated_silu, reference, rms_norm, rotate};
+use smollm2_model::ops::{DecoderBackend, causal_attention, gated_silu, reference, rms_norm, rotate, silu};
 
 type Tracked = Autodiff<Flex>;
 
@@ -98,6 +98,26 @@ fn rotation_is_the_reference_and_turns_back() {
             rotate(found, cos.clone(), sin.clone().neg()),
             x,
         );
+    }
+}
+
+#[test]
+fn silu_is_the_reference() {
+    for [rows, channels] in [[1, 1], [3, 17], [64, 384], [513, 96]] {
+        let what = format!("silu [{rows}, {channels}]");
+        let (x, grad) = (normal([rows, channels]) * 4.0, normal([rows, channels]));
+        let (found, [found_x]) = differentiate([&x], &grad, |[x]| silu(x));
+        let (expected, [expected_x]) = differentiate([&x], &grad, |[x]| wrap(reference::silu::<Tracked>(unwrap(x))));
+        let written = reference::silu_backward::<Flex>(unwrap(x), unwrap(grad));
+        assert_close(&what, found, expected);
+        assert_close(&format!("{what} in x"), found_x.clone(), expected_x);
+        assert_close(&format!("{what}, gradient written out"), found_x, wrap(written));
+    }
+    let extreme = Tensor::<Flex, 2>::from_floats([[-1e30, -200.0, -0.0, 200.0, 1e30]], &Default::default());
+    let found: Vec<f32> = silu(extreme).into_data().to_vec().unwrap();
+    // The exponential is held inside f32, which leaves -6e-9 of the largest negative numbers.
+    for (found, exact) in found.into_iter().zip([0.0, 0.0, 0.0, 200.0, 1e30]) {
+        assert!((found - exact).abs() <= 1e-8, "{found}, not {exact}");
     }
 }
 
@@ -212,6 +232,7 @@ fn empty_tensors_stay_empty() {
     let table = Tensor::<Flex, 2>::zeros([1, 8], &device);
     assert_eq!(rms_norm(none(), weight, 1e-5).dims(), [0, 8]);
     assert_eq!(rotate(none(), table.clone(), table).dims(), [0, 8]);
+    assert_eq!(silu(none()).dims(), [0, 8]);
     assert_eq!(gated_silu(none(), none()).dims(), [0, 8]);
     let query = Tensor::<Flex, 4>::zeros([1, 2, 0, 8], &device);
     let key = Tensor::<Flex, 4>::zeros([1, 1, 3, 8], &device);

@@ -129,6 +129,43 @@ vectorized! {
     }
 }
 
+/// `silu(x)`.
+pub(super) fn silu(x: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    x.par_chunks(TASK)
+        .zip(out.par_chunks_mut(TASK))
+        .for_each(|(x, out)| silu_chunk(x, out));
+    out
+}
+
+vectorized! {
+    fn silu_chunk(x: &[f32], out: &mut [f32]) {
+        for (x, out) in x.iter().zip(out) {
+            *out = x * sigmoid(*x);
+        }
+    }
+}
+
+/// Gradient in `x`; see [`reference`](crate::ops::reference::silu_backward).
+pub(super) fn silu_backward(x: &[f32], grad: &[f32]) -> Vec<f32> {
+    let mut grad_x = vec![0.0; x.len()];
+    x.par_chunks(TASK)
+        .zip(grad.par_chunks(TASK))
+        .zip(grad_x.par_chunks_mut(TASK))
+        .for_each(|((x, grad), grad_x)| silu_backward_chunk(x, grad, grad_x));
+    grad_x
+}
+
+vectorized! {
+    fn silu_backward_chunk(x: &[f32], grad: &[f32], grad_x: &mut [f32]) {
+        for ((x, grad), grad_x) in x.iter().zip(grad).zip(grad_x) {
+            let s = sigmoid(*x);
+            let silu = x * s;
+            *grad_x = grad * (s + silu - silu * s);
+        }
+    }
+}
+
 /// `silu(gate) ⊙ up`.
 pub(super) fn gated_silu(gate: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
