@@ -120,7 +120,9 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     let held_out = match held_out {
         Some(source) => {
             if recipe.eval_rows == 0 {
-                bail!("eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; leave out --held-out");
+                bail!(
+                    "eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; raise it or hold nothing out"
+                );
             }
             let config = LoaderConfig {
                 shuffle: false,

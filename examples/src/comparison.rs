@@ -5,7 +5,7 @@ use crate::progress::{Tasks, Training, conversion};
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use llm_bench::report::{Report, Variant};
+use llm_bench::report::{Report, Variant, p_text};
 use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
 use smollm2_model::weights::{self, from_named_tensors, named_tensors};
@@ -285,17 +285,9 @@ pub fn table(report: &Report) -> String {
             result.difference,
             result.interval.low,
             result.interval.high,
-            probability(comparison.p_adjusted),
+            p_text(comparison.p_adjusted),
         ));
     }
     text.push_str(&format!("\n\n{}", report.headline()));
     text
-}
-
-fn probability(p: f64) -> String {
-    if p < 0.0001 {
-        "< 0.0001".to_owned()
-    } else {
-        format!("= {p:.4}")
-    }
 }

@@ -87,8 +87,8 @@ pub(crate) fn package_gpu() -> Result<()> {
     let folder = root().join("target/gpu");
     std::fs::create_dir_all(&folder)?;
     let binary = folder.join("inspect-kernel");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let built = target.join("release/examples/inspect-kernel");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let built = root().join(target).join("release/examples/inspect-kernel");
     std::fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
     let status = Command::new("strip")
         .arg(&binary)

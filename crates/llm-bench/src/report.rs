@@ -192,6 +192,15 @@ impl Report {
     }
 }
 
+/// A p-value to four digits; one that would print as zero as the bound it is below.
+pub fn p_text(p: f64) -> String {
+    if p < 0.0001 {
+        "< 0.0001".to_owned()
+    } else {
+        format!("{p:.4}")
+    }
+}
+
 fn variant_score(values: &[f64]) -> Result<VariantScore, BenchError> {
     let right = values.iter().filter(|value| **value == 1.0).count();
     Ok(VariantScore {

@@ -214,7 +214,7 @@ impl<B: StepBackend> AdamW<B> {
     }
 
     /// The state as named tensors, for a checkpoint: every parameter's name with `.first_moment`, `.second_moment`
-    /// and, where there is one, `.master`, flattened.
+    /// and, where there is one, `.master`, each in the parameter's shape.
     pub fn to_tensors(&self) -> BTreeMap<String, TensorData> {
         let mut tensors = BTreeMap::new();
         for (name, moments) in &self.moments {

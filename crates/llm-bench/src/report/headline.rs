@@ -39,7 +39,7 @@ pub(super) fn headline(report: &Report) -> String {
     };
     // The documents were many, the trainings one a variant: the test speaks of these weights alone.
     format!(
-        "{}{more}. {rest} This is a finding about these trained models; another seed may train others.",
+        "{}{more}. {rest} This holds for these trained models; another seed may find otherwise.",
         phrases.join("; ")
     )
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::headline::is_finding;
 use super::plot::{self, SERIES};
-use super::{Comparison, Report, TaskScores, Variant};
+use super::{Comparison, Report, TaskScores, Variant, p_text};
 use crate::BenchError;
 
 const STYLE: &str = include_str!("style.css");
@@ -182,14 +182,6 @@ fn scores(report: &Report) -> String {
     )
 }
 
-fn probability(p: f64) -> String {
-    if p < 0.0001 {
-        "&lt; 0.0001".to_owned()
-    } else {
-        format!("{p:.4}")
-    }
-}
-
 fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
     let result = &comparison.result;
     let finding = is_finding(comparison);
@@ -215,8 +207,8 @@ fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
             result.difference * 100.0
         ),
         format!("{} / {}", result.only_b, result.only_a),
-        probability(result.p_value),
-        probability(comparison.p_adjusted),
+        escape(&p_text(result.p_value)),
+        escape(&p_text(comparison.p_adjusted)),
         format!("{:.1}", comparison.detectable * 100.0),
         if finding {
             "differs".to_owned()

@@ -79,9 +79,16 @@ pub fn silu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 
 /// `dx = dy ⊙ s (1 + x (1 - s))` with `s` the sigmoid of `x`.
 pub fn silu_backward<B: Backend>(x: FloatTensor<B>, grad_output: FloatTensor<B>) -> FloatTensor<B> {
-    let sigmoid = sigmoid(wrap::<B, 2>(x.clone())); // [N, F]
-    let silu = wrap::<B, 2>(x) * sigmoid.clone(); // [N, F]
-    unwrap(wrap::<B, 2>(grad_output) * (sigmoid.clone() + silu.clone() - silu * sigmoid))
+    let (_, slope) = silu_and_slope(wrap::<B, 2>(x)); // [N, F]
+    unwrap(wrap::<B, 2>(grad_output) * slope)
+}
+
+/// `silu(x)` and its derivative `s (1 + x (1 - s)) = s + silu - silu s`, with `s` the sigmoid of `x`.
+fn silu_and_slope<B: Backend>(x: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+    let sigmoid = sigmoid(x.clone()); // [N, F]
+    let silu = x * sigmoid.clone(); // [N, F]
+    let slope = sigmoid.clone() + silu.clone() - silu.clone() * sigmoid; // [N, F]
+    (silu, slope)
 }
 
 /// See [`super::gated_silu`].
@@ -96,10 +103,7 @@ pub fn gated_silu_backward<B: Backend>(
     grad_output: FloatTensor<B>,
 ) -> [FloatTensor<B>; 2] {
     let (gate, up, grad) = (wrap::<B, 2>(gate), wrap::<B, 2>(up), wrap::<B, 2>(grad_output));
-    let sigmoid = sigmoid(gate.clone()); // [N, F]
-    let silu = gate.clone() * sigmoid.clone(); // [N, F]
-    // s (1 + g (1 - s)) = s + silu - silu s
-    let slope = sigmoid.clone() + silu.clone() - silu.clone() * sigmoid; // [N, F]
+    let (silu, slope) = silu_and_slope(gate); // [N, F]
     [unwrap(grad.clone() * up * slope), unwrap(grad * silu)]
 }
 

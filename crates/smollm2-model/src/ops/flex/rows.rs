@@ -159,11 +159,17 @@ pub(super) fn silu_backward(x: &[f32], grad: &[f32]) -> Vec<f32> {
 vectorized! {
     fn silu_backward_chunk(x: &[f32], grad: &[f32], grad_x: &mut [f32]) {
         for ((x, grad), grad_x) in x.iter().zip(grad).zip(grad_x) {
-            let s = sigmoid(*x);
-            let silu = x * s;
-            *grad_x = grad * (s + silu - silu * s);
+            let (_, slope) = silu_and_slope(*x);
+            *grad_x = grad * slope;
         }
     }
+}
+
+#[inline(always)]
+fn silu_and_slope(x: f32) -> (f32, f32) {
+    let s = sigmoid(x);
+    let silu = x * s;
+    (silu, s + silu - silu * s)
 }
 
 /// `silu(gate) ⊙ up`.
@@ -209,10 +215,9 @@ vectorized! {
     ) {
         let inputs = gate.iter().zip(up).zip(grad);
         for (((gate, up), grad), (grad_gate, grad_up)) in inputs.zip(grad_gate.iter_mut().zip(grad_up)) {
-            let s = sigmoid(*gate);
-            let silu = gate * s;
+            let (silu, slope) = silu_and_slope(*gate);
             *grad_up = grad * silu;
-            *grad_gate = grad * up * (s + silu - silu * s);
+            *grad_gate = grad * up * slope;
         }
     }
 }
