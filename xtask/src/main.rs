@@ -95,11 +95,12 @@ fn test() -> Result<()> {
 
 /// What runs on WGPU: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit tests,
 /// and the module of smollm2-train that compares models and training with Flex. The rest needs no second run.
-const ON_WGPU: [&str; 7] = [
+const ON_WGPU: [&str; 8] = [
+    "agreement::",
     "cube::",
-    "fused::",
+    "edges::",
     "gradients::",
-    "kernels::",
+    "graphs::",
     "modules::",
     "oracle::",
     "wgpu::",
