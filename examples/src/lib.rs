@@ -5,6 +5,7 @@ pub mod comparison;
 pub mod device;
 pub mod functions;
 pub mod hub;
+pub mod kernels;
 pub mod memory;
 pub mod open;
 pub mod progress;

@@ -1,6 +1,7 @@
-//! What a training step of the gated rational model costs beside one of the SwiGLU model.
+//! What a training step costs with each kind of feed-forward.
 
-use anyhow::Result;
+use crate::kernels::Shape;
+use anyhow::{Result, anyhow};
 use burn::backend::Autodiff;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -12,7 +13,15 @@ use std::time::Instant;
 /// Steps before the first measured one: memory, compiled kernels and optimiser state settle in three.
 const WARM_UP: usize = 3;
 
-/// Architecture of the two models, with random weights: the time does not depend on the values.
+/// The kinds that are timed; the others are compared with the first.
+const KINDS: [FeedForwardKind; 4] = [
+    FeedForwardKind::SwiGlu,
+    FeedForwardKind::GatedRational,
+    FeedForwardKind::GroupKan,
+    FeedForwardKind::SiluMlp,
+];
+
+/// Architecture of the models, with random weights: the time does not depend on the values.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ModelShape {
     /// 0.54 million parameters: 2 layers, 192 hidden channels, 256 feed-forward channels, a vocabulary of 256.
@@ -38,78 +47,84 @@ impl ModelShape {
     }
 }
 
-/// Median seconds of a step of each model, measured in turns.
+/// What a step of one model costs.
 #[derive(Serialize)]
 pub struct StepCost {
     /// Architecture, see [`ModelShape`].
     pub model: String,
-    /// Parameters of the SwiGLU model.
+    /// Feed-forward layers.
+    pub feed_forward: String,
+    /// Parameters of the model.
     pub parameters: usize,
-    /// Rows of a batch.
-    pub rows: usize,
-    /// Tokens of a row.
-    pub tokens: usize,
-    /// Seconds of a SwiGLU step.
-    pub swiglu_seconds: f64,
-    /// Seconds of a gated rational step.
-    pub gated_rational_seconds: f64,
-    /// The second over the first.
-    pub ratio: f64,
+    /// Rows x tokens of the batch.
+    pub batch: String,
+    /// Median seconds of a step.
+    pub seconds: f64,
+    /// Over those of the SwiGLU model.
+    pub over_swiglu: f64,
 }
 
-/// Times `repeats` f32 training steps of each model, the two taking turns, from an idle device to an idle device.
+/// Times `repeats` f32 training steps of a model with each kind of feed-forward, the kinds taking turns, from an idle device to
+/// an idle device. `batch` is rows x tokens.
 ///
 /// # Errors
 /// What [`Trainer::new`] and [`Trainer::step`] return: a batch longer than the model's positions, for instance.
 pub fn step_cost<B: StepBackend>(
     shape: ModelShape,
-    [rows, tokens]: [usize; 2],
+    batch: Shape,
     repeats: usize,
     device: &B::Device,
-) -> Result<StepCost> {
+) -> Result<Vec<StepCost>> {
     let config = shape.config();
-    let row = |row: usize| PackedRow {
-        ids: (0..tokens)
-            .map(|i| ((row * tokens + i) * 7919 % config.vocab_size) as u32)
-            .collect(),
-        loss_mask: (0..tokens).map(|i| i > 0).collect(),
-        positions: None,
-        documents: None,
+    let rows = rows(batch, config.vocab_size);
+    let recipe = TrainConfig {
+        sequence_length: batch.channels,
+        ..TrainConfig::default()
     };
-    let batch: Vec<PackedRow> = (0..rows).map(row).collect();
-    let kinds = [FeedForwardKind::SwiGlu, FeedForwardKind::GatedRational];
-    let mut trainers = Vec::new();
-    for kind in kinds {
+    let mut models = Vec::new();
+    for kind in KINDS {
         let config = config.clone().with_feed_forward(kind);
-        let recipe = TrainConfig {
-            sequence_length: tokens,
-            ..TrainConfig::default()
-        };
-        trainers.push(Trainer::<Autodiff<B>>::new(config.init(device)?, config, recipe)?);
+        let trainer = Trainer::<Autodiff<B>>::new(config.init(device)?, config.clone(), recipe.clone())?;
+        models.push((config.num_parameters(), trainer, Vec::new()));
     }
-    let mut seconds = [Vec::new(), Vec::new()];
+    let wait = || B::sync(device).map_err(|error| anyhow!("the device did not finish its work: {error}"));
     for repeat in 0..WARM_UP + repeats.max(1) {
-        for (trainer, seconds) in trainers.iter_mut().zip(&mut seconds) {
-            B::sync(device).map_err(|error| anyhow::anyhow!("the device did not finish its work: {error}"))?;
+        for (_, trainer, seconds) in &mut models {
+            wait()?;
             let clock = Instant::now();
-            trainer.step(&[Batch::from_rows(&batch, device)?])?;
-            B::sync(device).map_err(|error| anyhow::anyhow!("the device did not finish its work: {error}"))?;
+            trainer.step(&[Batch::from_rows(&rows, device)?])?;
+            wait()?;
             if repeat >= WARM_UP {
                 seconds.push(clock.elapsed().as_secs_f64());
             }
         }
     }
-    let [swiglu_seconds, gated_rational_seconds] = seconds.map(|mut seconds| {
+    let median = |seconds: &mut Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
         seconds[seconds.len() / 2]
-    });
-    Ok(StepCost {
+    };
+    let swiglu = median(&mut models[0].2);
+    let cost = |(kind, (parameters, _, mut seconds)): (FeedForwardKind, (usize, _, Vec<f64>))| StepCost {
         model: format!("{shape:?}"),
-        parameters: config.num_parameters(),
-        rows,
-        tokens,
-        swiglu_seconds,
-        gated_rational_seconds,
-        ratio: gated_rational_seconds / swiglu_seconds,
-    })
+        feed_forward: format!("{kind:?}"),
+        parameters,
+        batch: batch.to_string(),
+        seconds: median(&mut seconds),
+        over_swiglu: median(&mut seconds) / swiglu,
+    };
+    Ok(KINDS.into_iter().zip(models).map(cost).collect())
+}
+
+/// Rows of any ids: the time does not depend on them.
+fn rows(batch: Shape, vocabulary: usize) -> Vec<PackedRow> {
+    let tokens = batch.channels;
+    let row = |row: usize| PackedRow {
+        ids: (0..tokens)
+            .map(|i| ((row * tokens + i) * 7919 % vocabulary) as u32)
+            .collect(),
+        loss_mask: (0..tokens).map(|i| i > 0).collect(),
+        positions: None,
+        documents: None,
+    };
+    (0..batch.rows).map(row).collect()
 }

@@ -103,7 +103,7 @@ const ON_WGPU: [&str; 8] = [
     "graphs::",
     "modules::",
     "oracle::",
-    "wgpu::",
+    "gpu::",
 ];
 
 /// One build for both crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on

@@ -18,6 +18,12 @@ pub enum RationalError {
         /// The degrees asked for.
         found: Degrees,
     },
+    /// Degrees that are not written as two numbers.
+    #[error("degrees `{found}`: expected numerator and denominator as in `5,4`")]
+    DegreesText {
+        /// The text found.
+        found: String,
+    },
     /// A coefficient tensor that is not `[groups or 1, columns]` with a supported number of columns.
     #[error("{tensor} has shape {found:?}, expected [{groups} or 1, {least} to {most}]")]
     CoefficientShape {

@@ -32,6 +32,24 @@ impl std::fmt::Display for Degrees {
     }
 }
 
+impl std::str::FromStr for Degrees {
+    type Err = RationalError;
+
+    /// Degrees as people write them on a command line, `5,4`.
+    ///
+    /// # Errors
+    /// [`RationalError::DegreesText`] for another text, [`RationalError::Degrees`] outside (1, 1) to (9, 8).
+    fn from_str(text: &str) -> Result<Self, RationalError> {
+        let number = |text: &str| text.trim().parse().ok();
+        let degrees = text
+            .split_once(',')
+            .and_then(|(n, m)| Some(Self::new(number(n)?, number(m)?)));
+        degrees
+            .ok_or_else(|| RationalError::DegreesText { found: text.to_owned() })?
+            .validate()
+    }
+}
+
 impl Degrees {
     /// Degrees `(numerator, denominator)`; [`validate`](Self::validate) says whether they are supported.
     pub const fn new(numerator: usize, denominator: usize) -> Self {

@@ -12,15 +12,22 @@ use cubecl::{CubeCount, calculate_cube_count_elemwise, ir::AddressType, prelude:
 use super::{
     backward, fold, forward,
     grid::THREADS,
-    layout::{Rows, Work},
+    layout::{Rows, Sharing, Work},
 };
 
-/// Rows a thread of a forward kernel takes at most. More rows amortise the reading of the coefficients; fewer leave
-/// more threads, hence more loads in flight.
-const FORWARD_ROWS: usize = 8;
+/// A forward kernel of degrees (5, 4) has at most 40 registers a thread. More rows amortise the reading of the
+/// coefficients; fewer leave more threads, hence more loads in flight.
+const FORWARD: Sharing = Sharing {
+    resident: 1536,
+    most_rows: 8,
+};
 
-/// Rows a thread of a backward kernel takes at most: with 8 lanes it adds 128 terms before its sums join the tree.
-const BACKWARD_ROWS: usize = 16;
+/// A backward kernel of degrees (5, 4) has at most 64 registers a thread. It folds its sums once, which costs about as
+/// much as eight vectors; with 32 rows of 8 lanes it adds 256 terms before they join the tree.
+const BACKWARD: Sharing = Sharing {
+    resident: 1024,
+    most_rows: 32,
+};
 
 /// Coefficients as the kernels read them, and how the caller stores them.
 pub(super) struct Parameters<R: CubeRuntime> {
@@ -45,14 +52,14 @@ impl<R: CubeRuntime> Parameters<R> {
         }
     }
 
-    fn work(&self, tensors: &[&Rows<R>], most_rows: usize) -> Work {
+    fn work(&self, tensors: &[&Rows<R>], sharing: Sharing) -> Work {
         Work::new(
             tensors,
             &self.numerator,
             &self.denominator,
             self.groups,
             self.abs_of_sum,
-            most_rows,
+            sharing,
         )
     }
 }
@@ -66,7 +73,7 @@ pub(super) struct CoefficientGradients<R: CubeRuntime> {
 /// `F(x)`: `[.., D] -> [.., D]`
 pub(super) fn group_rational<R: CubeRuntime>(x: CubeTensor<R>, parameters: Parameters<R>) -> CubeTensor<R> {
     let x = Rows::new(x);
-    let work = parameters.work(&[&x], FORWARD_ROWS);
+    let work = parameters.work(&[&x], FORWARD);
     let output = like(&x.tensor);
     if work.is_empty() {
         return output;
@@ -103,7 +110,7 @@ pub(super) fn gated_rational<R: CubeRuntime>(
     parameters: Parameters<R>,
 ) -> CubeTensor<R> {
     let (gate, up) = (Rows::new(gate), Rows::new(up));
-    let work = parameters.work(&[&gate, &up], FORWARD_ROWS);
+    let work = parameters.work(&[&gate, &up], FORWARD);
     let output = like(&gate.tensor);
     if work.is_empty() {
         return output;
@@ -141,7 +148,7 @@ pub(super) fn group_rational_backward<R: CubeRuntime>(
     parameters: Parameters<R>,
 ) -> (CubeTensor<R>, CoefficientGradients<R>) {
     let (x, output_gradient) = (Rows::new(x), Rows::new(output_gradient));
-    let work = parameters.work(&[&x, &output_gradient], BACKWARD_ROWS);
+    let work = parameters.work(&[&x, &output_gradient], BACKWARD);
     let x_gradient = like(&x.tensor);
     if work.is_empty() {
         return (x_gradient, zero_gradients(&parameters));
@@ -182,7 +189,7 @@ pub(super) fn gated_rational_backward<R: CubeRuntime>(
     parameters: Parameters<R>,
 ) -> (CubeTensor<R>, CubeTensor<R>, CoefficientGradients<R>) {
     let (gate, up, output_gradient) = (Rows::new(gate), Rows::new(up), Rows::new(output_gradient));
-    let work = parameters.work(&[&gate, &up, &output_gradient], BACKWARD_ROWS);
+    let work = parameters.work(&[&gate, &up, &output_gradient], BACKWARD);
     let (gate_gradient, up_gradient) = (like(&gate.tensor), like(&up.tensor));
     if work.is_empty() {
         return (gate_gradient, up_gradient, zero_gradients(&parameters));

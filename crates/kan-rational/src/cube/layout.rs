@@ -9,8 +9,17 @@ use super::{
     grid::{GridLaunch, THREADS},
 };
 
-/// Threads that keep a large device busy. Beyond this, a thread takes more rows instead.
-const BUSY_THREADS: usize = 1 << 18;
+/// How a kernel's threads share the rows of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sharing {
+    /// Threads that one multiprocessor holds at a time: its 65,536 registers over those of a thread, in whole cubes.
+    pub(super) resident: usize,
+    /// Rows a thread takes at most.
+    pub(super) most_rows: usize,
+}
+
+/// Multiprocessors of a large device, where the device does not tell.
+const MULTIPROCESSORS: u32 = 128;
 
 /// A tensor whose rows are contiguous and lie at equal distances.
 pub(super) struct Rows<R: CubeRuntime> {
@@ -81,14 +90,14 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Divides the work of `tensors`, which have one shape, for threads that take at most `most_rows` rows each.
+    /// Divides the work of `tensors`, which have one shape, among threads.
     pub(super) fn new<R: CubeRuntime>(
         tensors: &[&Rows<R>],
         numerator: &Rows<R>,
         denominator: &Rows<R>,
         groups: usize,
         abs_of_sum: bool,
-        most_rows: usize,
+        sharing: Sharing,
     ) -> Self {
         let shape = tensors[0].tensor.meta.shape();
         let width = shape.last().copied().unwrap_or(1);
@@ -108,7 +117,9 @@ impl Work {
         let rows = shape.iter().product::<usize>() / width.max(1);
         let vector = vector_size(tensors, width / groups);
         let columns = width / vector;
-        let row_step = row_step(rows, columns, most_rows);
+        let hardware = &tensors[0].tensor.client.properties().hardware;
+        let multiprocessors = hardware.num_streaming_multiprocessors.unwrap_or(MULTIPROCESSORS) as usize;
+        let row_step = row_step(rows, columns, multiprocessors, sharing);
         let numerator_step = if numerator_rows == 1 { 0 } else { numerator.pitch };
         let denominator_step = if denominator_rows == 1 { 0 } else { denominator.pitch };
         Self {
@@ -174,10 +185,15 @@ impl Work {
     }
 }
 
-/// Rows between two rows of a thread: enough threads for a large device, then up to `most_rows` rows for each.
-fn row_step(rows: usize, columns: usize, most_rows: usize) -> usize {
+/// Rows between two rows of a thread.
+///
+/// Small work gets a thread for every vector. Large work fills the device a whole number of times: a last round of few
+/// threads would leave most of the device idle for as long as a full one takes.
+fn row_step(rows: usize, columns: usize, multiprocessors: usize, sharing: Sharing) -> usize {
     let vectors = rows * columns;
-    let rows_each = (vectors / BUSY_THREADS).clamp(1, most_rows);
+    let resident = multiprocessors * sharing.resident;
+    let rounds = vectors.div_ceil(resident * sharing.most_rows).max(1);
+    let rows_each = vectors.div_ceil(rounds * resident).max(1);
     rows.div_ceil(rows_each)
 }
 
@@ -221,10 +237,18 @@ mod tests {
     }
 
     #[test]
-    fn small_work_gets_a_thread_per_vector_and_large_work_rows_per_thread() {
-        assert_eq!(row_step(5, 72, 16), 5);
-        assert_eq!(row_step(16384, 72, 16), 4096);
-        assert_eq!(row_step(8192, 1024, 16), 512);
-        assert_eq!(row_step(1, 1, 16), 1);
+    fn small_work_gets_a_thread_per_vector_and_large_work_whole_rounds() {
+        let sharing = Sharing {
+            resident: 1024,
+            most_rows: 32,
+        };
+        assert_eq!(row_step(0, 72, 132, sharing), 0);
+        assert_eq!(row_step(1, 1, 132, sharing), 1);
+        assert_eq!(row_step(5, 72, 132, sharing), 5);
+        for (rows, columns, rounds) in [(16384, 72, 1), (16384, 192, 1), (16384, 288, 2), (8192, 1024, 2)] {
+            let threads = row_step(rows, columns, 132, sharing) * columns;
+            let filled = threads as f64 / (rounds * 132 * 1024) as f64;
+            assert!((0.9..=1.0).contains(&filled), "{rows}x{columns}: {filled}");
+        }
     }
 }

@@ -74,6 +74,15 @@ fn impossible_configurations_are_refused_by_name() {
         config.clone().with_degrees(degrees).validate(16),
         Err(RationalError::Degrees { found: degrees })
     );
+    assert_eq!("7, 6".parse(), Ok(Degrees::new(7, 6)));
+    assert_eq!(
+        "10,4".parse::<Degrees>(),
+        Err(RationalError::Degrees { found: degrees })
+    );
+    for found in ["", "5", "5,4,3", "5;4", "-1,4"] {
+        let found = found.to_owned();
+        assert_eq!(found.parse::<Degrees>(), Err(RationalError::DegreesText { found }));
+    }
     let short = config.clone().with_init(Init::PerGroup(Vec::new()));
     assert_eq!(
         short.validate(16),

@@ -4,9 +4,9 @@ mod conversations;
 mod failing;
 mod golden;
 mod golden_losses;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod gpu;
 mod loss;
 mod ops;
 mod recipe;
 mod resume;
-#[cfg(feature = "wgpu")]
-mod wgpu;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use burn::{
-    backend::{Autodiff, Wgpu},
+    backend::Autodiff,
     tensor::{Tensor, TensorData, backend::Backend},
 };
 use fixtures::{shared, tolerance};
@@ -18,7 +18,10 @@ use smoltalk_data::Batch;
 
 use crate::golden::{KINDS, batch, norm_relative, tiny, tiny_on};
 
-type Gpu = Autodiff<Wgpu>;
+#[cfg(feature = "wgpu")]
+type Gpu = Autodiff<burn::backend::Wgpu>;
+#[cfg(not(feature = "wgpu"))]
+type Gpu = Autodiff<burn::backend::Cuda>;
 
 /// Every gradient with its name. The tiny models have vectors and matrices only.
 fn data<AB: TrainBackend>(gradients: &ModelGradients<AB::InnerBackend>) -> BTreeMap<String, TensorData> {
@@ -44,7 +47,7 @@ fn losses_and_gradients_are_those_of_flex() {
         let (found, on_gpu) = gpu.gradients(&[batch(&golden, "")]).unwrap();
         let difference = (on_gpu.loss - on_flex.loss).abs();
         assert!(
-            difference <= tolerance::WGPU_LOSS,
+            difference <= tolerance::GPU_LOSS,
             "{kind}: the loss is off by {difference:e}"
         );
         let (found, expected) = (data::<Gpu>(&found), data::<Autodiff<burn::backend::Flex>>(&expected));
@@ -57,7 +60,7 @@ fn losses_and_gradients_are_those_of_flex() {
         for (name, expected) in &expected {
             let relative = norm_relative(&found[name], expected);
             assert!(
-                relative <= tolerance::WGPU_GRADIENT,
+                relative <= tolerance::GPU_GRADIENT,
                 "{kind}: {name} is off by {relative:e} of its norm"
             );
             worst = worst.max(relative);
@@ -83,12 +86,12 @@ fn ten_steps_stay_with_flex() {
             assert_eq!(found.target_tokens, expected.target_tokens);
             let difference = (found.loss - expected.loss).abs();
             assert!(
-                difference <= tolerance::WGPU_TRAIN_LOSS,
+                difference <= tolerance::GPU_TRAIN_LOSS,
                 "{kind}, step {step}: loss off by {difference:e}"
             );
             let difference_of_norms = (found.gradient_norm / expected.gradient_norm - 1.0).abs();
             assert!(
-                difference_of_norms <= tolerance::WGPU_TRAIN_WEIGHTS,
+                difference_of_norms <= tolerance::GPU_TRAIN_WEIGHTS,
                 "{kind}, step {step}: norm off by {difference_of_norms:e}"
             );
             furthest = furthest.max(difference);
@@ -102,7 +105,7 @@ fn ten_steps_stay_with_flex() {
         for (name, expected) in &expected {
             let difference = norm_relative(&found[name], expected);
             assert!(
-                difference <= tolerance::WGPU_TRAIN_WEIGHTS,
+                difference <= tolerance::GPU_TRAIN_WEIGHTS,
                 "{kind}, {name}: off by {difference:e} of its norm"
             );
             worst = worst.max(difference);
@@ -160,7 +163,7 @@ fn compilations(shapes: &str) -> BTreeMap<String, usize> {
     let room = tempfile::tempdir().unwrap();
     let log = room.path().join("compilations.log");
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "wgpu::child", "--test-threads", "1"])
+        .args(["--exact", "gpu::child", "--test-threads", "1"])
         .env(SHAPES, shapes)
         .env(LOG, &log)
         .stdout(Stdio::null())
