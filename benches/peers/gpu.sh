@@ -1,58 +1,88 @@
 #!/usr/bin/env bash
-# Checks, then times the group rational kernels on a machine with an NVIDIA GPU and no toolchain. Builds nothing.
+# Checks, then times the group rational kernels and training steps on a machine with an NVIDIA GPU and no toolchain.
 #
-#   cargo xtask gpu                          # on a machine with a toolchain: fills target/gpu
-#   OUT=results bash gpu.sh [FLASHKAT]       # on the machine with the GPU, in a copy of target/gpu
+#   cargo xtask gpu                                       # on a machine with a toolchain: writes target/gpu.tar.xz
+#   tar -xJf gpu.tar.xz && OUT=results bash gpu/gpu.sh [FLASHKAT]      # on the machine with the GPU
 #
-# FLASHKAT: folder of a FlashKAT checkout whose Triton kernels are timed beside ours (needs python with torch, triton and
-# flashkat.py next to this script). Wanted on the machine: a driver, and NVRTC with the CUDA headers (CubeCL compiles
-# its kernels there; CUDA_PATH, or pip's nvidia-cuda-nvrtc). Leaves check.json, kernels.json, training.json, device.txt and, with a
-# checkout, flashkat.json in $OUT; ends with a short table and fails if a check failed.
+# FLASHKAT: folder of a FlashKAT checkout whose Triton kernels are timed beside ours (needs python3 with torch and triton).
+# STAGES: which of "check kernels flashkat training" to run, in that order; all by default, some eight minutes.
+# Wanted on the machine: a driver, and NVRTC with the CUDA headers, in CUDA_PATH, /usr/local/cuda or python's packages: CubeCL
+# compiles its kernels there. Builds nothing. Leaves log.txt, device.txt and JSON in $OUT; ends with a short table, and fails if a
+# check failed.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-out=${OUT:-results}
-checkout=${1:-}
-mkdir -p "$out"
+out=$(mkdir -p "${OUT:-results}" && cd "${OUT:-results}" && pwd)
+flashkat=${1:-}
+stages=${STAGES:-check kernels flashkat training}
+device=${DEVICE:-cuda}
+shapes=${SHAPES:-16384x576,16384x1536,16384x2304,8192x8192}
+exec > >(tee "$out/log.txt") 2>&1
+
+wanted() { [[ " $stages " == *" $1 "* ]]; }
+failed=()
+attempt() {
+    local name=$1
+    shift
+    echo "== $name"
+    "$@" || failed+=("$name")
+}
+
+# NVRTC and its headers.
+if [ "$device" = cuda ]; then
+    cuda=${CUDA_PATH:-/usr/local/cuda}
+    if [ ! -f "$cuda/include/cuda_bf16.h" ]; then
+        packages=$(python3 -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/nvidia
+        header=$(find -L "$packages" -name cuda_bf16.h -print -quit 2>/dev/null || true)
+        library=$(find -L "$packages" -name 'libnvrtc.so.*' -print -quit 2>/dev/null || true)
+        if [ -z "$header" ] || [ -z "$library" ]; then
+            echo "no CUDA headers in $cuda/include and none among python's packages: set CUDA_PATH"
+            exit 1
+        fi
+        cuda=$(mktemp -d)
+        ln -s "$(dirname "$header")" "$cuda/include"
+        ln -s "$(dirname "$library")" "$cuda/lib64"
+    fi
+    export CUDA_PATH=$cuda
+    export LD_LIBRARY_PATH=$cuda/lib64:${LD_LIBRARY_PATH:-}
+fi
 
 {
     date --utc +%FT%TZ
-    nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.limit --format=csv || true
-} >"$out/device.txt"
-cat "$out/device.txt"
+    cat "$here/commit.txt"
+    nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv,noheader || true
+} | tee "$out/device.txt"
 
-program=$here/inspect-kernel
-device=${DEVICE:-cuda}
-shapes=${SHAPES:-16384x576,16384x1536,16384x2304,8192x8192}
-
-# Correctness first: shapes whose groups do not fill a warp, one group, more rows than a cube takes, three types.
-failed=0
-"$program" --device "$device" --no-timing --shapes "1x72,777x96,2048x576,512x1536,256x2304" --dtypes f32,f16,bf16 \
-    --check-rows 2048 --output "$out/check.json" || failed=1
-"$program" --device "$device" --no-timing --shapes "333x768" --degrees 9,8 --dtypes f32 \
-    --output "$out/check-9-8.json" || failed=1
-
-"$program" --device "$device" --shapes "$shapes" --dtypes bf16,f32 --check-rows 256 \
-    --output "$out/kernels.json" | tee "$out/kernels.txt" || failed=1
-
-# Whole training steps in a run of their own: one that fails, for want of memory say, loses no kernel's figures.
-"$program" --device "$device" --shapes 64x576 --dtypes f32 --training tiny,135m \
-    --output "$out/training.json" | grep '^training' | tee "$out/training.txt" || failed=1
-
-if [ -n "$checkout" ]; then
-    python3 "$here/flashkat.py" "$checkout" --shapes "$shapes" --output "$out/flashkat.json" | tee "$out/flashkat.txt"
+if wanted check; then
+    # The tests of the repository, on this device: oracle, random shapes, edges, graphs; the tiny models beside the CPU.
+    export KALLM_SHARED=$here/shared KALLM_REQUIRE_SHARED=1 PROPTEST_CASES=${PROPTEST_CASES:-16} RUST_BACKTRACE=0
+    attempt "tests of the kernels" "$here/kernel-tests" --skip cuda_source --skip fitting --skip tables
+    attempt "tests of the models" "$here/model-tests" gpu:: --nocapture
+    # Threads that walk many rows, as in the timed shapes, and ten million terms for each coefficient.
+    attempt "checks against f64" "$here/inspect-kernel" --device "$device" --no-timing --shapes 16384x576 \
+        --check-rows 16384 --dtypes bf16,f16,f32 --output "$out/checks.json"
+    attempt "checks of one group" "$here/inspect-kernel" --device "$device" --no-timing --shapes 16384x640 --groups 1 \
+        --check-rows 16384 --dtypes f32 --degrees 7,6
+fi
+if wanted kernels; then
+    attempt "kernels" "$here/inspect-kernel" --device "$device" --shapes "$shapes" --dtypes bf16,f32 --check-rows 64 \
+        --output "$out/kernels.json"
+fi
+if wanted flashkat && [ -n "$flashkat" ]; then
+    attempt "FlashKAT" python3 "$here/flashkat.py" "$flashkat" --shapes "$shapes" --ours "$out/kernels.json" \
+        --output "$out/flashkat.json"
+fi
+if wanted training; then
+    attempt "training" "$here/inspect-kernel" --device "$device" --shapes 64x576 --dtypes f32 --repeats 15 \
+        --training tiny,135m --output "$out/training.json"
 fi
 
 echo
-echo "== summary =="
-head -n 3 "$out/device.txt"
-grep -v -e '^ok' -e '^skipped' "$out/kernels.txt" || true
-cat "$out/training.txt"
-if [ -n "$checkout" ]; then
-    cat "$out/flashkat.txt"
-fi
-if [ "$failed" -ne 0 ]; then
-    echo "CHECKS FAILED: see check.json"
+echo "== summary"
+cat "$out/device.txt"
+grep -E '^(operation|copy|forward|backward|gated|flashkat|training step|test result)' "$out/log.txt" || true
+if [ "${#failed[@]}" -gt 0 ]; then
+    printf 'FAILED: %s\n' "${failed[@]}"
     exit 1
 fi
-echo "all checks passed; figures in $out"
+echo "everything passed; figures in $out"

@@ -13,14 +13,6 @@ use std::time::Instant;
 /// Steps before the first measured one: memory, compiled kernels and optimiser state settle in three.
 const WARM_UP: usize = 3;
 
-/// The kinds that are timed; the others are compared with the first.
-const KINDS: [FeedForwardKind; 4] = [
-    FeedForwardKind::SwiGlu,
-    FeedForwardKind::GatedRational,
-    FeedForwardKind::GroupKan,
-    FeedForwardKind::SiluMlp,
-];
-
 /// Architecture of the models, with random weights: the time does not depend on the values.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ModelShape {
@@ -64,8 +56,8 @@ pub struct StepCost {
     pub over_swiglu: f64,
 }
 
-/// Times `repeats` f32 training steps of a model with each kind of feed-forward, the kinds taking turns, from an idle device to
-/// an idle device. `batch` is rows x tokens.
+/// Times `repeats` f32 training steps of a model with each kind of feed-forward, SwiGLU first, the kinds taking
+/// turns, from an idle device to an idle device. `batch` is rows x tokens.
 ///
 /// # Errors
 /// What [`Trainer::new`] and [`Trainer::step`] return: a batch longer than the model's positions, for instance.
@@ -82,7 +74,7 @@ pub fn step_cost<B: StepBackend>(
         ..TrainConfig::default()
     };
     let mut models = Vec::new();
-    for kind in KINDS {
+    for kind in FeedForwardKind::ALL {
         let config = config.clone().with_feed_forward(kind);
         let trainer = Trainer::<Autodiff<B>>::new(config.init(device)?, config.clone(), recipe.clone())?;
         models.push((config.num_parameters(), trainer, Vec::new()));
@@ -112,7 +104,7 @@ pub fn step_cost<B: StepBackend>(
         seconds: median(&mut seconds),
         over_swiglu: median(&mut seconds) / swiglu,
     };
-    Ok(KINDS.into_iter().zip(models).map(cost).collect())
+    Ok(FeedForwardKind::ALL.into_iter().zip(models).map(cost).collect())
 }
 
 /// Rows of any ids: the time does not depend on them.

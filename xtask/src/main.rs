@@ -39,7 +39,7 @@ enum Chore {
     CheckCuda,
     /// Run every example in its short form.
     Examples,
-    /// Build one stripped binary and the script that checks and times it on a machine with a GPU and no toolchain.
+    /// Pack programs, tests and the script that runs them on a machine with a GPU and no toolchain.
     Gpu,
     /// All of the above that continuous integration runs, in its order.
     Ci,
@@ -93,11 +93,13 @@ fn test() -> Result<()> {
     cargo(&["test", "--release", "--workspace"])
 }
 
-/// What runs on WGPU: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit tests,
-/// and the module of smollm2-train that compares models and training with Flex. The rest needs no second run.
-const ON_WGPU: [&str; 8] = [
+/// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit
+/// tests, what CubeCL generates for CUDA, and the module of smollm2-train that compares models and training with Flex. The
+/// rest needs no second run.
+const ON_WGPU: [&str; 9] = [
     "agreement::",
     "cube::",
+    "cuda_source::",
     "edges::",
     "gradients::",
     "graphs::",
@@ -113,7 +115,11 @@ fn test_wgpu() -> Result<()> {
     for package in ["kan-rational", "smollm2-train"] {
         all.extend(["--package", package]);
     }
-    all.extend(["--features", "kan-rational/wgpu,smollm2-train/wgpu", "--"]);
+    all.extend([
+        "--features",
+        "kan-rational/cuda,kan-rational/wgpu,smollm2-train/wgpu",
+        "--",
+    ]);
     all.extend(ON_WGPU);
     cargo(&all)
 }

@@ -1,6 +1,7 @@
 //! Running cargo and the built examples.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,14 +10,17 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
     cargo_with(arguments, &[])
 }
 
 pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
-    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string());
     eprintln!("$ cargo {}", arguments.join(" "));
-    let status = Command::new(program)
+    let status = Command::new(cargo_program())
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(root())
@@ -72,34 +76,130 @@ pub(crate) fn run_examples() -> Result<()> {
     Ok(())
 }
 
-/// Everything a machine with a GPU and no toolchain needs, in `target/gpu`: one stripped binary and one script.
+/// Everything a machine with a GPU and no toolchain needs, in `target/gpu.tar.xz`: the kernels' program, the tests of kernels
+/// and models, what they read, and one script.
 pub(crate) fn package_gpu() -> Result<()> {
-    cargo(&[
+    let folder = root().join("target/gpu");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let example = [
         "build",
         "--release",
         "--package",
         "examples",
         "--example",
         "inspect-kernel",
-        "--features",
-        "cuda",
-    ])?;
-    let folder = root().join("target/gpu");
-    std::fs::create_dir_all(&folder)?;
-    let binary = folder.join("inspect-kernel");
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let built = root().join(target).join("release/examples/inspect-kernel");
-    std::fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
-    let status = Command::new("strip")
-        .arg(&binary)
-        .status()
-        .context("strip could not be started")?;
-    if !status.success() {
-        bail!("strip failed with {status}");
+    ];
+    let tests = [
+        "test",
+        "--no-run",
+        "--release",
+        "--test",
+        "it",
+        "--package",
+        "kan-rational",
+        "--package",
+        "smollm2-train",
+    ];
+    let builds = [
+        (&example[..], "examples/cuda"),
+        (&tests[..], "kan-rational/cuda,smollm2-train/cuda"),
+    ];
+    for (arguments, features) in builds {
+        for (package, program) in built_programs(&[arguments, &["--features", features]].concat())? {
+            let name = match package.as_str() {
+                "kan-rational" => "kernel-tests",
+                "smollm2-train" => "model-tests",
+                _ => "inspect-kernel",
+            };
+            std::fs::copy(&program, folder.join(name))?;
+            run("strip", &[folder.join(name).as_os_str()])?;
+        }
     }
     for script in ["gpu.sh", "flashkat.py"] {
         std::fs::copy(root().join("benches/peers").join(script), folder.join(script))?;
     }
-    eprintln!("target/gpu holds inspect-kernel and gpu.sh: copy the folder and run `bash gpu.sh`");
+    for part in [
+        "oracle",
+        "models/tiny-swiglu",
+        "models/tiny-gated_rational_a",
+        "models/tiny-gated_rational_b",
+        "models/tiny-group_kan_a",
+    ] {
+        copy_folder(&root().join("../shared").join(part), &folder.join("shared").join(part))?;
+    }
+    let commit = Command::new("git")
+        .args(["rev-parse", "HEAD"])
+        .current_dir(root())
+        .output()?;
+    std::fs::write(folder.join("commit.txt"), commit.stdout)?;
+    let target = root().join("target");
+    let archive = target.join("gpu.tar.xz");
+    run(
+        "tar",
+        &[
+            "-cJf".as_ref(),
+            archive.as_os_str(),
+            "-C".as_ref(),
+            target.as_os_str(),
+            "gpu".as_ref(),
+        ],
+    )?;
+    eprintln!("target/gpu.tar.xz: unpack it on the machine with the GPU and run `bash gpu/gpu.sh`");
+    Ok(())
+}
+
+/// Runs cargo and returns the programs it built, each with the name of its package.
+fn built_programs(arguments: &[&str]) -> Result<Vec<(String, PathBuf)>> {
+    eprintln!("$ cargo {}", arguments.join(" "));
+    let output = Command::new(cargo_program())
+        .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(root())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("cargo could not be started")?;
+    if !output.status.success() {
+        bail!("cargo {} failed with {}", arguments[0], output.status);
+    }
+    let mut programs = Vec::new();
+    for line in output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let message: serde_json::Value = serde_json::from_slice(line)?;
+        if let (Some(program), Some(manifest)) = (message["executable"].as_str(), message["manifest_path"].as_str()) {
+            let package = Path::new(manifest)
+                .parent()
+                .and_then(Path::file_name)
+                .unwrap_or_default();
+            programs.push((package.to_string_lossy().into_owned(), PathBuf::from(program)));
+        }
+    }
+    Ok(programs)
+}
+
+fn run(program: &str, arguments: &[&OsStr]) -> Result<()> {
+    let status = Command::new(program)
+        .args(arguments)
+        .status()
+        .with_context(|| format!("{program} could not be started"))?;
+    if !status.success() {
+        bail!("{program} failed with {status}");
+    }
+    Ok(())
+}
+
+/// Copies the files of a folder that has no folders in it.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let missing = || format!("{}: the tests on the GPU read it", from.display());
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(missing)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
     Ok(())
 }

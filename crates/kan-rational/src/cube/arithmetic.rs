@@ -75,13 +75,15 @@ pub(crate) fn read_coefficients(
     }
 }
 
-/// `1 / q` for `q >= 1`.
+/// `1 / (1 + |sum|)`, the reciprocal of either form's denominator.
 ///
 /// The flags select CUDA's approximate division, good to 2 units in the last place and a fifth of the instructions
-/// of the correctly rounded one; it differs only beyond `2^126`, where `1 / q` is subnormal. Other targets divide.
+/// of the correctly rounded one; it differs only beyond `2^126`, where the result is subnormal. Other targets divide.
+/// `1 + |sum|` is written out where `fma(q, y, 1)` would do: of that a compiler cannot see that it is at least 1, and spends four
+/// instructions on a divisor that might be subnormal.
 #[cube(fast_math = FastMath::AllowReciprocal | FastMath::ReducedPrecision | FastMath::UnsignedZero | FastMath::NotInf)]
-fn reciprocal(q: f32) -> f32 {
-    1.0f32 / q
+fn reciprocal_above_one(sum: f32) -> f32 {
+    1.0f32 / (1.0f32 + sum.abs())
 }
 
 /// The variable of the denominator: `|x|` under the sum of absolute values, `x` otherwise.
@@ -104,11 +106,7 @@ pub(crate) fn evaluate(x: f32, coefficients: &Coefficients, #[comptime] form: Fo
     for i in 0..comptime!(form.denominator - 1) {
         q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
     }
-    if comptime!(form.abs_of_sum) {
-        p * reciprocal(1.0f32 + (q * y).abs())
-    } else {
-        p * reciprocal(fma(q, y, 1.0f32))
-    }
+    p * reciprocal_above_one(q * y)
 }
 
 /// `F(x)` and its slope: Horner's rule carries each polynomial and its derivative together, which needs no
@@ -138,12 +136,11 @@ pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] for
     if comptime!(form.denominator > 1) {
         q_slope = fma(q_slope, y, q);
     }
+    let sum = q * y;
+    let r = reciprocal_above_one(sum);
+    let value = p * r;
     if comptime!(form.abs_of_sum) {
-        let sum = q * y;
-        let sign = sign_or_zero(sum);
-        let r = reciprocal(1.0f32 + sum.abs());
-        let value = p * r;
-        let signed_value = value * sign;
+        let signed_value = value * sign_or_zero(sum);
         Point {
             value,
             reciprocal: r,
@@ -151,8 +148,6 @@ pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] for
             signed_value,
         }
     } else {
-        let r = reciprocal(fma(q, y, 1.0f32));
-        let value = p * r;
         // d|x|/dx is taken as +1 at zero of either sign, as in the published Triton kernels.
         let signed_slope = select(x < 0.0f32, -q_slope, q_slope);
         Point {

@@ -38,7 +38,7 @@ fn data<AB: TrainBackend>(gradients: &ModelGradients<AB::InnerBackend>) -> BTree
 fn losses_and_gradients_are_those_of_flex() {
     for kind in KINDS {
         let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
-            return;
+            continue;
         };
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
         let (flex, _) = tiny(&folder);
@@ -73,7 +73,7 @@ fn losses_and_gradients_are_those_of_flex() {
 fn ten_steps_stay_with_flex() {
     for kind in KINDS {
         let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
-            return;
+            continue;
         };
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
         let (mut flex, _) = tiny(&folder);
