@@ -8,5 +8,6 @@ mod loss;
 mod ops;
 mod recipe;
 mod resume;
+mod step;
 #[cfg(feature = "wgpu")]
 mod wgpu;
