@@ -78,7 +78,7 @@ fn a_held_out_loss_that_is_no_number_names_the_weights_it_met() {
     let held_out = Batch::from_rows(&rows()[..1], &Default::default()).unwrap();
     let error = trainer.evaluate(&[held_out]).unwrap_err().to_string();
     assert!(
-        error.contains("held-out loss") && error.contains("after step 1;"),
+        error.contains("held-out loss") && error.contains("after step 1."),
         "{error}"
     );
 }

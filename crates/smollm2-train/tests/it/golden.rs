@@ -6,10 +6,7 @@ use burn::{
     backend::{Autodiff, Flex},
     tensor::{Tensor, TensorData, backend::Backend},
 };
-use smollm2_model::{
-    SmolLm2Config,
-    weights::{self, ModelSource},
-};
+use smollm2_model::weights::{self, ModelSource};
 use smollm2_train::{AdamWConfig, Schedule, TrainBackend, TrainConfig, Trainer};
 use smoltalk_data::Batch;
 
@@ -35,14 +32,13 @@ pub(crate) fn recipe() -> TrainConfig {
     }
 }
 
-pub(crate) fn tiny(folder: &Path) -> (Trainer<B>, SmolLm2Config) {
+pub(crate) fn tiny(folder: &Path) -> Trainer<B> {
     tiny_on::<B>(folder)
 }
 
-pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> (Trainer<AB>, SmolLm2Config) {
+pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> Trainer<AB> {
     let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), &Default::default()).unwrap();
-    let config = loaded.config.clone();
-    (Trainer::new(loaded.model, loaded.config, recipe()).unwrap(), config)
+    Trainer::new(loaded.model, loaded.config, recipe()).unwrap()
 }
 
 pub(crate) fn batch<C: Backend>(golden: &BTreeMap<String, TensorData>, prefix: &str) -> Batch<C> {
@@ -76,7 +72,7 @@ fn ten_steps_are_pytorchs() {
             return;
         };
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
-        let (mut trainer, _) = tiny(&folder);
+        let mut trainer = tiny(&folder);
         let (losses, norms) = (numbers(&golden["train.losses"]), numbers(&golden["train.grad_norms"]));
         for step in 0..10 {
             let outcome = trainer.step(&[batch(&golden, &format!("batch.{step}."))]).unwrap();
