@@ -181,14 +181,6 @@ impl TrainConfig {
             let expected = "at least 2: a token is predicted from the one before";
             return Err(TrainError::config("sequence_length", expected, self.sequence_length));
         }
-        let (decay_fraction, minimum) = match self.schedule {
-            Schedule::Constant {} => (0.0, 0.0),
-            Schedule::Cosine { minimum } => (0.0, minimum),
-            Schedule::Wsd {
-                decay_fraction,
-                minimum,
-            } => (decay_fraction, minimum),
-        };
         let not_negative: fn(f64) -> bool = |x| x >= 0.0;
         let share: fn(f64) -> bool = |x| (0.0..=1.0).contains(&x);
         for (field, value, accepted, expected) in [
@@ -205,11 +197,10 @@ impl TrainConfig {
                 "a finite norm of at least 0 (0: no clipping)",
             ),
             ("warmup_ratio", self.warmup_ratio, share, "a share from 0 to 1"),
-            ("schedule.decay_fraction", decay_fraction, share, "a share from 0 to 1"),
-            ("schedule.minimum", minimum, share, "a factor from 0 to 1"),
         ] {
             within(field, value, accepted, expected)?;
         }
+        self.schedule.validate()?;
         self.optimizer.validate()
     }
 }

@@ -69,13 +69,7 @@ impl<B: StepBackend> AdamW<B> {
         model.visit(&mut parameters);
         let mut moments = BTreeMap::new();
         for (name, (shape, dtype)) in parameters.of {
-            let mut take = |suffix: &str| match tensors.remove(&format!("{name}{suffix}")) {
-                Some(data) if data.shape.to_vec() != shape => Err(format!(
-                    "{name}{suffix} of shape {:?} for a parameter of shape {shape:?}",
-                    data.shape.to_vec()
-                )),
-                data => Ok(data.map(|data| write::<B>(data, device))),
-            };
+            let mut take = |suffix| take::<B>(&mut tensors, format!("{name}{suffix}"), &shape, device);
             match (take(FIRST)?, take(SECOND)?, take(MASTER)?) {
                 (None, None, None) if updates == 0 => {}
                 (Some(first), Some(second), master) if master.is_none() == (dtype == DType::F32) => {
@@ -100,6 +94,22 @@ impl<B: StepBackend> AdamW<B> {
                 moments,
             }),
         }
+    }
+}
+
+/// Takes a tensor out and puts it on the device; an error when its shape is not the parameter's.
+fn take<B: Backend>(
+    tensors: &mut BTreeMap<String, TensorData>,
+    key: String,
+    shape: &[usize],
+    device: &B::Device,
+) -> Result<Option<FloatTensor<B>>, String> {
+    let Some(data) = tensors.remove(&key) else {
+        return Ok(None);
+    };
+    match data.shape.to_vec() {
+        found if found == shape => Ok(Some(write::<B>(data, device))),
+        found => Err(format!("{key} of shape {found:?} for a parameter of shape {shape:?}")),
     }
 }
 
