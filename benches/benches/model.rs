@@ -45,7 +45,7 @@ fn pair<const D: usize>(
     });
 }
 
-fn operations(criterion: &mut Criterion) {
+fn norm_and_rotation(criterion: &mut Criterion) {
     let (x, weight) = (normal([TOKENS, 576]), normal([576]));
     pair(
         criterion,
@@ -72,6 +72,9 @@ fn operations(criterion: &mut Criterion) {
             ))
         },
     );
+}
+
+fn gate_and_attention(criterion: &mut Criterion) {
     let (gate, up) = (normal([TOKENS, 1536]), normal([TOKENS, 1536]));
     pair(
         criterion,
@@ -119,5 +122,5 @@ fn blocks(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, operations, blocks);
+criterion_group!(benches, norm_and_rotation, gate_and_attention, blocks);
 criterion_main!(benches);

@@ -45,9 +45,11 @@ fn steps(criterion: &mut Criterion) {
     }
 }
 
-fn passes(criterion: &mut Criterion) {
-    let device = Default::default();
-    let normal = |shape: [usize; 2]| Tensor::<Flex, 2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+fn normal(shape: [usize; 2]) -> Tensor<Flex, 2> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
+}
+
+fn updates(criterion: &mut Criterion) {
     let gradient = normal([1536, 576]);
     let step = AdamWStep {
         clip: 1.0,
@@ -57,8 +59,7 @@ fn passes(criterion: &mut Criterion) {
         epsilon: 1e-8,
         decay: 0.0,
     };
-    let update = criterion.benchmark_group("adamw");
-    for_both(update, |fused| {
+    for_both(criterion.benchmark_group("adamw"), |fused| {
         let mut state = Some(AdamWState {
             weight: normal([1536, 576]),
             first: normal([1536, 576]),
@@ -75,7 +76,10 @@ fn passes(criterion: &mut Criterion) {
             });
         }
     });
-    let targets = Tensor::<Flex, 1, Int>::zeros([64], &device);
+}
+
+fn losses(criterion: &mut Criterion) {
+    let targets = Tensor::<Flex, 1, Int>::zeros([64], &Default::default());
     let logits = normal([64, 49_152]);
     for_both(criterion.benchmark_group("softmax_loss"), |fused| {
         let (logits, targets) = (logits.clone(), targets.clone());
@@ -102,5 +106,5 @@ fn for_both<F: FnMut()>(
     }
 }
 
-criterion_group!(benches, steps, passes);
+criterion_group!(benches, steps, updates, losses);
 criterion_main!(benches);

@@ -6,10 +6,12 @@
     target/peers/bin/python benches/peers/run.py target/peer-model --threads 2
 
 The two take turns, so that a slow minute of a shared machine meets both; a figure is the median over all turns.
-Prints one table and what a gated rational training step costs beside a SwiGLU one, and writes target/peers.json.
+Prints one table and what a gated rational training step costs beside a SwiGLU one, and writes target/peers.json, with
+commit, date, command and processor. CARGO_TARGET_DIR replaces target, as it does for cargo.
 """
 
 import argparse
+import datetime
 import json
 import os
 import platform
@@ -20,6 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 TOKENS = {"prefill": 512, "decode": 32, "train": 512}
 
 
@@ -30,6 +33,25 @@ def run(command, threads):
     environment.pop("OPENBLAS_L2_SIZE", None)
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
+
+
+def commit():
+    """The commit that is checked out, and whether the tree differs from it."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def processor():
+    """The processor's name: Linux tells it in /proc/cpuinfo only."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 def base(work):
@@ -45,8 +67,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", default="prefill,decode,train,train-gated-rational")
     arguments = parser.parse_args()
-    binary = ROOT / "target" / "release" / "peer-work"
-    tail = [str(arguments.threads), str(arguments.repeats)]
+    date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    binary, repeats = str(TARGET / "release" / "peer-work"), str(arguments.repeats)
     kinds = arguments.work.split(",")
     ours = {work: [] for work in kinds}
     theirs = {work: [] for work in kinds}
@@ -55,9 +77,9 @@ def main():
     for turn in range(arguments.turns):
         for work in kinds:
             print(f"turn {turn + 1} of {arguments.turns}: {work}", file=sys.stderr, flush=True)
-            ours[work] += run([str(binary), "time", arguments.model, work, *tail], arguments.threads)["seconds"]
-            peer_command = [sys.executable, str(HERE / "torch_work.py"), arguments.model, base(work), *tail]
-            peer = run(peer_command, arguments.threads)
+            ours[work] += run([binary, "time", arguments.model, work, repeats], arguments.threads)["seconds"]
+            peer_work = [str(HERE / "torch_work.py"), arguments.model, base(work), str(arguments.threads), repeats]
+            peer = run([sys.executable, *peer_work], arguments.threads)
             theirs[work] += peer["seconds"]
             versions = peer["versions"]
     rows = {}
@@ -73,7 +95,10 @@ def main():
         }
         print(f"{work:22} KALLM {tokens / a:9.1f} tokens/s   PyTorch {tokens / b:9.1f} tokens/s   ratio {b / a:5.2f}")
     report = {
-        "machine": platform.processor() or platform.machine(),
+        "commit": commit(),
+        "date": date,
+        "command": sys.argv,
+        "processor": processor(),
         "threads": arguments.threads,
         "versions": versions,
         "rows": rows,
@@ -82,7 +107,7 @@ def main():
         cost = statistics.median(ours["train-gated-rational"]) / statistics.median(ours["train"])
         report["gated_rational_step_over_swiglu_step"] = cost
         print(f"a gated rational training step takes {cost:.3f} times the SwiGLU one")
-    (ROOT / "target" / "peers.json").write_text(json.dumps(report, indent=1))
+    (TARGET / "peers.json").write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 //! The work that `benches/peers/run.py` times beside PyTorch: prefill, single-token decode, one training step.
 //!
 //! `peer-work export MODEL FOLDER` writes any model source as the Hugging Face folder both sides open.
-//! `peer-work time FOLDER WORK THREADS REPEATS` prints one JSON object with the seconds of every repeat; the pool's
-//! size is set by RAYON_NUM_THREADS.
+//! `peer-work time FOLDER WORK REPEATS` prints one JSON object with the seconds of every repeat; RAYON_NUM_THREADS sets
+//! the number of threads.
 #![deny(missing_docs)]
 
 use anyhow::{Result, bail};
@@ -30,12 +30,12 @@ fn main() -> Result<()> {
             let loaded = weights::load::<Flex>(&model.parse::<ModelSource>()?, &Default::default())?;
             Ok(weights::save(&loaded.model, &loaded.config, Path::new(folder))?)
         }
-        ["time", folder, work, _threads, repeats] => {
+        ["time", folder, work, repeats] => {
             let seconds = time(&folder.parse()?, work, repeats.parse()?)?;
             println!("{}", serde_json::json!({ "work": work, "seconds": seconds }));
             Ok(())
         }
-        _ => bail!("expected `export MODEL FOLDER` or `time FOLDER WORK THREADS REPEATS`"),
+        _ => bail!("expected `export MODEL FOLDER` or `time FOLDER WORK REPEATS`"),
     }
 }
 
@@ -45,42 +45,12 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
     let mut step: Box<dyn FnMut() -> Result<f64>> = match work {
         "prefill" | "decode" => {
             let loaded = weights::load::<Flex>(source, &Default::default())?;
-            let (model, config, prefill) = (loaded.model, loaded.config, work == "prefill");
-            Box::new(move || {
-                Ok(if prefill {
-                    prefilled(&model, &config, &ids)
-                } else {
-                    decoded(&model, &config, &ids)
-                })
-            })
+            let run = if work == "prefill" { prefilled } else { decoded };
+            Box::new(move || Ok(run(&loaded.model, &loaded.config, &ids)))
         }
         "train" | "train-gated-rational" => {
-            let loaded = weights::load::<Autodiff<Flex>>(source, &Default::default())?;
-            let (model, config) = match work {
-                "train" => (loaded.model, loaded.config),
-                // The same shape from random weights: the time does not depend on the values.
-                _ => {
-                    let config = loaded.config.with_feed_forward(FeedForwardKind::GatedRational);
-                    (config.init(&Default::default())?, config)
-                }
-            };
-            let recipe = TrainConfig {
-                sequence_length: TOKENS,
-                learning_rate: 1e-5,
-                ..TrainConfig::default()
-            };
-            let mut trainer = Trainer::new(model, config, recipe)?;
-            let row = PackedRow {
-                ids,
-                loss_mask: vec![true; TOKENS],
-                positions: None,
-                documents: None,
-            };
-            Box::new(move || {
-                let start = Instant::now();
-                trainer.step(&[Batch::from_rows(std::slice::from_ref(&row), &Default::default())?])?;
-                Ok(start.elapsed().as_secs_f64())
-            })
+            let mut trainer = trainer(source, work != "train")?;
+            Box::new(move || trained(&mut trainer, &ids))
         }
         other => bail!("work: expected prefill, decode, train or train-gated-rational, found `{other}`"),
     };
@@ -88,6 +58,35 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
         step()?;
     }
     (0..repeats).map(|_| step()).collect()
+}
+
+/// The model of `source` in training; with `rational` its shape as gated rational, from random weights: the time does
+/// not depend on the values.
+fn trainer(source: &ModelSource, rational: bool) -> Result<Trainer<Autodiff<Flex>>> {
+    let loaded = weights::load(source, &Default::default())?;
+    let (mut model, mut config) = (loaded.model, loaded.config);
+    if rational {
+        config = config.with_feed_forward(FeedForwardKind::GatedRational);
+        model = config.init(&Default::default())?;
+    }
+    let recipe = TrainConfig {
+        sequence_length: TOKENS,
+        learning_rate: 1e-5,
+        ..TrainConfig::default()
+    };
+    Ok(Trainer::new(model, config, recipe)?)
+}
+
+fn trained(trainer: &mut Trainer<Autodiff<Flex>>, ids: &[u32]) -> Result<f64> {
+    let row = PackedRow {
+        ids: ids.to_vec(),
+        loss_mask: vec![true; TOKENS],
+        positions: None,
+        documents: None,
+    };
+    let start = Instant::now();
+    trainer.step(&[Batch::from_rows(&[row], &Default::default())?])?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 fn tensor(ids: &[u32]) -> Tensor<Flex, 2, Int> {

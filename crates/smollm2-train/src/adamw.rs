@@ -1,9 +1,11 @@
 //! AdamW with decay groups, as `torch.optim.AdamW` computes it.
 
+mod state;
+
 use std::collections::BTreeMap;
 
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, ModuleMapper, Param},
     tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
 use serde::{Deserialize, Serialize};
@@ -58,31 +60,27 @@ impl Default for AdamWConfig {
 
 impl AdamWConfig {
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
-        within(
-            "optimizer.beta1",
-            self.beta1,
-            |x| (0.0..1.0).contains(&x),
-            "at least 0 and below 1",
-        )?;
-        within(
-            "optimizer.beta2",
-            self.beta2,
-            |x| (0.0..1.0).contains(&x),
-            "at least 0 and below 1",
-        )?;
-        within("optimizer.epsilon", self.epsilon, |x| x > 0.0, "a positive number")?;
-        within(
-            "optimizer.rational_input_size",
-            self.rational_input_size,
-            |x| x >= 1.0,
-            "a finite number of at least 1",
-        )?;
-        within(
-            "optimizer.weight_decay",
-            self.weight_decay,
-            |x| x >= 0.0,
-            "a finite number of at least 0",
-        )
+        let below_one: fn(f64) -> bool = |x| (0.0..1.0).contains(&x);
+        for (field, value, accepted, expected) in [
+            ("optimizer.beta1", self.beta1, below_one, "at least 0 and below 1"),
+            ("optimizer.beta2", self.beta2, below_one, "at least 0 and below 1"),
+            ("optimizer.epsilon", self.epsilon, |x| x > 0.0, "a positive number"),
+            (
+                "optimizer.weight_decay",
+                self.weight_decay,
+                |x| x >= 0.0,
+                "a finite number of at least 0",
+            ),
+            (
+                "optimizer.rational_input_size",
+                self.rational_input_size,
+                |x| x >= 1.0,
+                "a finite number of at least 1",
+            ),
+        ] {
+            within(field, value, accepted, expected)?;
+        }
+        Ok(())
     }
 
     /// Weight decay of the parameter `name`: its group's.
@@ -125,10 +123,6 @@ struct Moments<B: Backend> {
     second: FloatTensor<B>,
     master: Option<FloatTensor<B>>,
 }
-
-const FIRST: &str = ".first_moment";
-const SECOND: &str = ".second_moment";
-const MASTER: &str = ".master";
 
 impl<B: StepBackend> AdamW<B> {
     /// A fresh optimiser.
@@ -212,120 +206,6 @@ impl<B: StepBackend> AdamW<B> {
         );
         output
     }
-
-    /// The state as named tensors, for a checkpoint: every parameter's name with `.first_moment`, `.second_moment`
-    /// and, where there is one, `.master`, each in the parameter's shape.
-    pub fn to_tensors(&self) -> BTreeMap<String, TensorData> {
-        let mut tensors = BTreeMap::new();
-        for (name, moments) in &self.moments {
-            let parts = [
-                (FIRST, Some(&moments.first)),
-                (SECOND, Some(&moments.second)),
-                (MASTER, moments.master.as_ref()),
-            ];
-            for (suffix, tensor) in parts {
-                if let Some(tensor) = tensor {
-                    tensors.insert(format!("{name}{suffix}"), read::<B>(tensor.clone()));
-                }
-            }
-        }
-        tensors
-    }
-
-    /// The inverse of [`to_tensors`](Self::to_tensors) for the parameters of `model`, after `updates` updates.
-    ///
-    /// # Errors
-    /// The name of a tensor without its counterpart, or that fits no parameter, and its shape.
-    pub fn from_tensors<AB: TrainBackend<InnerBackend = B>>(
-        config: AdamWConfig,
-        updates: usize,
-        mut tensors: BTreeMap<String, TensorData>,
-        model: &SmolLm2<AB>,
-        device: &B::Device,
-    ) -> Result<Self, String> {
-        let mut shapes = Shapes::default();
-        model.visit(&mut shapes);
-        for (key, data) in &tensors {
-            let name = [FIRST, SECOND, MASTER]
-                .iter()
-                .find_map(|suffix| key.strip_suffix(suffix));
-            let shape = name.and_then(|name| shapes.of.get(name));
-            let found = data.shape.to_vec();
-            match shape {
-                Some(shape) if *shape == found => {}
-                Some(shape) => return Err(format!("{key} of shape {found:?} for a parameter of shape {shape:?}")),
-                None => return Err(format!("{key} of shape {found:?}, which belongs to no parameter")),
-            }
-        }
-        let names: Vec<String> = tensors
-            .keys()
-            .filter_map(|key| key.strip_suffix(FIRST))
-            .map(str::to_owned)
-            .collect();
-        let mut moments = BTreeMap::new();
-        for name in names {
-            let mut take = |suffix: &str| tensors.remove(&format!("{name}{suffix}"));
-            let (first, second, master) = (take(FIRST), take(SECOND), take(MASTER));
-            let (Some(first), Some(second)) = (first, second) else {
-                return Err(format!("no {name}{SECOND}"));
-            };
-            let place = |data: TensorData| write::<B>(data, device);
-            moments.insert(
-                name,
-                Moments {
-                    first: place(first),
-                    second: place(second),
-                    master: master.map(place),
-                },
-            );
-        }
-        match tensors.into_keys().next() {
-            Some(stray) => Err(format!("{stray} alone")),
-            None => Ok(Self {
-                config,
-                updates,
-                moments,
-            }),
-        }
-    }
-}
-
-/// The shape of every parameter by its name in a checkpoint.
-#[derive(Default)]
-struct Shapes {
-    path: ParameterPath,
-    of: BTreeMap<String, Vec<usize>>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for Shapes {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.enter(name, container_type);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.of.insert(self.path.name(), param.shape().to_vec());
-    }
-}
-
-fn read<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
-    match burn::tensor::TensorMetadata::rank(&tensor) {
-        1 => wrap::<B, 1>(tensor).into_data(),
-        2 => wrap::<B, 2>(tensor).into_data(),
-        _ => wrap::<B, 3>(tensor).into_data(),
-    }
-}
-
-fn write<B: Backend>(data: TensorData, device: &B::Device) -> FloatTensor<B> {
-    let options = (device, DType::F32);
-    match data.shape.len() {
-        1 => unwrap(Tensor::<B, 1>::from_data(data, options)),
-        2 => unwrap(Tensor::<B, 2>::from_data(data, options)),
-        _ => unwrap(Tensor::<B, 3>::from_data(data, options)),
-    }
 }
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
@@ -336,21 +216,22 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
-/// `before + (updated - before) / size^k` in the column of `x^k`; the first column's power is `first_power`.
+/// `kept + (updated - kept) / size^k` in the column of `x^k`; the first column's power is `first_power`. What the weight
+/// decay left is kept: it shrinks every coefficient by the same factor.
 fn shorten<B: Backend, const D: usize>(
-    before: Tensor<B, D>,
+    kept: Tensor<B, D>,
     updated: Tensor<B, D>,
     size: f64,
     first_power: usize,
 ) -> Tensor<B, D> {
-    let columns = before.dims()[D - 1];
+    let columns = kept.dims()[D - 1];
     let factors: Vec<f32> = (0..columns)
         .map(|column| size.powi(-((column + first_power) as i32)) as f32)
         .collect();
     let mut shape = [1; D];
     shape[D - 1] = columns;
-    let factors = Tensor::<B, D>::from_data(TensorData::new(factors, shape), &before.device()); // [1, K]
-    before.clone() + (updated - before) * factors // [G, K]
+    let factors = Tensor::<B, D>::from_data(TensorData::new(factors, shape), &kept.device()); // [1, K]
+    kept.clone() + (updated - kept) * factors // [G, K]
 }
 
 /// Factors of the gradients, which bound their norms.
@@ -401,7 +282,7 @@ impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
         let updated = if is_rational(&name) && size != 1.0 {
             let first_power = usize::from(name.ends_with(".denominator"));
             let updated = self.optimizer.update_one(name, before.clone(), gradient, &step);
-            shorten(before, updated, size, first_power)
+            shorten(before.mul_scalar(1.0 - step.decay), updated, size, first_power)
         } else {
             self.optimizer.update_one(name, before, gradient, &step)
         };

@@ -1,12 +1,12 @@
 //! Checkpoints that are complete or absent.
 //!
-//! A checkpoint is written into a folder beside its final place whose name starts with `.partial-`; every file is
-//! flushed to the disk, a manifest with the length and SHA-256 of each is written last, and the folder is renamed. A
+//! A checkpoint is written inside a folder beside its final place whose name starts with `.partial-`; every file is
+//! flushed to the disk, a manifest with the length and SHA-256 of each is written last, and it is moved to its place. A
 //! process killed at any moment leaves at most a partial folder, which nobody reads and the next run removes.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -48,8 +48,8 @@ pub struct Found {
     pub rejected: Vec<String>,
 }
 
-/// Writes the checkpoint of `step` into `root`, where `fill` puts its files into the folder it is given; then keeps
-/// only the newest `keep`.
+/// Writes the checkpoint of `step` into `root`, where `fill` puts its files into the folder it is given. Then keeps
+/// only the newest `keep` up to this one, and none beyond it: a run passes over a newer one only if it is damaged.
 ///
 /// # Errors
 /// [`TrainError::Io`] and whatever `fill` returns; earlier checkpoints are untouched then.
@@ -59,20 +59,32 @@ pub fn write(
     keep: usize,
     fill: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<PathBuf, TrainError> {
-    fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
-    let name = folder_name(step);
+    create(root)?;
+    let name = format!("{PREFIX}{step:08}");
     let (staging, target) = (root.join(format!("{PARTIAL}{name}")), root.join(&name));
+    // One level deeper than it needs: what `fill` writes beside its folder, to rename it into place, is partial too.
+    let folder = staging.join(&name);
     remove(&staging)?;
-    fs::create_dir(&staging).map_err(TrainError::io("create", &staging))?;
-    fill(&staging)?;
-    seal(&staging)?;
+    fs::create_dir_all(&folder).map_err(TrainError::io("create", &folder))?;
+    fill(&folder)?;
+    seal(&folder)?;
     if target.exists() {
         retire(root, &target)?;
     }
-    fs::rename(&staging, &target).map_err(TrainError::io("replace", &target))?;
+    fs::rename(&folder, &target).map_err(TrainError::io("replace", &target))?;
     sync(root)?;
-    prune(root, keep)?;
+    remove(&staging)?;
+    prune(root, step, keep)?;
     Ok(target)
+}
+
+/// Makes the folder of checkpoints, for good.
+pub(crate) fn create(root: &Path) -> Result<(), TrainError> {
+    fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
+    match root.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
+        _ => sync(Path::new(".")),
+    }
 }
 
 /// The newest complete checkpoint of `root`. Damaged ones are passed over, each with a reason.
@@ -199,13 +211,13 @@ fn seal(folder: &Path) -> Result<(), TrainError> {
     sync(folder)
 }
 
-/// Removes all but the newest `keep`.
-fn prune(root: &Path, keep: usize) -> Result<(), TrainError> {
-    let checkpoints = list(root)?;
-    let surplus = checkpoints.len().saturating_sub(keep.max(1));
-    checkpoints
-        .iter()
+/// Keeps the newest `keep` up to `step`, the one just written. Counting newer, damaged ones would remove good ones.
+fn prune(root: &Path, step: usize, keep: usize) -> Result<(), TrainError> {
+    let (upto, beyond): (Vec<_>, Vec<_>) = list(root)?.into_iter().partition(|found| found.step <= step);
+    let surplus = upto.len().saturating_sub(keep.max(1));
+    upto.iter()
         .take(surplus)
+        .chain(&beyond)
         .try_for_each(|checkpoint| retire(root, &checkpoint.folder))
 }
 
@@ -234,12 +246,12 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
 }
 
 fn sync(path: &Path) -> Result<(), TrainError> {
-    // Windows cannot open a folder as a file, and flushes its entries by itself.
+    // Windows cannot open a folder as a file, and flushes its entries by itself; a file it flushes only for a writer.
     if cfg!(windows) && path.is_dir() {
         return Ok(());
     }
-    File::open(path)
-        .and_then(|file| file.sync_all())
+    let file = OpenOptions::new().read(true).write(cfg!(windows)).open(path);
+    file.and_then(|file| file.sync_all())
         .map_err(TrainError::io("flush", path))
 }
 
@@ -252,8 +264,4 @@ fn digest(path: &Path) -> io::Result<String> {
         }
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn folder_name(step: usize) -> String {
-    format!("{PREFIX}{step:08}")
 }

@@ -181,52 +181,26 @@ impl TrainConfig {
             let expected = "at least 2: a token is predicted from the one before";
             return Err(TrainError::config("sequence_length", expected, self.sequence_length));
         }
-        within(
-            "learning_rate",
-            self.learning_rate,
-            |x| x >= 0.0,
-            "a finite rate of at least 0",
-        )?;
-        within(
-            "max_grad_norm",
-            self.max_grad_norm,
-            |x| x >= 0.0,
-            "a finite norm of at least 0 (0: no clipping)",
-        )?;
-        within(
-            "warmup_ratio",
-            self.warmup_ratio,
-            |x| (0.0..=1.0).contains(&x),
-            "a share from 0 to 1",
-        )?;
-        match self.schedule {
-            Schedule::Constant {} => {}
-            Schedule::Cosine { minimum } => {
-                within(
-                    "schedule.minimum",
-                    minimum,
-                    |x| (0.0..=1.0).contains(&x),
-                    "a factor from 0 to 1",
-                )?;
-            }
-            Schedule::Wsd {
-                decay_fraction,
-                minimum,
-            } => {
-                within(
-                    "schedule.decay_fraction",
-                    decay_fraction,
-                    |x| (0.0..=1.0).contains(&x),
-                    "a share from 0 to 1",
-                )?;
-                within(
-                    "schedule.minimum",
-                    minimum,
-                    |x| (0.0..=1.0).contains(&x),
-                    "a factor from 0 to 1",
-                )?;
-            }
+        let not_negative: fn(f64) -> bool = |x| x >= 0.0;
+        let share: fn(f64) -> bool = |x| (0.0..=1.0).contains(&x);
+        for (field, value, accepted, expected) in [
+            (
+                "learning_rate",
+                self.learning_rate,
+                not_negative,
+                "a finite rate of at least 0",
+            ),
+            (
+                "max_grad_norm",
+                self.max_grad_norm,
+                not_negative,
+                "a finite norm of at least 0 (0: no clipping)",
+            ),
+            ("warmup_ratio", self.warmup_ratio, share, "a share from 0 to 1"),
+        ] {
+            within(field, value, accepted, expected)?;
         }
+        self.schedule.validate()?;
         self.optimizer.validate()
     }
 }

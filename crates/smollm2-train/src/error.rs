@@ -33,16 +33,16 @@ pub enum TrainError {
         positions: usize,
     },
 
-    /// The loss or a gradient is not finite. The weights are those of the step before; no checkpoint was touched.
+    /// A loss or a gradient is not finite. The weights are those of the step before; no checkpoint was touched.
     #[error(
         "step {step}: the {quantity} is {value}; the weights were left as they were after step {before}. \
          Resume from the last checkpoint with a lower learning_rate, a longer warm-up or a smaller max_grad_norm",
         before = step - 1
     )]
     NotFinite {
-        /// The step that failed, counted from 1.
+        /// The step that failed, counted from 1; for `held-out loss` the one that would have come next.
         step: usize,
-        /// `loss` or `gradient norm`.
+        /// `loss`, `gradient norm` or `held-out loss`.
         quantity: &'static str,
         /// What was found: NaN or an infinity.
         value: f64,
@@ -55,21 +55,39 @@ pub enum TrainError {
         step: usize,
     },
 
-    /// A run from the first step would write among the checkpoints of an earlier one, which count as newer.
+    /// No held-out row holds a token that counts.
+    #[error("no token of the held-out rows counts towards the loss; check their mask and packing, or hold nothing out")]
+    NoHeldOutTargets,
+
+    /// A run would write among checkpoints that are further on, which count as newer.
     #[error(
-        "{path}: expected no checkpoints, found those of a run that reached step {step}; \
+        "{path}: expected no checkpoint beyond step {from}, found one of step {step}; \
          resume it, choose another output folder, or remove this one"
     )]
     UsedFolder {
         /// Folder of the checkpoints.
         path: PathBuf,
+        /// Steps made by the run that was refused.
+        from: usize,
         /// Step of the newest.
         step: usize,
     },
 
-    /// The data ended before the first step.
-    #[error("the data hold no full row of {sequence_length} tokens: give more data or a smaller sequence_length")]
+    /// Another run writes into the output folder at this moment.
+    #[error("{path} is locked: another run writes into this folder; wait for its end, or choose another output folder")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+
+    /// The data ended before the last step.
+    #[error(
+        "step {step}: the data hold no further row of {sequence_length} tokens: \
+         give more data, fewer steps or a smaller sequence_length"
+    )]
     NoData {
+        /// The step that found none, counted from 1.
+        step: usize,
         /// Tokens per row of the recipe.
         sequence_length: usize,
     },
@@ -107,10 +125,10 @@ pub enum TrainError {
         rejected: Vec<String>,
     },
 
-    /// A checkpoint was made by another recipe, so that going on would not be the same run.
-    #[error("field `{field}` of the recipe differs from the checkpoint's: expected {expected}, found {found}")]
+    /// A checkpoint was made with other data, so that its place in them has no meaning.
+    #[error("`{field}` differs from the checkpoint's: expected {expected}, found {found}")]
     ResumeMismatch {
-        /// The field of the recipe.
+        /// The field of the recipe, or `data loader`.
         field: &'static str,
         /// Its value in the checkpoint.
         expected: String,

@@ -12,7 +12,8 @@ use crate::TrainConfig;
 pub struct MemoryEstimate {
     /// Weights, f32.
     pub weights: u64,
-    /// Gradients, f32; one more gradient of the output embedding lives beside them in the loss.
+    /// Gradients, f32: a second set with accumulation, the sum and what is added to it; one more gradient of the output
+    /// embedding lives beside them in the loss.
     pub gradients: u64,
     /// Two moments, f32.
     pub optimizer: u64,
@@ -34,9 +35,10 @@ impl MemoryEstimate {
         let block = 9 * hidden + 9 * ffn / 2;
         let chunk = (recipe.loss_chunk as u64).min(tokens);
         let vocabulary = model.vocab_size as u64;
+        let sets = if recipe.gradient_accumulation > 1 { 2 } else { 1 };
         Self {
             weights: 4 * parameters,
-            gradients: 4 * (parameters + vocabulary * hidden),
+            gradients: 4 * (sets * parameters + vocabulary * hidden),
             optimizer: 8 * parameters,
             activations: 4 * tokens * block * model.num_hidden_layers as u64,
             logits: 8 * chunk * vocabulary,

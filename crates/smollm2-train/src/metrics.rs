@@ -54,7 +54,11 @@ impl Metrics {
         };
         let text: String = kept.iter().map(line).collect();
         let staging = path.with_extension("jsonl.partial");
-        fs::write(&staging, text).map_err(TrainError::io("write", &staging))?;
+        let written = File::create(&staging).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(TrainError::io("write", &staging))?;
         fs::rename(&staging, path).map_err(TrainError::io("replace", path))?;
         let file = OpenOptions::new()
             .append(true)
@@ -76,6 +80,14 @@ impl Metrics {
             .write_all(line(metric).as_bytes())
             .and_then(|()| self.file.flush());
         written.map_err(TrainError::io("write", &self.path))
+    }
+
+    /// Waits until every record is on the disk: a checkpoint must not outlive the records of its steps.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn sync(&self) -> Result<(), TrainError> {
+        self.file.sync_data().map_err(TrainError::io("flush", &self.path))
     }
 }
 

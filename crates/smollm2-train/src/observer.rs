@@ -102,14 +102,18 @@ impl fmt::Display for StepLine<'_> {
     }
 }
 
-/// Dense bf16 peaks in FLOP/s, by a part of the device's name, from the vendors' data sheets (without sparsity).
-const PEAKS: [(&str, f64); 8] = [
+/// Dense bf16 peaks in FLOP/s, by words of the device's name, from the vendors' data sheets (without sparsity). The
+/// first that fits counts.
+const PEAKS: [(&str, f64); 11] = [
+    ("GH200", 989e12),
     ("H200", 989e12),
     ("H100 PCIe", 756e12),
     ("H100 NVL", 835e12),
     ("H100", 989e12),
     ("A100", 312e12),
+    ("A10", 125e12),
     ("L40S", 362e12),
+    ("L40", 181e12),
     ("L4", 121e12),
     ("RTX 4090", 165e12),
 ];
@@ -117,8 +121,12 @@ const PEAKS: [(&str, f64); 8] = [
 /// Peak bf16 arithmetic of a device by name, FLOP/s; `None` when it is not in the table, because a guessed figure is
 /// worse than none.
 pub fn device_peak(name: &str) -> Option<f64> {
-    PEAKS
-        .iter()
-        .find(|(part, _)| name.contains(part))
-        .map(|(_, peak)| *peak)
+    // Whole words only: an L40 is no L4, an A1000 no A100.
+    let words = |text: &str| -> Vec<String> { text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect() };
+    let name = words(name);
+    let fits = |part: &str| {
+        let part = words(part);
+        name.windows(part.len()).any(|found| found == part)
+    };
+    PEAKS.iter().find(|(part, _)| fits(part)).map(|(_, peak)| *peak)
 }

@@ -1,6 +1,6 @@
 //! Loss curves as SVG.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use plotters::prelude::*;
 
@@ -25,16 +25,7 @@ pub fn plot_loss(metrics: &[Metric], path: &Path) -> Result<(), TrainError> {
 
 fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let (train, held_out) = curves(metrics);
-    let values = || train.iter().chain(&held_out);
-    let last = values().map(|point| point.0).fold(1.0, f64::max);
-    let low = values().map(|point| point.1).fold(f64::INFINITY, f64::min);
-    let high = values().map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
-    let (low, high) = if low.is_finite() && high.is_finite() {
-        (low, high)
-    } else {
-        (0.0, 1.0)
-    };
-    let margin = 0.05 * (high - low).max(0.1);
+    let (steps, losses) = ranges(train.iter().chain(&held_out));
     let root = SVGBackend::new(path, (900, 540)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -42,7 +33,7 @@ fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error
         .margin(12)
         .x_label_area_size(42)
         .y_label_area_size(60)
-        .build_cartesian_2d(0.0..last, low - margin..high + margin)?;
+        .build_cartesian_2d(steps, losses)?;
     chart
         .configure_mesh()
         .x_desc("optimiser steps")
@@ -63,6 +54,19 @@ fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error
         .draw()?;
     root.present()?;
     Ok(())
+}
+
+/// The axes that hold all points with some room.
+fn ranges<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> (Range<f64>, Range<f64>) {
+    let (mut last, mut low, mut high) = (1.0, f64::INFINITY, f64::NEG_INFINITY);
+    for (step, loss) in points {
+        (last, low, high) = (step.max(last), loss.min(low), loss.max(high));
+    }
+    if !(low.is_finite() && high.is_finite()) {
+        (low, high) = (0.0, 1.0);
+    }
+    let margin = 0.05 * (high - low).max(0.1);
+    (0.0..last, low - margin..high + margin)
 }
 
 type Curve = Vec<(f64, f64)>;

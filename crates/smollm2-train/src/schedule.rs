@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{TrainError, config::within};
+
 /// Shape of the learning rate after the warm-up.
 ///
 /// Every schedule returns a factor of the peak rate for step `s` in `0..S` (the first update uses `s = 0`), after `W`
@@ -46,6 +48,20 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    pub(crate) fn validate(&self) -> Result<(), TrainError> {
+        let (decay_fraction, minimum) = match *self {
+            Self::Constant {} => (0.0, 0.0),
+            Self::Cosine { minimum } => (0.0, minimum),
+            Self::Wsd {
+                decay_fraction,
+                minimum,
+            } => (decay_fraction, minimum),
+        };
+        let share = |x| (0.0..=1.0).contains(&x);
+        within("schedule.decay_fraction", decay_fraction, share, "a share from 0 to 1")?;
+        within("schedule.minimum", minimum, share, "a factor from 0 to 1")
+    }
+
     /// Factor of the peak rate for the update of step `step` (from 0) out of `steps`, after `warmup` steps.
     ///
     /// ```

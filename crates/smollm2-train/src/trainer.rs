@@ -15,7 +15,7 @@ use burn::{
 };
 use smollm2_model::{
     SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
-    weights::{self, ModelSource},
+    weights::{self, LoadDtype, LoadOptions, ModelSource},
 };
 use smoltalk_data::Batch;
 
@@ -31,6 +31,7 @@ pub use rows::MemoryRows;
 pub use run::{Companions, RowSource, RunOptions, RunState};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
+const EXPECTED: &str = "both moments of every parameter in its shape, and a master copy of each that is not f32";
 const STATE: &str = "state.json";
 const RECIPE: &str = "train.toml";
 
@@ -61,7 +62,7 @@ pub struct Trainer<AB: TrainBackend> {
 }
 
 impl<AB: TrainBackend> Trainer<AB> {
-    /// A run from its start.
+    /// A run from its start. Weights in f32, or in bf16 beside f32 master copies; small gradients vanish in f16.
     ///
     /// # Errors
     /// [`TrainError::Config`], [`TrainError::SequenceTooLong`].
@@ -140,28 +141,37 @@ impl<AB: TrainBackend> Trainer<AB> {
         &self,
         micro_batches: &[Batch<AB>],
     ) -> Result<(ModelGradients<AB::InnerBackend>, StepOutcome), TrainError> {
-        let step = self.step + 1;
         let targets: Vec<Targets> = micro_batches.iter().map(Targets::of).collect();
         let target_tokens: usize = targets.iter().map(Targets::len).sum();
+        if target_tokens == 0 {
+            return Err(TrainError::NoTargets { step: self.step + 1 });
+        }
         let mut gradients = ModelGradients::default();
-        let mut numbers = Vec::with_capacity(micro_batches.len() + 1);
+        let mut losses = Vec::with_capacity(micro_batches.len());
         for (batch, targets) in micro_batches
             .iter()
             .zip(&targets)
             .filter(|(_, targets)| !targets.is_empty())
         {
             let loss = self.loss(batch, targets, 1.0 / target_tokens as f64); // [1]
-            numbers.push(loss.clone().inner());
+            losses.push(loss.clone().inner());
             gradients.collect(loss.backward(), self.model());
         }
-        let losses = numbers.len();
-        numbers.extend(gradients.square_sums());
-        if losses == 0 || numbers.len() == losses {
-            return Err(TrainError::NoTargets { step });
-        }
-        // One transfer for everything the host needs to know of a step.
+        let outcome = self.outcome(losses, &gradients, target_tokens)?;
+        Ok((gradients, outcome))
+    }
+
+    /// What the host needs to know of a step, in one transfer.
+    fn outcome(
+        &self,
+        losses: Vec<Tensor<AB::InnerBackend, 1>>,
+        gradients: &ModelGradients<AB::InnerBackend>,
+        target_tokens: usize,
+    ) -> Result<StepOutcome, TrainError> {
+        let parts = losses.len();
+        let numbers = losses.into_iter().chain(gradients.square_sums()).collect();
         let numbers: Vec<f64> = Tensor::cat(numbers, 0).into_data().iter::<f64>().collect();
-        let (losses, squares) = numbers.split_at(losses);
+        let (losses, squares) = numbers.split_at(parts);
         let norm = |rational: bool| {
             let squares = gradients.names().zip(squares);
             let squares = squares.filter(|(name, _)| is_rational(name) == rational);
@@ -171,19 +181,17 @@ impl<AB: TrainBackend> Trainer<AB> {
         let gradient_norm = rational_norm.hypot(other_norm);
         for (quantity, value) in [("loss", loss), ("gradient norm", gradient_norm)] {
             if !value.is_finite() {
+                let step = self.step + 1;
                 return Err(TrainError::NotFinite { step, quantity, value });
             }
         }
-        Ok((
-            gradients,
-            StepOutcome {
-                loss,
-                gradient_norm,
-                rational_norm,
-                other_norm,
-                target_tokens,
-            },
-        ))
+        Ok(StepOutcome {
+            loss,
+            gradient_norm,
+            rational_norm,
+            other_norm,
+            target_tokens,
+        })
     }
 
     /// One optimiser step over the micro-batches.
@@ -231,7 +239,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// Mean loss per target token of held-out batches, without gradients.
     ///
     /// # Errors
-    /// [`TrainError::NoTargets`], [`TrainError::NotFinite`].
+    /// [`TrainError::NoHeldOutTargets`], [`TrainError::NotFinite`].
     pub fn evaluate(&self, batches: &[Batch<AB::InnerBackend>]) -> Result<EvalRecord, TrainError> {
         let model = self.model().valid();
         let (mut sum, mut target_tokens) = (0.0, 0);
@@ -246,12 +254,12 @@ impl<AB: TrainBackend> Trainer<AB> {
             target_tokens += targets.len();
         }
         if target_tokens == 0 {
-            return Err(TrainError::NoTargets { step: self.step });
+            return Err(TrainError::NoHeldOutTargets);
         }
         let loss = sum / target_tokens as f64;
         if !loss.is_finite() {
             return Err(TrainError::NotFinite {
-                step: self.step.max(1),
+                step: self.step + 1,
                 quantity: "held-out loss",
                 value: loss,
             });
@@ -276,7 +284,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     ) -> Result<std::path::PathBuf, TrainError> {
         checkpoint::write(root, self.step, self.config.keep_checkpoints, |folder| {
             weights::save(self.model(), &self.model_config, folder)?;
-            weights::write_safetensors(&self.optimizer.to_tensors(), &folder.join(OPTIMIZER))?;
+            self.optimizer.write(&folder.join(OPTIMIZER))?;
             write_json(folder, STATE, state)?;
             let recipe = folder.join(RECIPE);
             std::fs::write(&recipe, self.config.to_toml()).map_err(TrainError::io("write", &recipe))?;
@@ -298,7 +306,12 @@ impl<AB: TrainBackend> Trainer<AB> {
         let path = folder.join(RECIPE);
         let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
         same_data(&TrainConfig::from_toml(&text)?, &config)?;
-        let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), device)?;
+        // A run in bf16 goes on in bf16.
+        let options = LoadOptions {
+            dtype: LoadDtype::Stored,
+            ..LoadOptions::default()
+        };
+        let loaded = weights::load_with::<AB>(&ModelSource::Folder(folder.to_owned()), &options, device)?;
         let mut trainer = Self::new(loaded.model, loaded.config, config)?;
         let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
         let optimizer = AdamW::from_tensors(
@@ -308,8 +321,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             trainer.model(),
             device,
         );
-        trainer.optimizer = optimizer
-            .map_err(|name| damaged(folder, OPTIMIZER, "both moments of every parameter, in its shape", name))?;
+        trainer.optimizer = optimizer.map_err(|found| damaged(folder, OPTIMIZER, EXPECTED, found))?;
         trainer.step = state.step;
         Ok((trainer, state))
     }

@@ -35,7 +35,7 @@ pub trait TrainBackend: AutodiffBackend<InnerBackend: StepBackend> + DecoderBack
 /// target ever walks over the vocabulary.
 ///
 /// # Shapes
-/// - `hidden`: `[N, D]`, any float type; the softmax is computed in f32
+/// - `hidden`: `[N, D]`, f32 or bf16 (in f16 a gradient of size `scale` is lost); the softmax is computed in f32
 /// - `weight`: `[V, D]`; `targets`: `[N]`, ids below V
 /// - output: `[1]`, f32; zero without a gradient when N is 0
 ///

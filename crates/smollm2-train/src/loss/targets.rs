@@ -62,11 +62,6 @@ impl Targets {
         let indices =
             |values: &[i64]| Tensor::<B, 1, Int>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
         let rows = hidden.reshape([batch * tokens, channels]); // [B * T, D]
-        let chosen = if self.len() == batch * tokens {
-            rows
-        } else {
-            rows.select(0, indices(&self.positions))
-        }; // [N, D]
-        (chosen, indices(&self.ids))
+        (rows.select(0, indices(&self.positions)), indices(&self.ids)) // [N, D], [N]
     }
 }

@@ -1,5 +1,6 @@
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smoltalk_data::{ChatTokenizer, DataError, DataLoader, LoaderConfig, PackedRow, Source};
+use smoltalk_data::{ChatTokenizer, DataError, DataLoader, DataPosition, LoaderConfig, PackedRow, Source};
 
 use super::RowSource;
 use crate::TrainError;
@@ -48,8 +49,16 @@ impl ConversationRows {
     }
 }
 
-/// What [`ConversationRows::position`] gives, for messages.
-const SHAPE: &str = "an object of `epoch`, `conversations` and `rows`";
+/// What [`ConversationRows::position`] gives: a place counts the rows of one configuration, and is none in another's.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    loader: LoaderConfig,
+    position: DataPosition,
+}
+
+/// A [`Place`], for messages.
+const SHAPE: &str = "an object of `loader` and `position` with `epoch`, `conversations` and `rows`";
 
 impl RowSource for ConversationRows {
     fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError> {
@@ -57,15 +66,26 @@ impl RowSource for ConversationRows {
     }
 
     fn position(&self) -> Result<Value, TrainError> {
-        serde_json::to_value(self.loader.position()).map_err(|error| TrainError::position(SHAPE, error))
+        let place = Place {
+            loader: self.loader.config().clone(),
+            position: self.loader.position(),
+        };
+        serde_json::to_value(place).map_err(|error| TrainError::position(SHAPE, error))
     }
 
     fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
-        let position = serde_json::from_value(position.clone())
+        let place: Place = serde_json::from_value(position.clone())
             .map_err(|error| TrainError::position(SHAPE, format!("{position} ({error})")))?;
         let config = self.loader.config().clone();
+        if place.loader != config {
+            return Err(TrainError::ResumeMismatch {
+                field: "data loader",
+                expected: format!("{:?}", place.loader),
+                found: format!("{config:?}"),
+            });
+        }
         let fresh = DataLoader::new(self.source.clone(), self.tokenizer.clone(), config)?;
-        self.loader = fresh.resume(position)?;
+        self.loader = fresh.resume(place.position)?;
         Ok(())
     }
 }

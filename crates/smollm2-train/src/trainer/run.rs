@@ -1,4 +1,6 @@
 use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -10,7 +12,11 @@ use smoltalk_data::{Batch, PackedRow};
 use super::Trainer;
 use crate::{
     EvalRecord, MemoryEstimate, Metric, Metrics, Progress, StepRecord, TrainBackend, TrainConfig, TrainError,
-    TrainObserver, checkpoint, device_peak, plot_loss, read_metrics,
+    TrainObserver,
+    checkpoint::{self, Checkpoint},
+    device_peak,
+    loss::Targets,
+    plot_loss, read_metrics,
 };
 
 /// Where training rows come from, in a fixed order that can be entered anywhere.
@@ -35,14 +41,12 @@ pub trait RowSource {
 }
 
 /// What a checkpoint holds beside weights, optimiser and recipe. Training draws no random number outside the data
-/// order, which the seed and the position determine.
+/// order, which the recipe's seed and the position determine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
     /// Steps made.
     pub step: usize,
-    /// Seed of the data order.
-    pub seed: u64,
     /// Place in the data.
     pub position: serde_json::Value,
 }
@@ -53,7 +57,7 @@ pub type Companions<'a> = &'a dyn Fn(&Path) -> Result<(), TrainError>;
 /// Where a run writes, and on what it runs.
 #[derive(Clone)]
 pub struct RunOptions<'a> {
-    /// Folder for `checkpoints/`, `metrics.jsonl` and `loss.svg`.
+    /// Folder for `checkpoints/`, `metrics.jsonl`, `loss.svg`, and `run.lock`, which a run holds while it writes.
     pub output: PathBuf,
     /// The device's name, for MFU; `None` or an unknown one records no MFU.
     pub device_name: Option<String>,
@@ -104,8 +108,10 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// evaluation.
     ///
     /// # Errors
-    /// [`TrainError::UsedFolder`] when a run from the first step finds checkpoints; otherwise the first that occurs.
-    /// Checkpoints written before it are complete and stay.
+    /// Before the first step, with every file as it was: [`TrainError::NoHeldOutTargets`]; [`TrainError::Locked`] when
+    /// another run writes into the folder; [`TrainError::UsedFolder`] when intact checkpoints are further on than this
+    /// run, or a run from the first step finds any. Later the first that occurs; checkpoints written before it are
+    /// complete and stay.
     pub fn run(
         &mut self,
         source: &mut dyn RowSource,
@@ -113,18 +119,12 @@ impl<AB: TrainBackend> Trainer<AB> {
         options: &RunOptions<'_>,
         observer: &mut dyn TrainObserver,
     ) -> Result<Option<EvalRecord>, TrainError> {
+        let held_out = self.held_out(held_out)?;
+        let _held_to_the_end = lock(&options.output)?;
         let root = options.checkpoints();
-        std::fs::create_dir_all(&root).map_err(TrainError::io("create", &root))?;
-        checkpoint::remove_partial(&root)?;
-        if let (0, Some(newest)) = (self.step, checkpoint::list(&root)?.pop()) {
-            return Err(TrainError::UsedFolder {
-                path: root,
-                step: newest.step,
-            });
-        }
+        self.claim(&root)?;
         let path = options.output.join("metrics.jsonl");
         let mut metrics = Metrics::open(&path, self.step)?;
-        let held_out = self.held_out(held_out)?;
         let (from, steps) = (self.step, self.config.steps);
         observer.started(from, steps, &MemoryEstimate::new(&self.model_config, &self.config));
         let (start, mut last) = (Instant::now(), None);
@@ -141,17 +141,32 @@ impl<AB: TrainBackend> Trainer<AB> {
                 last = Some(evaluation);
             }
             if self.due(self.config.checkpoint_every) {
-                let state = RunState {
-                    step: self.step,
-                    seed: self.config.seed,
-                    position: source.position()?,
-                };
+                metrics.sync()?;
+                let (step, position) = (self.step, source.position()?);
+                let state = RunState { step, position };
                 let folder = self.save(&root, &state, options.companions)?;
                 observer.saved(self.step, &folder);
             }
         }
         plot_loss(&read_metrics(&path)?, &options.output.join("loss.svg"))?;
         Ok(last)
+    }
+
+    /// Takes the folder of checkpoints into use: refuses one with checkpoints beyond this step, which would count as
+    /// newer than this run's, and removes what a killed run left. A run that goes on passed over damaged ones.
+    fn claim(&self, root: &Path) -> Result<(), TrainError> {
+        checkpoint::create(root)?;
+        let beyond = |found: &Checkpoint| {
+            found.step > self.step && (self.step == 0 || checkpoint::verify(&found.folder).is_ok())
+        };
+        match checkpoint::list(root)?.into_iter().rev().find(beyond) {
+            Some(newest) => Err(TrainError::UsedFolder {
+                path: root.to_owned(),
+                from: self.step,
+                step: newest.step,
+            }),
+            None => checkpoint::remove_partial(root),
+        }
     }
 
     /// Whether something done every `every` steps, and at the end, is due.
@@ -171,6 +186,7 @@ impl<AB: TrainBackend> Trainer<AB> {
         }
         if batches.is_empty() {
             return Err(TrainError::NoData {
+                step: self.step + 1,
                 sequence_length: self.config.sequence_length,
             });
         }
@@ -208,10 +224,32 @@ impl<AB: TrainBackend> Trainer<AB> {
         // Rows of unequal length cannot share a batch; runs of equal ones do.
         let groups = rows.chunk_by(|a, b| a.ids.len() == b.ids.len());
         let batches = groups.flat_map(|group| group.chunks(self.config.micro_batch_rows));
-        batches.map(|rows| Ok(Batch::from_rows(rows, &device)?)).collect()
+        let batches = batches.map(|rows| Ok(Batch::from_rows(rows, &device)?));
+        let batches: Vec<Batch<AB::InnerBackend>> = batches.collect::<Result<_, TrainError>>()?;
+        if !batches.is_empty() && batches.iter().all(|batch| Targets::of(batch).is_empty()) {
+            return Err(TrainError::NoHeldOutTargets);
+        }
+        Ok(batches)
     }
 
     fn device(&self) -> <AB as BackendTypes>::Device {
         self.model().model.embed_tokens.weight.val().device()
+    }
+}
+
+/// The lock of an output folder: two runs would remove each other's half-written checkpoints. The system lets go of it
+/// when the process ends, however it ends.
+fn lock(output: &Path) -> Result<File, TrainError> {
+    fs::create_dir_all(output).map_err(TrainError::io("create", output))?;
+    let path = output.join("run.lock");
+    let file = OpenOptions::new().create(true).append(true).open(&path);
+    let file = file.map_err(TrainError::io("open", &path))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path }),
+        // Some network file systems have no locks, which is no reason not to train.
+        Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => {
+            Err(TrainError::io("lock", &path)(error))
+        }
+        _ => Ok(file),
     }
 }

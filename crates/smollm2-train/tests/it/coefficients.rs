@@ -4,23 +4,28 @@ use burn::{
     backend::{Autodiff, Flex},
     tensor::TensorData,
 };
-use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::{FeedForwardKind, weights};
 use smollm2_train::{TrainConfig, Trainer};
+use smoltalk_data::Batch;
 use std::collections::BTreeMap;
 
-use crate::golden::{batch, recipe};
+use crate::{
+    golden::recipe,
+    resume::{draw, rows, start},
+};
 
 type Weights = BTreeMap<String, TensorData>;
 
-/// The tiny gated model after one step of `recipe`, with its weights before; `None` where the model is missing.
-fn one_step(recipe: TrainConfig) -> Option<(Weights, Trainer<Autodiff<Flex>>)> {
-    let folder = fixtures::shared("models/tiny-gated_rational_a")?;
-    let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
-    let loaded = weights::load(&ModelSource::Folder(folder), &Default::default()).unwrap();
-    let mut trainer = Trainer::new(loaded.model, loaded.config, recipe).unwrap();
-    let before = weights::named_tensors(trainer.model());
-    trainer.step(&[batch(&golden, "")]).unwrap();
-    Some((before, trainer))
+/// The drawn gated model after one step of `recipe`, with its weights before.
+fn one_step(recipe: TrainConfig) -> (Weights, Trainer<Autodiff<Flex>>) {
+    let room = tempfile::tempdir().unwrap();
+    draw(room.path(), FeedForwardKind::GatedRational);
+    let drawn = start(room.path());
+    let before = weights::named_tensors(drawn.model());
+    let mut trainer = Trainer::new(drawn.model().clone(), drawn.model_config().clone(), recipe).unwrap();
+    let batch = Batch::from_rows(&rows(), &Default::default()).unwrap();
+    trainer.step(&[batch]).unwrap();
+    (before, trainer)
 }
 
 /// By how much a coefficient of every power moved, the first rational function of the model.
@@ -40,9 +45,7 @@ fn moves(before: &Weights, trainer: &Trainer<Autodiff<Flex>>, part: &str) -> Vec
 fn a_coefficient_moves_less_the_higher_its_power() {
     let mut scaled = recipe();
     scaled.optimizer.rational_input_size = 4.0;
-    let (Some((before, plain)), Some((_, scaled))) = (one_step(recipe()), one_step(scaled)) else {
-        return;
-    };
+    let ((before, plain), (_, scaled)) = (one_step(recipe()), one_step(scaled));
     for (part, first_power) in [("numerator", 0), ("denominator", 1)] {
         let (plain, scaled) = (moves(&before, &plain, part), moves(&before, &scaled, part));
         for (plain, scaled) in plain.iter().zip(&scaled) {
@@ -62,6 +65,27 @@ fn a_coefficient_moves_less_the_higher_its_power() {
     }
 }
 
+/// The decay is decoupled: it takes the same share of every coefficient, whatever its power.
+#[test]
+fn decay_takes_the_same_share_of_every_power() {
+    let with = |decay_rational| {
+        let mut recipe = recipe();
+        (recipe.optimizer.rational_input_size, recipe.optimizer.decay_rational) = (4.0, decay_rational);
+        one_step(recipe)
+    };
+    let ((before, plain), (_, decayed)) = (with(false), with(true));
+    let share = recipe().learning_rate * recipe().optimizer.weight_decay;
+    for part in ["numerator", "denominator"] {
+        let name = format!("model.layers.0.mlp.gate_rational.{part}");
+        let [plain, decayed] = [&plain, &decayed].map(|trainer| moves(&before, trainer, part).concat());
+        for ((plain, decayed), before) in plain.iter().zip(&decayed).zip(before[&name].iter::<f64>()) {
+            let (found, expected) = (decayed - plain, -share * before);
+            // Weights of size 1 are rounded to 6e-8.
+            assert!((found - expected).abs() < 2e-7, "{part}: {found} against {expected}");
+        }
+    }
+}
+
 #[test]
 fn coefficients_are_clipped_apart_unless_asked() {
     for apart in [true, false] {
@@ -71,7 +95,7 @@ fn coefficients_are_clipped_apart_unless_asked() {
             clip_rational_apart: apart,
             ..recipe()
         };
-        let Some((_, trainer)) = one_step(recipe) else { return };
+        let (_, trainer) = one_step(recipe);
         // After one step the first moment is a tenth of the clipped gradient.
         let mut squares = [0.0, 0.0];
         for (name, tensor) in trainer.optimizer().to_tensors() {

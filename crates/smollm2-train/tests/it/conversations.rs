@@ -24,11 +24,15 @@ fn source(conversations: usize) -> Source {
 }
 
 fn conversation_rows(conversations: usize, packing: Packing) -> ConversationRows {
+    buffered_rows(conversations, packing, 8)
+}
+
+fn buffered_rows(conversations: usize, packing: Packing, buffer: usize) -> ConversationRows {
     let config = LoaderConfig {
         sequence_length: 64,
         packing,
         system: SystemPrompt::None,
-        buffer: 8,
+        buffer,
         ..LoaderConfig::default()
     };
     ConversationRows::new(source(conversations), ChatTokenizer::byte_level().unwrap(), config).unwrap()
@@ -63,7 +67,8 @@ fn places_that_are_none_are_named() {
         json!(17),
         json!(null),
         json!({"epoch": 0}),
-        json!({"epoch": -1, "conversations": 0, "rows": 0}),
+        json!({"epoch": 0, "conversations": 0, "rows": 0}),
+        json!({"loader": {}, "position": {"epoch": -1, "conversations": 0, "rows": 0}}),
     ] {
         let mut rows = conversation_rows(20, Packing::BestFit);
         let before = rows.position().unwrap();
@@ -77,7 +82,8 @@ fn places_that_are_none_are_named() {
         .unwrap_err();
     assert!(matches!(error, TrainError::Position { .. }), "{error}");
 
-    let shrunken = json!({"epoch": 0, "conversations": 20, "rows": 0});
+    let mut shrunken = conversation_rows(10, Packing::BestFit).position().unwrap();
+    shrunken["position"]["conversations"] = json!(20);
     let error = conversation_rows(10, Packing::BestFit).resume(&shrunken).unwrap_err();
     assert!(
         matches!(
@@ -87,6 +93,29 @@ fn places_that_are_none_are_named() {
                 found: 10
             })
         ),
+        "{error}"
+    );
+}
+
+/// A place counts rows, and another buffer or packing makes other rows.
+#[test]
+fn a_place_of_another_loader_is_refused() {
+    let mut rows = buffered_rows(20, Packing::BestFit, 16);
+    rows.next_rows(5).unwrap();
+    let place = rows.position().unwrap();
+    let error = conversation_rows(20, Packing::BestFit).resume(&place).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            TrainError::ResumeMismatch {
+                field: "data loader",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("buffer: 16") && error.to_string().contains("buffer: 8"),
         "{error}"
     );
 }
@@ -107,7 +136,14 @@ fn data_without_rows_are_an_error_of_the_run() {
             &mut (),
         )
         .unwrap_err();
-    assert!(matches!(error, TrainError::NoData { sequence_length: 64 }), "{error}");
+    let expected = matches!(
+        error,
+        TrainError::NoData {
+            step: 1,
+            sequence_length: 64
+        }
+    );
+    assert!(expected, "{error}");
 }
 
 fn config() -> SmolLm2Config {

@@ -7,7 +7,7 @@ use burn::{
     tensor::TensorData,
 };
 use smollm2_model::{
-    SmolLm2Config,
+    FeedForwardKind, SmolLm2Config,
     weights::{from_named_tensors, named_tensors},
 };
 use smollm2_train::{MemoryRows, RunOptions, TrainConfig, TrainError, Trainer, checkpoint};
@@ -40,7 +40,7 @@ fn bits(trainer: &Trainer<B>) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn a_loss_that_is_no_number_changes_nothing() {
     let room = tempfile::tempdir().unwrap();
-    draw(room.path());
+    draw(room.path(), FeedForwardKind::SwiGlu);
     for (value, quantity) in [(f32::NAN, "loss"), (f32::INFINITY, "loss"), (1e30, "gradient norm")] {
         let mut trainer = spoiled(room.path(), value);
         let before = bits(&trainer);
@@ -60,10 +60,47 @@ fn a_loss_that_is_no_number_changes_nothing() {
         assert!(bits(&trainer) == before, "the weights changed");
         assert!(trainer.optimizer().to_tensors().is_empty(), "the optimiser has moments");
     }
-    let trainer = spoiled(room.path(), f32::NAN);
+}
+
+#[test]
+fn a_held_out_loss_that_is_no_number_names_the_weights_it_met() {
+    let room = tempfile::tempdir().unwrap();
+    draw(room.path(), FeedForwardKind::SwiGlu);
+    let mut trainer = start(room.path());
+    // A rate that is infinite in f32 leaves no number among the weights.
+    let wild = TrainConfig {
+        learning_rate: 1e300,
+        warmup_ratio: 0.0,
+        ..recipe(12)
+    };
+    trainer = Trainer::new(trainer.model().clone(), trainer.model_config().clone(), wild).unwrap();
+    trainer.step(&[one_batch()]).unwrap();
     let held_out = Batch::from_rows(&rows()[..1], &Default::default()).unwrap();
-    let error = trainer.evaluate(&[held_out]).unwrap_err();
-    assert!(error.to_string().contains("held-out loss"), "{error}");
+    let error = trainer.evaluate(&[held_out]).unwrap_err().to_string();
+    assert!(
+        error.contains("held-out loss") && error.contains("after step 1."),
+        "{error}"
+    );
+}
+
+/// Found out before the first step, not after the last, and before any file is touched.
+#[test]
+fn held_out_rows_without_targets_are_refused_at_once() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    let mut masked = rows();
+    masked.iter_mut().for_each(|row| row.loss_mask.fill(false));
+    let error = start(&model)
+        .run(
+            &mut MemoryRows::new(rows()),
+            &masked,
+            &RunOptions::new(&output),
+            &mut (),
+        )
+        .unwrap_err();
+    assert!(matches!(error, TrainError::NoHeldOutTargets), "{error}");
+    assert!(!output.exists());
 }
 
 /// Every file of a folder with its bytes.
@@ -77,7 +114,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn a_run_that_diverges_stops_and_its_last_checkpoint_stays_whole() {
     let room = tempfile::tempdir().unwrap();
     let (model, output) = (room.path().join("model"), room.path().join("run"));
-    draw(&model);
+    draw(&model, FeedForwardKind::SwiGlu);
     let options = RunOptions::new(&output);
     let mut source = MemoryRows::new(rows());
     let calm = TrainConfig { steps: 4, ..recipe(4) };

@@ -66,7 +66,7 @@ fn train() -> Option<BTreeMap<String, Vec<String>>> {
     for kind in KINDS {
         let folder = fixtures::shared(&format!("models/tiny-{kind}"))?;
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
-        let (mut trainer, _) = tiny(&folder);
+        let mut trainer = tiny(&folder);
         let ten = (0..10).map(|step| {
             let outcome = trainer.step(&[batch(&golden, &format!("batch.{step}."))]).unwrap();
             let loss = outcome.loss as f32;

@@ -41,8 +41,8 @@ fn losses_and_gradients_are_those_of_flex() {
             continue;
         };
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
-        let (flex, _) = tiny(&folder);
-        let (gpu, _) = tiny_on::<Gpu>(&folder);
+        let flex = tiny(&folder);
+        let gpu = tiny_on::<Gpu>(&folder);
         let (expected, on_flex) = flex.gradients(&[batch(&golden, "")]).unwrap();
         let (found, on_gpu) = gpu.gradients(&[batch(&golden, "")]).unwrap();
         let difference = (on_gpu.loss - on_flex.loss).abs();
@@ -76,8 +76,8 @@ fn ten_steps_stay_with_flex() {
             continue;
         };
         let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
-        let (mut flex, _) = tiny(&folder);
-        let (mut gpu, _) = tiny_on::<Gpu>(&folder);
+        let mut flex = tiny(&folder);
+        let mut gpu = tiny_on::<Gpu>(&folder);
         let mut furthest = 0.0f64;
         for step in 0..10 {
             let prefix = format!("batch.{step}.");
@@ -138,7 +138,7 @@ fn child() {
     };
     let folders = ["gated_rational_a", "group_kan_a"].map(|kind| shared(&format!("models/tiny-{kind}")));
     for folder in folders.into_iter().flatten() {
-        let (trainer, _) = tiny_on::<Gpu>(&folder);
+        let trainer = tiny_on::<Gpu>(&folder);
         for shape in shapes.split(',') {
             let (rows, tokens) = shape.split_once('x').unwrap();
             let batch = plain_batch(rows.parse().unwrap(), tokens.parse().unwrap());

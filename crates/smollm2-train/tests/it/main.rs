@@ -10,3 +10,4 @@ mod loss;
 mod ops;
 mod recipe;
 mod resume;
+mod step;

@@ -1,8 +1,8 @@
 //! Recipes, schedules, metrics: what needs no model.
 
 use smollm2_train::{
-    AdamWConfig, EvalRecord, Metric, Metrics, Progress, Schedule, StepLine, StepRecord, TrainConfig, device_peak,
-    plot_loss, read_metrics,
+    AdamWConfig, EvalRecord, MemoryEstimate, Metric, Metrics, Progress, Schedule, StepLine, StepRecord, TrainConfig,
+    device_peak, plot_loss, read_metrics,
 };
 
 #[test]
@@ -25,6 +25,8 @@ fn presets_survive_toml() {
 fn refused_fields_are_named() {
     for (text, field) in [
         ("steps = 0", "steps"),
+        ("loss_chunk = 0", "loss_chunk"),
+        ("keep_checkpoints = 0", "keep_checkpoints"),
         ("sequence_length = 1", "sequence_length"),
         ("learning_rate = -1.0", "learning_rate"),
         ("learning_rate = nan", "learning_rate"),
@@ -32,6 +34,13 @@ fn refused_fields_are_named() {
         ("max_grad_norm = inf", "max_grad_norm"),
         ("[optimizer]\nbeta1 = 1.0", "optimizer.beta1"),
         ("[optimizer]\nepsilon = 0.0", "optimizer.epsilon"),
+        ("[optimizer]\nweight_decay = -0.1", "optimizer.weight_decay"),
+        (
+            "[optimizer]\nrational_input_size = 0.5",
+            "optimizer.rational_input_size",
+        ),
+        ("[schedule]\nkind = \"cosine\"\nminimum = 1.5", "schedule.minimum"),
+        ("[schedule]\nkind = \"wsd\"\nminimum = -0.5", "schedule.minimum"),
         (
             "[schedule]\nkind = \"wsd\"\ndecay_fraction = 2.0",
             "schedule.decay_fraction",
@@ -64,6 +73,12 @@ fn cosine_is_hugging_faces() {
         assert!((found - expected).abs() < 1e-12, "step {step}: {found}");
     }
     assert!(Schedule::default().factor(12, 3, 12).abs() < 1e-12);
+    // With a minimum the warm-up stays, and the half period ends there.
+    let raised = Schedule::Cosine { minimum: 0.2 };
+    for (step, expected) in [(1, 1.0 / 3.0), (3, 1.0), (6, 0.8), (12, 0.2)] {
+        let found = raised.factor(step, 3, 12);
+        assert!((found - expected).abs() < 1e-12, "step {step}: {found}");
+    }
 }
 
 #[test]
@@ -98,6 +113,54 @@ fn only_projections_decay() {
     ] {
         assert_eq!(config.decay(name), decay, "{name}");
     }
+    let all = AdamWConfig {
+        decay_embedding: true,
+        decay_norms: true,
+        decay_rational: true,
+        ..config.clone()
+    };
+    for (name, switch) in [
+        ("model.norm.weight", "norms"),
+        ("model.layers.0.post_attention_layernorm.weight", "norms"),
+        ("model.embed_tokens.weight", "embedding"),
+        ("model.layers.0.mlp.gate_rational.numerator", "rational"),
+    ] {
+        assert_eq!(all.decay(name), 0.1, "{name}");
+        let one = AdamWConfig {
+            decay_embedding: switch == "embedding",
+            decay_norms: switch == "norms",
+            decay_rational: switch == "rational",
+            ..config.clone()
+        };
+        assert_eq!(one.decay(name), 0.1, "{name} with its own switch");
+        let others = AdamWConfig {
+            decay_embedding: switch != "embedding",
+            decay_norms: switch != "norms",
+            decay_rational: switch != "rational",
+            ..config.clone()
+        };
+        assert_eq!(others.decay(name), 0.0, "{name} with the other switches");
+    }
+}
+
+/// Two sets of gradients exist while one is added to the other.
+#[test]
+fn accumulation_needs_a_second_set_of_gradients() {
+    let model = smollm2_model::SmolLm2Config::smollm2_135m();
+    let estimate = |gradient_accumulation| {
+        let recipe = TrainConfig {
+            gradient_accumulation,
+            ..TrainConfig::default()
+        };
+        MemoryEstimate::new(&model, &recipe)
+    };
+    let parameters = 4 * model.num_parameters() as u64;
+    let embedding = 4 * (model.vocab_size * model.hidden_size) as u64;
+    let (one, four) = (estimate(1), estimate(4));
+    assert_eq!((one.weights, one.optimizer), (parameters, 2 * parameters));
+    assert_eq!(one.gradients, parameters + embedding);
+    assert_eq!(four.gradients, 2 * parameters + embedding);
+    assert_eq!(four.total() - one.total(), parameters);
 }
 
 fn record(step: usize) -> StepRecord {
@@ -158,5 +221,17 @@ fn a_line_tells_all() {
     assert_eq!(line, expected);
     assert_eq!(device_peak("NVIDIA H100 80GB HBM3"), Some(989e12));
     assert_eq!(device_peak("NVIDIA L40S"), Some(362e12));
-    assert_eq!(device_peak("some CPU"), None);
+    for (name, peak) in [
+        ("NVIDIA L4", Some(121e12)),
+        ("NVIDIA L40", Some(181e12)),
+        ("NVIDIA A10", Some(125e12)),
+        ("NVIDIA A100-SXM4-80GB", Some(312e12)),
+        ("NVIDIA H100 PCIe", Some(756e12)),
+        ("NVIDIA GH200 480GB", Some(989e12)),
+        ("NVIDIA GeForce RTX 4090", Some(165e12)),
+        ("NVIDIA RTX A1000", None),
+        ("some CPU", None),
+    ] {
+        assert_eq!(device_peak(name), peak, "{name}");
+    }
 }

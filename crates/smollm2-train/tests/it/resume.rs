@@ -1,7 +1,8 @@
 //! A run that is interrupted ends as one that is not.
 
 use std::{
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -9,11 +10,11 @@ use std::{
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
-use smollm2_model::{SmolLm2Config, weights};
+use smollm2_model::{FeedForwardKind, SmolLm2Config, weights};
 use smollm2_train::{
     AdamW, AdamWConfig, MemoryRows, Metric, RunOptions, TrainConfig, TrainError, Trainer, checkpoint, read_metrics,
 };
-use smoltalk_data::PackedRow;
+use smoltalk_data::{Batch, PackedRow};
 
 type B = Autodiff<Flex>;
 
@@ -42,6 +43,7 @@ pub(crate) fn recipe(steps: usize) -> TrainConfig {
         keep_checkpoints: 3,
         optimizer: AdamWConfig {
             weight_decay: 0.1,
+            rational_input_size: 4.0,
             ..AdamWConfig::default()
         },
         ..TrainConfig::quick()
@@ -55,14 +57,32 @@ pub(crate) fn start(folder: &Path) -> Trainer<B> {
     Trainer::new(loaded.model, loaded.config, recipe(12)).unwrap()
 }
 
-pub(crate) fn draw(folder: &Path) {
+/// Writes a small model whose matrices are the same at every call: a test with a tolerance must not meet another model
+/// each time.
+pub(crate) fn draw(folder: &Path, kind: FeedForwardKind) {
     let mut config = SmolLm2Config::smollm2_135m();
     (config.vocab_size, config.hidden_size, config.intermediate_size) = (96, 32, 48);
     (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (2, 1, 16);
     config.num_hidden_layers = 2;
     (config.bos_token_id, config.eos_token_ids, config.pad_token_id) = (Some(1), vec![2], Some(2));
-    config.feed_forward.truncate(2);
-    weights::save(&config.init::<Flex>(&Default::default()).unwrap(), &config, folder).unwrap();
+    let config = config.with_feed_forward(kind);
+    let mut tensors = weights::named_tensors(&config.init::<Flex>(&Default::default()).unwrap());
+    let mut state = 1u64;
+    let mut uniform = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        0.6 * ((state >> 40) as f32 / (1 << 24) as f32 - 0.5)
+    };
+    for (_, matrix) in tensors
+        .iter_mut()
+        .filter(|(name, data)| name.ends_with(".weight") && data.shape.len() == 2)
+    {
+        let values: Vec<f32> = (0..matrix.num_elements()).map(|_| uniform()).collect();
+        *matrix = TensorData::new(values, matrix.shape.clone());
+    }
+    let model = weights::from_named_tensors::<Flex>(&config, tensors, &Default::default()).unwrap();
+    weights::save(&model, &config, folder).unwrap();
 }
 
 /// Trains in `output` to the end, from a checkpoint where there is one.
@@ -84,27 +104,46 @@ fn assert_same(found: &Path, expected: &Path) {
         let read = |root: &Path| fs::read(folder(root).join(file)).unwrap();
         assert!(read(found) == read(expected), "{file} differs");
     }
-    let losses = |root: &Path| -> Vec<(usize, u64)> {
-        let metrics = read_metrics(&root.join("metrics.jsonl")).unwrap();
-        let loss = |metric: &Metric| match metric {
-            Metric::Train(record) => (record.step, record.loss.to_bits() ^ record.gradient_norm.to_bits()),
-            Metric::Eval(record) => (record.step, record.loss.to_bits()),
-        };
-        metrics.iter().map(loss).collect()
+    let records = |root: &Path| -> Vec<Metric> {
+        let mut metrics = read_metrics(&root.join("metrics.jsonl")).unwrap();
+        for metric in &mut metrics {
+            if let Metric::Train(record) = metric {
+                (record.seconds, record.mfu) = (0.0, None);
+            }
+        }
+        metrics
     };
-    assert_eq!(losses(found), losses(expected), "the records of the steps");
+    assert_eq!(records(found), records(expected), "the records of the steps");
     assert!(fs::read_to_string(found.join("loss.svg")).unwrap().contains("<svg"));
+}
+
+/// Names of all that stands in a folder.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.map(|name| name.into_string().unwrap()).collect()
+}
+
+fn full_disk(folder: &Path) -> TrainError {
+    TrainError::Io {
+        action: "write",
+        path: folder.to_owned(),
+        source: std::io::Error::other("no space left"),
+    }
 }
 
 #[test]
 fn n_and_n_steps_are_2n() {
+    FeedForwardKind::ALL.into_iter().for_each(interrupted);
+}
+
+fn interrupted(kind: FeedForwardKind) {
     let room = tempfile::tempdir().unwrap();
     let (model, whole, halves) = (
         room.path().join("model"),
         room.path().join("whole"),
         room.path().join("halves"),
     );
-    draw(&model);
+    draw(&model, kind);
     go_on(&model, &whole);
     // Interrupt after step 7, between two checkpoints: what came after step 6 is made again.
     let mut source = MemoryRows::new(rows());
@@ -119,45 +158,100 @@ fn n_and_n_steps_are_2n() {
     assert_same(&halves, &whole);
 }
 
-/// Checkpoints of an earlier run would count as newer than those of this one.
+/// Checkpoints of a run that got further would count as newer than those of this one.
 #[test]
-fn a_run_from_the_first_step_refuses_a_used_folder() {
+fn a_run_refuses_a_folder_with_checkpoints_beyond_it() {
     let room = tempfile::tempdir().unwrap();
     let (model, output) = (room.path().join("model"), room.path().join("run"));
-    draw(&model);
+    draw(&model, FeedForwardKind::SwiGlu);
     go_on(&model, &output);
     let options = RunOptions::new(&output);
     let before = fs::read(output.join("metrics.jsonl")).unwrap();
     let error = start(&model)
         .run(&mut MemoryRows::new(rows()), &[], &options, &mut ())
         .unwrap_err();
-    assert!(matches!(&error, TrainError::UsedFolder { step: 12, .. }), "{error}");
+    assert!(
+        matches!(&error, TrainError::UsedFolder { from: 0, step: 12, .. }),
+        "{error}"
+    );
     assert!(
         error.to_string().contains("checkpoints") && error.to_string().contains("resume"),
+        "{error}"
+    );
+    let earlier = options.checkpoints().join("step-00000010");
+    let (mut trainer, _) = Trainer::<B>::load(&earlier, recipe(12), &Default::default()).unwrap();
+    let error = trainer
+        .run(&mut MemoryRows::new(rows()), &[], &options, &mut ())
+        .unwrap_err();
+    assert!(
+        matches!(&error, TrainError::UsedFolder { from: 10, step: 12, .. }),
         "{error}"
     );
     assert_eq!(fs::read(output.join("metrics.jsonl")).unwrap(), before);
     assert_eq!(checkpoint::latest(&options.checkpoints()).unwrap().checkpoint.step, 12);
 }
 
+/// A second run would remove what the first is writing.
+#[test]
+fn a_folder_another_run_writes_into_is_refused() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    let written = output.join("checkpoints/.partial-step-00000002");
+    fs::create_dir_all(&written).unwrap();
+    let other = File::create(output.join("run.lock")).unwrap();
+    other.lock().unwrap();
+    let run = || start(&model).run(&mut MemoryRows::new(rows()), &[], &RunOptions::new(&output), &mut ());
+    let error = run().unwrap_err();
+    assert!(matches!(&error, TrainError::Locked { .. }), "{error}");
+    assert!(written.exists() && !output.join("metrics.jsonl").exists());
+    drop(other);
+    run().unwrap();
+    assert!(!written.exists());
+}
+
+/// A model is saved by way of a folder beside its own: when that stays, it must stay inside the partial one.
+#[test]
+fn what_a_killed_process_left_is_removed() {
+    let room = tempfile::tempdir().unwrap();
+    let root = room.path().join("checkpoints");
+    let half = |folder: &Path| fs::create_dir(folder.parent().unwrap().join(".saving-x")).unwrap();
+    let killed = checkpoint::write(&root, 3, 2, |folder| {
+        half(folder);
+        Err(full_disk(folder))
+    });
+    killed.unwrap_err();
+    checkpoint::remove_partial(&root).unwrap();
+    assert_eq!(names(&root), BTreeSet::new());
+    checkpoint::write(&root, 3, 2, |folder| {
+        half(folder);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(names(&root), BTreeSet::from(["step-00000003".to_owned()]));
+}
+
 /// Fails the checkpoint of step 8, as a full disk would.
 fn stop_at_eight(folder: &Path) -> Result<(), TrainError> {
-    if folder.ends_with(".partial-step-00000008") {
-        let source = std::io::Error::other("no space left");
-        return Err(TrainError::Io {
-            action: "write",
-            path: folder.to_owned(),
-            source,
-        });
+    match folder.ends_with("step-00000008") {
+        true => Err(full_disk(folder)),
+        false => Ok(()),
     }
-    Ok(())
+}
+
+/// As [`stop_at_eight`], at step 10.
+fn stop_at_ten(folder: &Path) -> Result<(), TrainError> {
+    match folder.ends_with("step-00000010") {
+        true => Err(full_disk(folder)),
+        false => Ok(()),
+    }
 }
 
 #[test]
 fn damaged_checkpoints_are_named_and_passed_over() {
     let room = tempfile::tempdir().unwrap();
     let (model, output) = (room.path().join("model"), room.path().join("run"));
-    draw(&model);
+    draw(&model, FeedForwardKind::SwiGlu);
     go_on(&model, &output);
     let root = output.join("checkpoints");
     let newest = root.join("step-00000012/optimizer.safetensors");
@@ -169,6 +263,28 @@ fn damaged_checkpoints_are_named_and_passed_over() {
     assert_eq!(found.checkpoint.step, 8);
     assert!(found.rejected[0].contains("optimizer.safetensors") && found.rejected[0].contains("SHA-256"));
     assert!(found.rejected[1].contains("model.safetensors") && found.rejected[1].contains("5 bytes"));
+    // What the resumed run writes stays, though the damaged ones have higher numbers.
+    let options = RunOptions {
+        companions: &stop_at_ten,
+        ..RunOptions::new(&output)
+    };
+    let config = TrainConfig {
+        checkpoint_every: 1,
+        keep_checkpoints: 2,
+        ..recipe(12)
+    };
+    let mut source = MemoryRows::new(rows());
+    let mut trainer = Trainer::<B>::resume(config, &Default::default(), &mut source, &options, &mut ()).unwrap();
+    trainer.run(&mut source, &[], &options, &mut ()).unwrap_err();
+    let found = checkpoint::latest(&root).unwrap();
+    assert_eq!((found.checkpoint.step, found.rejected), (9, Vec::new()));
+    checkpoint::remove_partial(&root).unwrap();
+    assert_eq!(
+        names(&root),
+        BTreeSet::from([8, 9].map(|step| format!("step-{step:08}")))
+    );
+
+    fs::remove_dir_all(root.join("step-00000009")).unwrap();
     fs::remove_file(root.join("step-00000008/manifest.json")).unwrap();
     assert!(
         checkpoint::latest(&root)
@@ -194,7 +310,7 @@ fn killed_while_saving() {
         room.path().join("whole"),
         room.path().join("killed"),
     );
-    draw(&model);
+    draw(&model, FeedForwardKind::GatedRational);
     go_on(&model, &whole);
     let mut kills = 0;
     for attempt in 0..8u64 {
@@ -219,6 +335,8 @@ fn killed_while_saving() {
     );
     go_on(&model, &killed);
     assert_same(&killed, &whole);
+    let left = names(&killed.join("checkpoints"));
+    assert!(left.iter().all(|name| name.starts_with("step-")), "{left:?}");
 }
 
 /// Waits until a new partial folder appears; false when the child ended first.
@@ -244,26 +362,47 @@ fn wait_for_partial(root: &Path, child: &mut std::process::Child) -> bool {
 }
 
 #[test]
-fn moments_that_fit_no_parameter_are_named() {
+fn moments_that_do_not_fit_are_named() {
     let room = tempfile::tempdir().unwrap();
-    draw(room.path());
-    let trainer = start(room.path());
-    let restored = |name: &str, shape: &[usize]| {
-        let zeros = TensorData::zeros::<f32, _>(shape.to_vec());
-        let tensors = [".first_moment", ".second_moment"].map(|part| (format!("{name}{part}"), zeros.clone()));
+    draw(room.path(), FeedForwardKind::SwiGlu);
+    let mut trainer = start(room.path());
+    trainer
+        .step(&[Batch::from_rows(&rows()[..2], &Default::default()).unwrap()])
+        .unwrap();
+    let whole = trainer.optimizer().to_tensors();
+    let restored = |updates, tensors: &BTreeMap<String, TensorData>| {
         let config = trainer.config().optimizer.clone();
-        AdamW::from_tensors(config, 1, tensors.into(), trainer.model(), &Default::default())
+        AdamW::from_tensors(config, updates, tensors.clone(), trainer.model(), &Default::default())
+    };
+    let (first, second) = ("model.norm.weight.first_moment", "model.norm.weight.second_moment");
+    assert!(restored(1, &whole).unwrap().to_tensors() == whole);
+    restored(0, &BTreeMap::new()).unwrap();
+    let without = |names: &[&str]| {
+        let mut tensors = whole.clone();
+        tensors.retain(|name, _| !names.contains(&name.as_str()));
+        tensors
+    };
+    let with = |name: &str, length: usize| {
+        let mut tensors = whole.clone();
+        tensors.insert(name.to_owned(), TensorData::zeros::<f32, _>([length]));
+        tensors
     };
     let width = trainer.model_config().hidden_size;
-    restored("model.norm.weight", &[width]).unwrap();
-    let error = restored("model.norm.weight", &[width + 1]).unwrap_err();
-    assert!(
-        error.contains("model.norm.weight.first_moment") && error.contains(&format!("[{width}]")),
-        "{error}"
-    );
-    let error = restored("model.nrom.weight", &[width]).unwrap_err();
-    assert!(
-        error.contains("model.nrom.weight") && error.contains("belongs to no parameter"),
-        "{error}"
-    );
+    for (wrong, expected) in [
+        (without(&[first]), "only [\".second_moment\"] of model.norm.weight"),
+        (without(&[second]), "only [\".first_moment\"] of model.norm.weight"),
+        (without(&[first, second]), "only [] of model.norm.weight"),
+        (with("model.norm.weight.master", width), "which is F32"),
+        (
+            with(second, width + 1),
+            "model.norm.weight.second_moment of shape [33] for a parameter of shape [32]",
+        ),
+        (
+            with("model.nrom.weight.first_moment", width),
+            "model.nrom.weight.first_moment, which belongs to no parameter",
+        ),
+    ] {
+        let error = restored(1, &wrong).unwrap_err();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
 }
