@@ -215,7 +215,7 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
             .collect();
         report.add_task(
             &task.task.task,
-            score.metric.name(),
+            score.key().trim_end_matches(",none"),
             chance(task, score.metric),
             &values,
             &PairedOptions::default(),

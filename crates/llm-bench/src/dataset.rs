@@ -30,7 +30,7 @@ fn configuration_folder(root: &Path, task: &Task) -> PathBuf {
 ///
 /// # Errors
 /// [`BenchError::MissingData`] names the path expected; [`BenchError::Hub`] says why the hub did not help;
-/// [`BenchError::DataLine`] the line that is not a JSON object; [`BenchError::Parquet`] the row that cannot be read;
+/// [`BenchError::Read`] the file or folder that cannot be read; [`BenchError::DataLine`] the line that is not a JSON object; [`BenchError::Parquet`] the row that cannot be read;
 /// [`BenchError::Document`] the field a processor misses.
 pub fn load_split(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<Document>, BenchError> {
     let mut documents = Vec::new();
@@ -120,8 +120,16 @@ fn read_lines(path: &Path) -> Result<Vec<Document>, BenchError> {
 
 fn parse_line(line: &[u8]) -> Result<Document, String> {
     match serde_json::from_slice(line) {
+        _ if line.starts_with(b"\xEF\xBB\xBF") => {
+            Err("begins with a byte order mark (BOM); plain UTF-8 without one is expected".to_owned())
+        }
         Ok(Value::Object(document)) => Ok(document),
         Ok(_) => Err("a JSON object is expected".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => {
+            // The parser saw one line, and calls it line 1.
+            let message = error.to_string();
+            let problem = message.split(" at line ").next().unwrap_or(&message);
+            Err(format!("{problem} at column {}", error.column()))
+        }
     }
 }

@@ -49,6 +49,20 @@ pub enum BenchError {
         /// The names that exist, comma-separated.
         known: String,
     },
+    /// Two tasks of one evaluation have the same name, under which results and samples are written.
+    #[error("two tasks are called `{task}`")]
+    DuplicateTask {
+        /// The name.
+        task: String,
+    },
+    /// A split is there, but empty.
+    #[error("task {task}: split `{split}` holds no documents")]
+    NoDocuments {
+        /// The task's name.
+        task: String,
+        /// The split.
+        split: String,
+    },
     /// The split of a task's data set is not where it was expected.
     #[error("task {task}: no data for split `{split}`: expected {path} or Parquet of that name, found {found}")]
     MissingData {
@@ -74,7 +88,7 @@ pub enum BenchError {
         /// What is wrong.
         problem: String,
     },
-    /// A line of a data file is not a JSON object.
+    /// A line of a data file is not a JSON object, or one of a journal not an answer.
     #[error("{path}, line {line}: {problem}")]
     DataLine {
         /// The file.
@@ -96,14 +110,14 @@ pub enum BenchError {
         /// What is wrong.
         problem: String,
     },
-    /// More few-shot examples were asked for than the split holds.
-    #[error("task {task}: {asked} few-shot examples asked for, but the pool holds {available}")]
+    /// More few-shot examples were asked for than could be drawn.
+    #[error("task {task}: {asked} few-shot examples asked for, but only {available} are there besides the document")]
     TooFewExamples {
         /// The task's name.
         task: String,
         /// Examples asked for.
         asked: usize,
-        /// Examples available.
+        /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
     },
     /// The model under evaluation failed.

@@ -129,6 +129,8 @@ pub struct Evaluation {
     pub options: EvaluateOptions,
     /// When it started, ISO 8601, local time.
     pub date: String,
+    /// The same in seconds since 1970.
+    pub started: f64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// The tasks, in the order asked for.
@@ -138,15 +140,21 @@ pub struct Evaluation {
 /// Evaluates a model on tasks, one after another.
 ///
 /// # Errors
-/// When a task's data is missing or malformed, the model fails, or the journal cannot be written.
+/// When two tasks have one name, a task's data is missing, empty or malformed, the model fails, or the journal cannot
+/// be read or written.
 pub fn evaluate(
     model: &mut dyn LanguageModel,
     tasks: &[Task],
     options: &EvaluateOptions,
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, BenchError> {
-    let start = Instant::now();
-    let date = chrono::Local::now().format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+    // Results and samples are filed under the name: the second would replace the first.
+    if let Some(twin) = (1..tasks.len()).find(|&i| tasks[..i].iter().any(|earlier| earlier.task == tasks[i].task)) {
+        return Err(BenchError::DuplicateTask {
+            task: tasks[twin].task.clone(),
+        });
+    }
+    let (start, now) = (Instant::now(), chrono::Local::now());
     let mut journal = Journal::open(options.journal.as_deref(), || model.fingerprint())?;
     let mut evaluated = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -155,7 +163,8 @@ pub fn evaluate(
     Ok(Evaluation {
         model: model.description(),
         options: options.clone(),
-        date,
+        date: now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
+        started: now.timestamp_micros() as f64 / 1e6,
         seconds: start.elapsed().as_secs_f64(),
         tasks: evaluated,
     })

@@ -28,7 +28,7 @@ struct Line {
 
 impl Journal {
     /// Opens a journal, or one that forgets everything if there is no path. A last line cut short by an
-    /// interruption is dropped; its document is asked again.
+    /// interruption is removed; its document is asked again.
     pub(crate) fn open(path: Option<&Path>, fingerprint: impl FnOnce() -> String) -> Result<Self, BenchError> {
         let mut journal = Self {
             model: String::new(),
@@ -38,31 +38,12 @@ impl Journal {
         let Some(path) = path else {
             return Ok(journal);
         };
-        journal.model = fingerprint();
-        let mut starts_line = true;
         if path.exists() {
-            let text = std::fs::read(path).map_err(|source| BenchError::Read {
-                path: path.to_owned(),
-                source,
-            })?;
-            starts_line = text.last().is_none_or(|&byte| byte == b'\n');
-            let lines = text
-                .split(|&byte| byte == b'\n')
-                .filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-            journal.known = lines.map(|line| (line.key, line.answer)).collect();
+            journal.known = read(path)?;
         }
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        let file = opened.and_then(|mut file| {
-            if !starts_line {
-                file.write_all(b"\n")?;
-            }
-            Ok(file)
-        });
-        let file = file.map_err(|source| BenchError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
-        journal.file = Some((path.to_owned(), file));
+        journal.model = fingerprint();
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        journal.file = Some((path.to_owned(), file.map_err(not_written(path))?));
         Ok(journal)
     }
 
@@ -95,10 +76,7 @@ impl Journal {
             bytes.push(b'\n');
         }
         match &mut self.file {
-            Some((path, file)) => file.write_all(&bytes).map_err(|source| BenchError::Write {
-                path: path.clone(),
-                source,
-            }),
+            Some((path, file)) => file.write_all(&bytes).map_err(not_written(path)),
             None => Ok(()),
         }
     }
@@ -108,6 +86,35 @@ impl Journal {
         let requests = serde_json::to_string(requests).unwrap_or_default();
         sha256(&format!("{}\n{requests}", self.model))
     }
+}
+
+fn not_written(path: &Path) -> impl FnOnce(std::io::Error) -> BenchError {
+    let path = path.to_owned();
+    |source| BenchError::Write { path, source }
+}
+
+/// The answers of a journal. What follows the last newline is cut off the file.
+fn read(path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
+    let text = std::fs::read(path).map_err(|source| BenchError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let mut known = HashMap::new();
+    for (index, line) in text[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let line: Line = serde_json::from_slice(line).map_err(|error| BenchError::DataLine {
+            path: path.to_owned(),
+            line: index + 1,
+            problem: format!("an answer of a journal is expected: {error}"),
+        })?;
+        known.insert(line.key, line.answer);
+    }
+    if whole < text.len() {
+        let file = OpenOptions::new().write(true).open(path);
+        let cut = file.and_then(|file| file.set_len(whole as u64));
+        cut.map_err(not_written(path))?;
+    }
+    Ok(known)
 }
 
 /// SHA-256 in hexadecimal.

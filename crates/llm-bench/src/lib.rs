@@ -30,7 +30,7 @@
 //!         Ok(turns.iter().map(|turn| turn.content.clone()).collect())
 //!     }
 //!     fn description(&self) -> ModelDescription {
-//!         ModelDescription { name: "laconic".into(), max_length: 2048, eot_token_id: None, num_parameters: None }
+//!         ModelDescription { name: "laconic".into(), max_length: 2048, ..Default::default() }
 //!     }
 //!     fn fingerprint(&self) -> String {
 //!         "1".into()

@@ -24,9 +24,9 @@ impl Filter {
     /// Compiles a chain; the error is the regular expression's.
     pub(crate) fn new(chain: &crate::task::FilterChain) -> Result<Self, String> {
         let compile = |step: &FilterStep| match step {
-            FilterStep::Regex { regex_pattern, .. } => Regex::new(regex_pattern)
-                .map(|regex| (step.clone(), Some(regex)))
-                .map_err(|e| e.to_string()),
+            FilterStep::Regex { regex_pattern, .. } => {
+                python_regex(regex_pattern).map(|regex| (step.clone(), Some(regex)))
+            }
             _ => Ok((step.clone(), None)),
         };
         Ok(Self {
@@ -48,7 +48,7 @@ impl Filter {
                 ) => selected_match(regex, &text, *group_select).unwrap_or_else(|| fallback.clone()),
                 (FilterStep::Lowercase, _) => text.to_lowercase(),
                 (FilterStep::Uppercase, _) => text.to_uppercase(),
-                (FilterStep::RemoveWhitespace, _) => text.trim_start().to_owned(),
+                (FilterStep::RemoveWhitespace, _) => text.trim().to_owned(),
                 _ => text,
             };
         }
@@ -56,31 +56,52 @@ impl Filter {
     }
 }
 
+/// Compiles an expression of Python's dialect, in which `$` also matches before a final newline and `\Z` only at the
+/// very end. With `(?m)` in front `$` means the same in both.
+fn python_regex(pattern: &str) -> Result<Regex, String> {
+    let flags = pattern.strip_prefix("(?").unwrap_or_default();
+    let multiline = flags
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .any(|flag| flag == 'm');
+    let characters: Vec<char> = pattern.chars().collect();
+    let mut translated = String::with_capacity(pattern.len());
+    // The index of the first member of the class that is open: a `]` there does not close it.
+    let (mut escaped, mut class) = (false, None);
+    for (index, &c) in characters.iter().enumerate() {
+        match c {
+            '$' if !escaped && class.is_none() && !multiline => translated.push_str(r"(?=\n?\z)"),
+            'Z' if escaped && class.is_none() => translated.push('z'),
+            _ => translated.push(c),
+        }
+        class = match (class, c) {
+            (None, '[') if !escaped => Some(index + 1 + usize::from(characters.get(index + 1) == Some(&'^'))),
+            (Some(first), ']') if !escaped && index > first => None,
+            (class, _) => class,
+        };
+        escaped = c == '\\' && !escaped;
+    }
+    Regex::new(&translated).map_err(|error| error.to_string())
+}
+
 /// Python's `re.findall`, then one of the matches (negative counts from the end); of several groups the first that
-/// is not empty; white space stripped. `None` when nothing matches or the index is out of range.
+/// is not empty; white space stripped. `None` when nothing matches, the index is out of range, or all of several
+/// groups are empty.
 fn selected_match(regex: &Regex, text: &str, select: i64) -> Option<String> {
-    let found: Vec<String> = regex
-        .captures_iter(text)
-        .map_while(Result::ok)
-        .map(|c| first_group(&c))
-        .collect();
+    let found: Vec<_> = regex.captures_iter(text).map_while(Result::ok).collect();
     let index = if select < 0 {
         found.len() as i64 + select
     } else {
         select
     };
-    found.get(usize::try_from(index).ok()?).map(|s| s.trim().to_owned())
-}
-
-fn first_group(captures: &fancy_regex::Captures) -> String {
-    if captures.len() == 1 {
-        return captures.get(0).map(|m| m.as_str().to_owned()).unwrap_or_default();
-    }
-    let mut groups = (1..captures.len()).filter_map(|group| captures.get(group));
-    groups
-        .find(|group| !group.as_str().is_empty())
-        .map(|group| group.as_str().to_owned())
-        .unwrap_or_default()
+    let captures = found.get(usize::try_from(index).ok()?)?;
+    let group = |index| captures.get(index).map_or("", |group| group.as_str());
+    let chosen = match captures.len() {
+        1 => Some(group(0)),
+        2 => Some(group(1)),
+        groups => (1..groups).map(group).find(|text| !text.is_empty()),
+    };
+    chosen.map(|text| text.trim().to_owned())
 }
 
 /// `exact_match` with its expressions compiled.
@@ -91,10 +112,10 @@ pub(crate) struct ExactMatch<'a> {
 
 impl<'a> ExactMatch<'a> {
     pub(crate) fn new(config: &'a MetricConfig) -> Result<Self, String> {
-        let compile = |pattern: &String| Regex::new(pattern).map_err(|error| error.to_string());
+        let ignored = config.regexes_to_ignore.iter().map(|pattern| python_regex(pattern));
         Ok(Self {
             config,
-            ignored: config.regexes_to_ignore.iter().map(compile).collect::<Result<_, _>>()?,
+            ignored: ignored.collect::<Result<_, _>>()?,
         })
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{BenchError, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Turn};
 
 /// What a results file says about the model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDescription {
     /// Name or path.
     pub name: String,
@@ -15,6 +15,14 @@ pub struct ModelDescription {
     pub eot_token_id: Option<u32>,
     /// Parameters in all.
     pub num_parameters: Option<usize>,
+    /// Text and id of the token that fills a row.
+    pub pad_token: Option<(String, u32)>,
+    /// Text and id of the token that ends a turn or a text.
+    pub eos_token: Option<(String, u32)>,
+    /// Text and id of the token that begins one.
+    pub bos_token: Option<(String, u32)>,
+    /// The chat template's source.
+    pub chat_template: Option<String>,
 }
 
 /// A language model under evaluation.

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::journal::sha256;
-use crate::{Answer, BenchError, Evaluation, Loglikelihood, Requests, Sample, TaskEvaluation};
+use crate::task::GenerationKwargs;
+use crate::{
+    Answer, BenchError, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample, Task,
+    TaskEvaluation,
+};
 
 /// The files an evaluation wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,51 +23,85 @@ pub struct OutputFiles {
 impl Evaluation {
     /// The results file's contents.
     pub fn to_json(&self) -> Value {
+        let mut contents = self.task_fields();
+        contents.extend(self.run_fields());
+        contents.extend(self.model_fields());
+        contents
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    /// What is kept by the task's name.
+    fn task_fields(&self) -> Vec<(&'static str, Value)> {
         let per_task = |value: fn(&TaskEvaluation) -> Value| {
-            Value::Object(
-                self.tasks
-                    .iter()
-                    .map(|task| (task.task.task.clone(), value(task)))
-                    .collect(),
-            )
+            let entries = self.tasks.iter().map(|task| (task.task.task.clone(), value(task)));
+            Value::Object(entries.collect())
         };
+        vec![
+            ("results", per_task(task_results)),
+            // Of groups, which are not supported.
+            ("group_subtasks", json!({})),
+            (
+                "configs",
+                per_task(|task| serde_json::to_value(&task.task).unwrap_or(Value::Null)),
+            ),
+            ("versions", per_task(|task| task.task.version())),
+            ("n-shot", per_task(|task| json!(task.num_fewshot))),
+            ("higher_is_better", per_task(higher_is_better)),
+            (
+                "n-samples",
+                per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
+            ),
+            ("task_hashes", per_task(|task| json!(task_hash(task)))),
+        ]
+    }
+
+    /// How the evaluation ran.
+    fn run_fields(&self) -> Vec<(&'static str, Value)> {
         let options = &self.options.prompts;
-        json!({
-            "results": per_task(task_results),
-            "group_subtasks": per_task(|_| json!([])),
-            "configs": per_task(|task| serde_json::to_value(&task.task).unwrap_or(Value::Null)),
-            "versions": per_task(|task| task.task.version()),
-            "n-shot": per_task(|task| json!(task.num_fewshot)),
-            "higher_is_better": per_task(higher_is_better),
-            "n-samples": per_task(|task| json!({
-                "original": task.documents,
-                "effective": task.documents.min(task.samples.len() / task.task.filters().len()),
-            })),
-            "config": {
-                "model": "kallm",
-                "model_args": self.model.name,
-                "model_num_parameters": self.model.num_parameters,
-                "batch_size": self.options.batch_size,
-                "limit": options.limit,
-                "random_seed": 0,
-                "numpy_seed": 1234,
-                "torch_seed": 1234,
-                "fewshot_seed": 1234,
-            },
-            "date": self.date,
-            "llm_bench_version": env!("CARGO_PKG_VERSION"),
-            "eot_token_id": self.model.eot_token_id,
-            "max_length": self.model.max_length,
-            "task_hashes": per_task(|task| json!(task_hash(task))),
-            "model_source": "kallm",
-            "model_name": self.model.name,
-            "model_name_sanitized": sanitized(&self.model.name),
-            "system_instruction": options.system_instruction,
-            "system_instruction_sha": options.system_instruction.as_deref().map(sha256),
-            "fewshot_as_multiturn": options.fewshot_as_multiturn,
-            "apply_chat_template": options.apply_chat_template,
-            "total_evaluation_time_seconds": self.seconds.to_string(),
-        })
+        let instruction = options.system_instruction.as_deref();
+        let config = json!({
+            "model": "kallm",
+            "model_args": self.model.name,
+            "model_num_parameters": self.model.num_parameters,
+            "batch_size": self.options.batch_size,
+            "limit": options.limit,
+            "random_seed": 0,
+            "numpy_seed": 1234,
+            "torch_seed": 1234,
+            "fewshot_seed": 1234,
+        });
+        vec![
+            ("config", config),
+            ("date", json!(self.started)),
+            ("llm_bench_version", json!(env!("CARGO_PKG_VERSION"))),
+            ("system_instruction", json!(instruction)),
+            ("system_instruction_sha", json!(instruction.map(sha256))),
+            ("fewshot_as_multiturn", json!(options.fewshot_as_multiturn)),
+            ("total_evaluation_time_seconds", json!(self.seconds.to_string())),
+        ]
+    }
+
+    fn model_fields(&self) -> Vec<(&'static str, Value)> {
+        let model = &self.model;
+        // Of tokens the text and the id, both as text. A template that was not applied is not there.
+        let token =
+            |token: &Option<(String, u32)>| json!(token.as_ref().map(|(text, id)| [text.clone(), id.to_string()]));
+        let template = model.chat_template.as_deref();
+        let template = template.filter(|_| self.options.prompts.apply_chat_template);
+        vec![
+            ("tokenizer_pad_token", token(&model.pad_token)),
+            ("tokenizer_eos_token", token(&model.eos_token)),
+            ("tokenizer_bos_token", token(&model.bos_token)),
+            ("eot_token_id", json!(model.eot_token_id)),
+            ("max_length", json!(model.max_length)),
+            ("model_source", json!("kallm")),
+            ("model_name", json!(model.name)),
+            ("model_name_sanitized", json!(sanitized(&model.name))),
+            ("chat_template", json!(template)),
+            ("chat_template_sha", json!(template.map(sha256))),
+        ]
     }
 
     /// Writes `results_{date}.json` and, with `log_samples`, `samples_{task}_{date}.jsonl` into
@@ -85,7 +123,7 @@ impl Evaluation {
             let path = folder.join(format!("samples_{}_{date}.jsonl", task.task.task));
             let mut lines = String::new();
             for sample in &task.samples {
-                lines.push_str(&serde_json::to_string(&sample_json(sample)?)?);
+                lines.push_str(&serde_json::to_string(&sample_json(&task.task, sample)?)?);
                 lines.push('\n');
             }
             write(&path, lines)?;
@@ -102,31 +140,38 @@ fn write(path: &Path, text: String) -> Result<(), BenchError> {
     })
 }
 
-/// A model's name as a folder: everything a file name should not hold becomes `_` pairs, as in the original.
+/// A model's name as a folder: every run of characters that a file name should not hold becomes `__`.
 fn sanitized(name: &str) -> String {
-    let plain = |c: char| {
-        if r#"":<>|\/?*[]"#.contains(c) {
-            "__".to_owned()
-        } else {
-            c.to_string()
+    let mut folder = String::with_capacity(name.len());
+    let mut inside = false;
+    for c in name.chars() {
+        let odd = r#"":<>|\/?*[]"#.contains(c);
+        match odd {
+            true if inside => {}
+            true => folder.push_str("__"),
+            false => folder.push(c),
         }
-    };
-    name.chars().map(plain).collect()
+        inside = odd;
+    }
+    folder
+}
+
+/// Documents evaluated.
+fn evaluated(task: &TaskEvaluation) -> usize {
+    task.scores.first().map_or(0, |score| score.n)
 }
 
 fn task_results(task: &TaskEvaluation) -> Value {
+    let name = &task.task.task;
     let mut results = Map::new();
-    let alias = task.task.task_alias.as_ref().unwrap_or(&task.task.task);
-    results.insert("alias".to_owned(), json!(alias));
+    results.insert("name".to_owned(), json!(name));
+    results.insert("alias".to_owned(), json!(task.task.task_alias.as_ref().unwrap_or(name)));
+    results.insert("sample_len".to_owned(), json!(evaluated(task)));
     for score in &task.scores {
         let stderr = score.stderr.map_or_else(|| json!("N/A"), |stderr| json!(stderr));
         results.insert(score.key(), json!(score.value));
         results.insert(format!("{}_stderr,{}", score.metric.name(), score.filter), stderr);
     }
-    results.insert(
-        "sample_len".to_owned(),
-        json!(task.scores.first().map_or(0, |score| score.n)),
-    );
     Value::Object(results)
 }
 
@@ -155,67 +200,76 @@ fn first_context(requests: &Requests) -> &str {
     }
 }
 
+/// A log-likelihood and its flag as Python prints them, which is how the original writes them.
 fn score_json(score: &Loglikelihood) -> Value {
-    // lm-evaluation-harness writes both as strings.
     let greedy = if score.is_greedy { "True" } else { "False" };
-    json!([score.sum.to_string(), greedy])
+    json!([python_float(score.sum), greedy])
 }
 
-fn arguments_json(requests: &Requests) -> Map<String, Value> {
-    match requests {
-        Requests::Choices(pairs) => {
-            let argument = |(i, pair): (usize, &crate::LoglikelihoodRequest)| {
-                (
-                    format!("gen_args_{i}"),
-                    json!({"arg_0": pair.context, "arg_1": pair.continuation}),
-                )
-            };
-            pairs.iter().enumerate().map(argument).collect()
-        }
-        Requests::Text(request) => {
-            let kwargs = json!({"until": request.until, "do_sample": false, "max_gen_toks": request.max_gen_toks});
-            [(
-                "gen_args_0".to_owned(),
-                json!({"arg_0": request.context, "arg_1": kwargs}),
-            )]
-            .into_iter()
-            .collect()
-        }
+/// A number as Python prints it: always with a point or an exponent, the exponent signed and of two digits.
+fn python_float(value: f64) -> String {
+    let text = format!("{value:?}").to_lowercase();
+    let parts = text.split_once('e');
+    match parts.and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
+        Some((digits, exponent)) => format!("{digits}e{exponent:+03}"),
+        None => text,
     }
 }
 
-fn sample_json(sample: &Sample) -> Result<Value, BenchError> {
+/// The task's own generation settings, or the original's where the task has none.
+fn generation_json(task: &Task, request: &GenerationRequest) -> Value {
+    let kwargs = &task.generation_kwargs;
+    if *kwargs == GenerationKwargs::default() {
+        return json!({
+            "temperature": 0.0, "do_sample": false, "max_gen_toks": request.max_gen_toks, "until": request.until,
+        });
+    }
+    let mut written = json!(kwargs);
+    if kwargs.until.is_none() {
+        written["until"] = json!(request.until);
+    }
+    written
+}
+
+fn arguments_json(task: &Task, requests: &Requests) -> Value {
+    let arguments = match requests {
+        Requests::Choices(pairs) => {
+            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": pair.context, "arg_1": pair.continuation});
+            pairs.iter().map(pair).collect()
+        }
+        Requests::Text(request) => vec![json!({"arg_0": request.context, "arg_1": generation_json(task, request)})],
+    };
+    let numbered = arguments.into_iter().enumerate();
+    numbered
+        .map(|(index, value)| (format!("gen_args_{index}"), value))
+        .collect()
+}
+
+fn sample_json(task: &Task, sample: &Sample) -> Result<Value, BenchError> {
     let prompt = &sample.prompt;
-    let (resps, filtered) = match &sample.answer {
-        Answer::Choices(scores) => (
-            scores
-                .iter()
-                .map(|score| json!([score_json(score)]))
-                .collect::<Vec<_>>(),
-            scores.iter().map(score_json).collect::<Vec<_>>(),
-        ),
+    let (responses, filtered): (Vec<Value>, Vec<Value>) = match &sample.answer {
+        Answer::Choices(scores) => {
+            let scores = scores.iter().map(score_json);
+            (scores.clone().map(|score| json!([score])).collect(), scores.collect())
+        }
         Answer::Text(text) => (vec![json!([text])], vec![json!(sample.filtered)]),
     };
+    let metrics = sample.metrics.iter().map(|(metric, value)| (metric.name(), *value));
     let mut line = json!({
         "doc_id": prompt.doc_id,
         "doc": prompt.document,
         "target": prompt.target,
-        "arguments": arguments_json(&prompt.requests),
-        "resps": resps,
+        "arguments": arguments_json(task, &prompt.requests),
+        "resps": responses,
         "filtered_resps": filtered,
         "filter": sample.filter,
-        "metrics": sample.metrics.iter().map(|(metric, _)| metric.name()).collect::<Vec<_>>(),
+        "metrics": metrics.clone().map(|(name, _)| name).collect::<Vec<_>>(),
         "doc_hash": sha256(&serde_json::to_string_pretty(&prompt.document)?),
         "prompt_hash": sha256(first_context(&prompt.requests)),
         "target_hash": sha256(&prompt.target),
     });
-    if let Value::Object(fields) = &mut line {
-        fields.extend(
-            sample
-                .metrics
-                .iter()
-                .map(|(metric, value)| (metric.name().to_owned(), json!(value))),
-        );
+    for (name, value) in metrics {
+        line[name] = json!(value);
     }
     Ok(line)
 }

@@ -20,11 +20,8 @@ pub enum Processor {
 }
 
 impl Processor {
-    /// Processes one document.
-    ///
-    /// # Errors
-    /// The name of the field that is missing or of the wrong type, and what is wrong with it.
-    pub fn apply(self, document: &mut Document) -> Result<(), (String, String)> {
+    /// Processes one document. The error is the field that is missing or of the wrong type, and what is wrong with it.
+    pub(crate) fn apply(self, document: &mut Document) -> Result<(), (String, String)> {
         match self {
             Self::Hellaswag => hellaswag(document),
             Self::Winogrande => winogrande(document),
@@ -60,12 +57,13 @@ fn hellaswag(document: &mut Document) -> Result<(), (String, String)> {
     let bracketed = Regex::new(r"\[.*?\]").map_err(|error| ("ctx".to_owned(), error.to_string()))?;
     let context = format!("{} {}", text(document, "ctx_a")?, capitalize(&text(document, "ctx_b")?));
     let query = format!("{}: {context}", text(document, "activity_label")?);
-    let endings = document.get("endings").and_then(Value::as_array);
-    let endings = endings.ok_or_else(|| ("endings".to_owned(), "a list of strings is expected".to_owned()))?;
-    let choices = endings
-        .iter()
-        .map(|ending| Value::from(without_markup(ending.as_str().unwrap_or_default(), &bracketed)))
-        .collect::<Vec<_>>();
+    let no_texts = || ("endings".to_owned(), "a list of strings is expected".to_owned());
+    let endings = document.get("endings").and_then(Value::as_array).ok_or_else(no_texts)?;
+    let choice = |ending: &Value| {
+        let text = ending.as_str().ok_or_else(no_texts);
+        text.map(|text| Value::from(without_markup(text, &bracketed)))
+    };
+    let choices = endings.iter().map(choice).collect::<Result<Vec<_>, _>>()?;
     let label = match document.get("label") {
         Some(Value::String(label)) => label.parse().ok(),
         Some(label) => label.as_u64(),

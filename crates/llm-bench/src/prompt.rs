@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use hub_cache::HubAccess;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::dataset::load_split;
 use crate::task::{ChoiceField, OutputType, Sampler, TargetField, Task};
-use crate::template::{Rendered, Templates};
+use crate::template::{Rendered, Templates, is_list};
 use crate::{BenchError, Document, PythonRandom};
 
 /// Seed of the few-shot sampler in lm-evaluation-harness.
@@ -99,9 +98,9 @@ pub struct PromptOptions {
     /// The hub from which data sets come that the root lacks; none is asked when absent. What its cache lacks needs the
     /// crate feature `hub`.
     pub hub: Option<HubAccess>,
-    /// Examples before the question; the task's own number when absent.
+    /// Examples before the question; the task's own number when absent, and where that is 0.
     pub num_fewshot: Option<usize>,
-    /// Documents evaluated at most, from the first; all when absent.
+    /// Documents evaluated at most, from the first; all when absent or 0.
     pub limit: Option<usize>,
     /// Put the prompt into the model's chat template.
     pub apply_chat_template: bool,
@@ -133,11 +132,17 @@ pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<String, BenchError> 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
 /// # Errors
-/// When data is missing or malformed, a template fails on a document, or the pool of examples is too small.
+/// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
     let load = |split| load_split(&options.data_dir, options.hub.as_ref(), task, split);
     let documents = load(task.evaluated_split())?;
-    let shots = options.num_fewshot.or(task.num_fewshot).unwrap_or(0);
+    let Some(first) = documents.first() else {
+        return Err(BenchError::NoDocuments {
+            task: task.task.clone(),
+            split: task.evaluated_split().to_owned(),
+        });
+    };
+    let shots = shots(task, options);
     let pool = match shots {
         0 => Vec::new(),
         _ if task.examples_split() == task.evaluated_split() => documents.clone(),
@@ -151,9 +156,12 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
         random: PythonRandom::new(FEWSHOT_SEED),
         pool,
         shots,
+        several_contexts: false,
     };
+    builder.several_contexts = builder.has_several_contexts(first);
     let total = documents.len();
-    let numbered = documents.into_iter().take(options.limit.unwrap_or(total)).enumerate();
+    let limit = options.limit.filter(|limit| *limit > 0).unwrap_or(total);
+    let numbered = documents.into_iter().take(limit).enumerate();
     let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
     Ok(PromptSet {
         prompts: prompts.collect::<Result<_, _>>()?,
@@ -162,9 +170,16 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     })
 }
 
+/// Examples before each question. A task that says 0 means it, as in the original.
+fn shots(task: &Task, options: &PromptOptions) -> usize {
+    match task.num_fewshot {
+        Some(0) => 0,
+        own => options.num_fewshot.or(own).unwrap_or(0),
+    }
+}
+
 /// A document's parts, rendered.
 struct Parts {
-    /// The question; the contexts' common part is empty for a task with several contexts.
     question: Question,
     choices: Vec<String>,
     gold: Gold,
@@ -203,38 +218,15 @@ struct Builder<'a> {
     random: PythonRandom,
     pool: Vec<Document>,
     shots: usize,
+    /// Whether the choices are contexts of one continuation.
+    several_contexts: bool,
 }
 
 impl Builder<'_> {
     fn prompt(&mut self, doc_id: usize, document: Document) -> Result<Prompt, BenchError> {
         let parts = self.parts(doc_id, &document)?;
         let examples = self.examples(&document)?;
-        let context = |builder: &Self, question: &str| builder.context(&examples, question);
-        let requests = match (self.task.output_type, &parts.question) {
-            (OutputType::GenerateUntil, question) => Requests::Text(GenerationRequest {
-                context: context(self, question_text(question))?,
-                until: self.task.stop_strings(),
-                max_gen_toks: self.task.generation_kwargs.max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
-            }),
-            (OutputType::MultipleChoice, Question::Text(question)) => {
-                let context = context(self, question)?;
-                let pair = |choice: &String| LoglikelihoodRequest {
-                    context: context.clone(),
-                    continuation: format!("{}{choice}", self.answer_delimiter()),
-                };
-                Requests::Choices(parts.choices.iter().map(pair).collect())
-            }
-            (OutputType::MultipleChoice, Question::Contexts(_)) => {
-                let continuation = format!("{}{}", self.answer_delimiter(), parts.target);
-                let pair = |choice: &String| {
-                    Ok(LoglikelihoodRequest {
-                        context: context(self, choice)?,
-                        continuation: continuation.clone(),
-                    })
-                };
-                Requests::Choices(parts.choices.iter().map(pair).collect::<Result<_, BenchError>>()?)
-            }
-        };
+        let requests = self.requests(&parts, &examples)?;
         Ok(Prompt {
             doc_id,
             document,
@@ -242,6 +234,37 @@ impl Builder<'_> {
             choices: parts.choices,
             gold: parts.gold,
             target: parts.target,
+        })
+    }
+
+    fn requests(&self, parts: &Parts, examples: &[(usize, Document)]) -> Result<Requests, BenchError> {
+        let context = |question: &str| self.context(examples, question);
+        Ok(match &parts.question {
+            Question::Text(question) if self.task.output_type == OutputType::GenerateUntil => {
+                Requests::Text(GenerationRequest {
+                    context: context(question)?,
+                    until: self.task.stop_strings(),
+                    max_gen_toks: self.task.generation_kwargs.max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
+                })
+            }
+            Question::Text(question) => {
+                let context = context(question)?;
+                let pair = |choice: &String| LoglikelihoodRequest {
+                    context: context.clone(),
+                    continuation: format!("{}{choice}", self.answer_delimiter()),
+                };
+                Requests::Choices(parts.choices.iter().map(pair).collect())
+            }
+            Question::Contexts(_) => {
+                let continuation = format!("{}{}", self.answer_delimiter(), parts.target);
+                let pair = |choice: &String| {
+                    Ok(LoglikelihoodRequest {
+                        context: context(choice)?,
+                        continuation: continuation.clone(),
+                    })
+                };
+                Requests::Choices(parts.choices.iter().map(pair).collect::<Result<_, BenchError>>()?)
+            }
         })
     }
 
@@ -259,23 +282,28 @@ impl Builder<'_> {
         if self.shots == 0 {
             return Ok(Vec::new());
         }
-        let extra = usize::from(self.task.fewshot_split == self.task.test_split);
-        let asked = self.shots + extra;
-        let picked = match self.task.fewshot_config.sampler {
-            Sampler::FirstN => (asked <= self.pool.len()).then(|| (0..asked).collect()),
-            Sampler::Default => self.random.sample(self.pool.len(), asked),
-        };
-        let picked = picked.ok_or_else(|| BenchError::TooFewExamples {
+        let extra = usize::from(self.task.named_examples_split() == self.task.test_split.as_deref());
+        let too_few = |available| BenchError::TooFewExamples {
             task: self.task.task.clone(),
-            asked,
-            available: self.pool.len(),
-        })?;
+            asked: self.shots,
+            available,
+        };
+        let size = self.pool.len();
+        let picked = match self.task.fewshot_config.sampler {
+            Sampler::FirstN => Some((0..size).collect()),
+            Sampler::Default => self.random.sample(size, self.shots + extra),
+        };
+        let picked: Vec<usize> = picked.ok_or_else(|| too_few(size.saturating_sub(extra)))?;
         let others = picked.into_iter().map(|index| (index, &self.pool[index]));
         let others = others.filter(|(_, example)| extra == 0 || *example != document);
-        Ok(others
+        let examples: Vec<_> = others
             .take(self.shots)
-            .map(|(index, example)| (index, example.clone()))
-            .collect())
+            .map(|(index, one)| (index, one.clone()))
+            .collect();
+        match examples.len() == self.shots {
+            true => Ok(examples),
+            false => Err(too_few(examples.len())),
+        }
     }
 
     /// Everything up to the answer.
@@ -285,14 +313,20 @@ impl Builder<'_> {
         if self.options.apply_chat_template {
             return self.chat_context(&shots, question);
         }
-        let instruction = self.options.system_instruction.as_deref();
-        let mut text = instruction
-            .map(|s| format!("{s}{}", self.task.fewshot_delimiter))
-            .unwrap_or_default();
-        text.push_str(&self.task.description);
-        text.push_str(&self.shots_text(&shots));
-        text.push_str(question);
-        Ok(text)
+        Ok(format!("{}{}{question}", self.system_text(), self.shots_text(&shots)))
+    }
+
+    /// The system instruction, then the task's description; the delimiter stands between them only, and only where
+    /// neither brings white space.
+    fn system_text(&self) -> String {
+        let instruction = self.options.system_instruction.as_deref().unwrap_or_default();
+        let description = self.task.description.as_str();
+        let spaced = instruction.ends_with(char::is_whitespace) || description.starts_with(char::is_whitespace);
+        let delimiter = match instruction.is_empty() || description.is_empty() || spaced {
+            true => "",
+            false => &self.task.fewshot_delimiter,
+        };
+        format!("{instruction}{delimiter}{description}")
     }
 
     fn shots_text(&self, shots: &[Parts]) -> String {
@@ -304,12 +338,7 @@ impl Builder<'_> {
     fn chat_context(&self, shots: &[Parts], question: &str) -> Result<String, BenchError> {
         let mut turns = Vec::new();
         let mut say = |role, content: String| turns.push(Turn { role, content });
-        let description = self.task.description.as_str();
-        let system = match self.options.system_instruction.as_deref() {
-            Some(instruction) if description.is_empty() => instruction.to_owned(),
-            Some(instruction) => format!("{instruction}\n\n{description}"),
-            None => description.to_owned(),
-        };
+        let system = self.system_text();
         if !system.is_empty() {
             say("system", system);
         }
@@ -326,77 +355,112 @@ impl Builder<'_> {
     }
 
     fn parts(&self, doc_id: usize, document: &Document) -> Result<Parts, BenchError> {
-        let fail = |field: &str, problem: String| BenchError::Document {
-            task: self.task.task.clone(),
-            doc_id,
-            field: field.to_owned(),
-            problem,
-        };
-        let value = Value::Object(document.clone());
-        let choices = self.choices(&value).map_err(|problem| fail("doc_to_choice", problem))?;
-        let question = match self.task.output_type {
-            OutputType::GenerateUntil => self.templates.text(&self.task.doc_to_text, &value).map(Rendered::Text),
-            OutputType::MultipleChoice => self.templates.value(&self.task.doc_to_text, &value),
-        };
-        let question = match question.map_err(|error| fail("doc_to_text", format!("{error:#}")))? {
-            Rendered::Integer(gold) if gold >= 0 => Question::Contexts(gold as usize),
-            Rendered::Text(text) => Question::Text(text),
-            other => return Err(fail("doc_to_text", format!("a text is expected, found {other:?}"))),
-        };
-        let target = match &self.task.doc_to_target {
-            TargetField::Index(index) => index.to_string(),
-            TargetField::Template(template) => self.target(template, &value).map_err(|e| fail("doc_to_target", e))?,
-        };
-        let gold = match &question {
-            _ if self.task.output_type == OutputType::GenerateUntil => Gold::Text(target.clone()),
-            Question::Contexts(gold) => Gold::Choice(*gold),
-            Question::Text(_) => {
-                let index = target
-                    .parse()
-                    .ok()
-                    .or_else(|| choices.iter().position(|choice| *choice == target));
-                Gold::Choice(index.ok_or_else(|| fail("doc_to_target", format!("`{target}` is not a choice")))?)
+        let fail = |field: &'static str| {
+            move |problem: String| BenchError::Document {
+                task: self.task.task.clone(),
+                doc_id,
+                field: field.to_owned(),
+                problem,
             }
         };
-        match gold {
-            Gold::Choice(index) if index >= choices.len() => Err(fail(
-                "doc_to_target",
-                format!("choice {index} of {} does not exist", choices.len()),
+        let choices = self.choices(document).map_err(fail("doc_to_choice"))?;
+        let target = self.target(document).map_err(fail("doc_to_target"))?;
+        let question = self.question(document, choices.len()).map_err(fail("doc_to_text"))?;
+        let gold = match &question {
+            Question::Contexts(gold) => Gold::Choice(*gold),
+            Question::Text(_) => self.gold(&target, &choices).map_err(fail("doc_to_target"))?,
+        };
+        Ok(Parts {
+            question,
+            choices,
+            gold,
+            target: target.to_string(),
+        })
+    }
+
+    /// Whether the choices are contexts: the question is an integer, and the target a text that is no choice. What
+    /// fails here fails again, and is reported, when the document is rendered.
+    fn has_several_contexts(&self, first: &Document) -> bool {
+        let question = self.templates.value(&self.task.doc_to_text, first);
+        let answer = (self.target(first), self.choices(first));
+        let integer = matches!(question, Ok(Rendered::Integer(_)));
+        let choice = self.task.output_type == OutputType::MultipleChoice;
+        choice && integer && matches!(answer, (Ok(Rendered::Text(text)), Ok(choices)) if !choices.contains(&text))
+    }
+
+    fn question(&self, document: &Document, choices: usize) -> Result<Question, String> {
+        let template = &self.task.doc_to_text;
+        if !self.several_contexts {
+            return self
+                .templates
+                .text(template, document)
+                .map(Question::Text)
+                .map_err(describe);
+        }
+        match self.templates.value(template, document).map_err(describe)? {
+            Rendered::Integer(gold) => Ok(Question::Contexts(index(gold, choices)?)),
+            other => Err(format!(
+                "an integer is expected, as for the first document, found `{other}`"
             )),
-            _ => Ok(Parts {
-                question,
-                choices,
-                gold,
-                target,
-            }),
         }
     }
 
-    fn target(&self, template: &str, value: &Value) -> Result<String, String> {
-        self.templates
-            .text(template, value)
-            .map_err(|error| format!("{error:#}"))
+    /// The target; text stays as it is where text is expected.
+    fn target(&self, document: &Document) -> Result<Rendered, String> {
+        let template = match &self.task.doc_to_target {
+            TargetField::Index(index) => return Ok(Rendered::Integer(*index as i64)),
+            TargetField::Template(template) => template,
+        };
+        let generates = self.task.output_type == OutputType::GenerateUntil;
+        if !generates && !self.several_contexts {
+            return self.templates.value(template, document).map_err(describe);
+        }
+        let text = self.templates.text(template, document).map_err(describe)?;
+        Ok(match generates && is_list(&text) {
+            true => Rendered::List(vec![text]),
+            false => Rendered::Text(text),
+        })
     }
 
-    fn choices(&self, value: &Value) -> Result<Vec<String>, String> {
-        let describe = |error: minijinja::Error| format!("{error:#}");
+    fn gold(&self, target: &Rendered, choices: &[String]) -> Result<Gold, String> {
+        match (target, self.task.output_type) {
+            (Rendered::List(_), _) => Err("several right answers are not supported".to_owned()),
+            (target, OutputType::GenerateUntil) => Ok(Gold::Text(target.to_string())),
+            (Rendered::Integer(gold), _) => Ok(Gold::Choice(index(*gold, choices.len())?)),
+            (Rendered::Text(text), _) => {
+                let position = choices.iter().position(|choice| choice == text);
+                position
+                    .map(Gold::Choice)
+                    .ok_or_else(|| format!("`{text}` is not a choice"))
+            }
+        }
+    }
+
+    fn choices(&self, document: &Document) -> Result<Vec<String>, String> {
         match &self.task.doc_to_choice {
             None => Ok(Vec::new()),
-            Some(ChoiceField::List(list)) => list
-                .iter()
-                .map(|item| self.templates.text(item, value).map_err(describe))
-                .collect(),
-            Some(ChoiceField::Template(template)) => match self.templates.value(template, value).map_err(describe)? {
-                Rendered::List(list) if !list.is_empty() => Ok(list),
-                other => Err(format!("a list of choices is expected, found {other:?}")),
-            },
+            // A word of a list is the choice, even where a field is called so.
+            Some(ChoiceField::List(list)) => {
+                let rendered = list.iter().map(|item| self.templates.render(item, document));
+                rendered.collect::<Result<_, _>>().map_err(describe)
+            }
+            Some(ChoiceField::Template(template)) => {
+                match self.templates.value(template, document).map_err(describe)? {
+                    Rendered::List(list) if !list.is_empty() => Ok(list),
+                    other => Err(format!("a list of choices is expected, found `{other}`")),
+                }
+            }
         }
     }
 }
 
-fn question_text(question: &Question) -> &str {
-    match question {
-        Question::Text(text) => text,
-        Question::Contexts(_) => "",
-    }
+/// A template's error with its causes.
+fn describe(error: minijinja::Error) -> String {
+    format!("{error:#}")
+}
+
+/// An integer as the index of one of so many choices.
+fn index(integer: i64, choices: usize) -> Result<usize, String> {
+    let index = usize::try_from(integer).ok().filter(|index| *index < choices);
+    index.ok_or_else(|| format!("choice {integer} of {choices} does not exist"))
 }

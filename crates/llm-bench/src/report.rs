@@ -6,9 +6,8 @@ mod html;
 mod plot;
 
 use crate::BenchError;
-use crate::stats::{
-    Interval, PairedComparison, PairedOptions, compare_paired, holm, minimal_detectable_difference, wilson,
-};
+use crate::stats::{CONFIDENCE, Interval, PairedComparison, PairedOptions};
+use crate::stats::{check_outcomes, compare_paired, holm, minimal_detectable_difference, wilson};
 
 /// A trained or loaded model that takes part in the comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +104,6 @@ pub struct Report {
     pub functions: Vec<LearnedFunction>,
 }
 
-/// Level of every interval and test in a report.
-const CONFIDENCE: f64 = 0.95;
 /// Probability with which a detectable difference is found: four times out of five.
 const POWER: f64 = 0.8;
 
@@ -125,33 +122,17 @@ impl Report {
         outcomes: &[Vec<f64>],
         options: &PairedOptions,
     ) -> Result<(), BenchError> {
-        if outcomes.len() != self.variants.len() || outcomes.is_empty() {
+        let (lists, variants) = (outcomes.len(), self.variants.len());
+        if lists != variants || lists == 0 {
             return Err(BenchError::Statistic {
                 statistic: "report",
-                problem: format!(
-                    "{} lists of outcomes for {} variants",
-                    outcomes.len(),
-                    self.variants.len()
-                ),
+                problem: format!("{lists} lists of outcomes for {variants} variants"),
             });
         }
-        let scores = outcomes
-            .iter()
-            .map(|values| variant_score(values))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut comparisons = Vec::new();
-        for (variant, values) in self.variants.iter().zip(outcomes).skip(1) {
-            comparisons.push(Comparison {
-                task: task.to_owned(),
-                metric: metric.to_owned(),
-                baseline: self.variants[0].name.clone(),
-                candidate: variant.name.clone(),
-                result: compare_paired(&outcomes[0], values, options)?,
-                p_adjusted: 1.0,
-                detectable: 1.0,
-            });
-        }
-        self.comparisons.extend(comparisons);
+        let scores = outcomes.iter().map(|values| variant_score(values));
+        let scores = scores.collect::<Result<Vec<_>, _>>()?;
+        let compared = self.compared(task, metric, outcomes, options)?;
+        self.comparisons.extend(compared);
         self.tasks.push(TaskScores {
             task: task.to_owned(),
             metric: metric.to_owned(),
@@ -160,6 +141,29 @@ impl Report {
             chance,
         });
         self.correct_for_many()
+    }
+
+    /// Every later variant with the first.
+    fn compared(
+        &self,
+        task: &str,
+        metric: &str,
+        outcomes: &[Vec<f64>],
+        options: &PairedOptions,
+    ) -> Result<Vec<Comparison>, BenchError> {
+        let later = self.variants.iter().zip(outcomes).skip(1);
+        let compared = later.map(|(variant, values)| {
+            Ok(Comparison {
+                task: task.to_owned(),
+                metric: metric.to_owned(),
+                baseline: self.variants[0].name.clone(),
+                candidate: variant.name.clone(),
+                result: compare_paired(&outcomes[0], values, options)?,
+                p_adjusted: 1.0,
+                detectable: 1.0,
+            })
+        });
+        compared.collect()
     }
 
     fn correct_for_many(&mut self) -> Result<(), BenchError> {
@@ -202,6 +206,7 @@ pub fn p_text(p: f64) -> String {
 }
 
 fn variant_score(values: &[f64]) -> Result<VariantScore, BenchError> {
+    check_outcomes(values)?;
     let right = values.iter().filter(|value| **value == 1.0).count();
     Ok(VariantScore {
         value: crate::stats::mean(values),

@@ -128,11 +128,16 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
     }
 
     fn description(&self) -> ModelDescription {
+        let token = |id: u32| Some((self.tokenizer.decode_with_special(&[id]), id));
         ModelDescription {
             name: self.name.clone(),
             max_length: self.max_length,
             eot_token_id: Some(self.tokenizer.eos_id()),
             num_parameters: Some(self.config.num_parameters()),
+            pad_token: token(self.tokenizer.pad_id()),
+            eos_token: token(self.tokenizer.eos_id()),
+            bos_token: token(self.tokenizer.bos_id()),
+            chat_template: Some(self.tokenizer.template().source().to_owned()),
         }
     }
 

@@ -16,9 +16,13 @@ mod paired;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+pub(crate) use paired::check_outcomes;
 pub use paired::{PairedComparison, PairedOptions, compare_paired, mcnemar_exact, paired_bootstrap};
 
 use crate::BenchError;
+
+/// Confidence of every interval of a difference, and of every interval in a report.
+pub const CONFIDENCE: f64 = 0.95;
 
 /// A confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]

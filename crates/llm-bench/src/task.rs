@@ -24,7 +24,7 @@ pub enum OutputType {
 
 /// `doc_to_choice`: a template that yields a list, or a list of templates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "doc_to_choice: a template or a list of templates is expected")]
 pub enum ChoiceField {
     /// One template whose value is a list of strings.
     Template(String),
@@ -34,7 +34,10 @@ pub enum ChoiceField {
 
 /// `doc_to_target`: a template, or the index of the right choice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "doc_to_target: an index or a template is expected; several right answers are not supported"
+)]
 pub enum TargetField {
     /// The same index for every document.
     Index(usize),
@@ -125,7 +128,7 @@ pub enum FilterStep {
     Lowercase,
     /// Upper case.
     Uppercase,
-    /// White space at the start removed.
+    /// White space at both ends removed.
     RemoveWhitespace,
 }
 
@@ -211,6 +214,10 @@ fn default_target_delimiter() -> String {
     " ".to_owned()
 }
 
+fn default_repeats() -> usize {
+    1
+}
+
 fn default_fewshot_delimiter() -> String {
     "\n\n".to_owned()
 }
@@ -249,11 +256,12 @@ pub struct Task {
     /// A built-in Rust processor that rewrites every document first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_docs: Option<Processor>,
-    /// Text before the first example, verbatim.
+    /// Text before the first example, verbatim; a template is refused.
     #[serde(default)]
     pub description: String,
-    /// The question. For a multiple-choice task that yields an integer here the choices are contexts, the integer
-    /// is the right one, and the target is the one continuation (WinoGrande's partial scoring).
+    /// The question. For a multiple-choice task that yields an integer here, and as its target a text that is no
+    /// choice, the choices are contexts, the integer is the right one, and the target is the one continuation
+    /// (WinoGrande's partial scoring). The first document decides.
     pub doc_to_text: String,
     /// The choices; required by `multiple_choice`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,7 +274,8 @@ pub struct Task {
     /// Between examples.
     #[serde(default = "default_fewshot_delimiter")]
     pub fewshot_delimiter: String,
-    /// Examples shown before the question; 0 when absent.
+    /// Examples shown before the question; 0 when absent. A 0 written out is part of the task and cannot be
+    /// overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_fewshot: Option<usize>,
     /// How examples are drawn.
@@ -280,6 +289,15 @@ pub struct Task {
     pub filter_list: Vec<FilterChain>,
     /// The metrics.
     pub metric_list: Vec<MetricConfig>,
+    /// How often each question is asked: 1.
+    #[serde(default = "default_repeats")]
+    pub repeats: usize,
+    /// Read for the sake of official task files; no effect.
+    #[serde(default)]
+    pub should_decontaminate: bool,
+    /// Read for the sake of official task files; no effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc_to_decontamination_query: Option<String>,
     /// Anything; `version` is reported.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -341,6 +359,7 @@ impl Task {
     /// [`BenchError::TaskField`] with the key and what it should be.
     pub fn validate(&self) -> Result<(), BenchError> {
         self.validate_splits_and_choices()?;
+        self.validate_prompt()?;
         self.validate_generation()?;
         self.validate_metrics()
     }
@@ -362,6 +381,22 @@ impl Task {
         }
         if self.output_type == OutputType::MultipleChoice && !self.filter_list.is_empty() {
             return self.field("filter_list", "filters apply to generated text, not to multiple_choice");
+        }
+        if self.output_type == OutputType::GenerateUntil && self.doc_to_choice.is_some() {
+            return self.field("doc_to_choice", "generated text has no choices");
+        }
+        Ok(())
+    }
+
+    fn validate_prompt(&self) -> Result<(), BenchError> {
+        if ["{{", "{%", "{#"].iter().any(|mark| self.description.contains(mark)) {
+            return self.field(
+                "description",
+                "plain text is expected, templates are not supported here",
+            );
+        }
+        if self.repeats != 1 {
+            return self.field("repeats", format!("only 1 is supported, found {}", self.repeats));
         }
         Ok(())
     }
@@ -410,10 +445,14 @@ impl Task {
             .unwrap_or("test")
     }
 
+    /// The split the task itself names for few-shot examples.
+    pub(crate) fn named_examples_split(&self) -> Option<&str> {
+        self.fewshot_config.split.as_deref().or(self.fewshot_split.as_deref())
+    }
+
     /// The split few-shot examples come from.
     pub fn examples_split(&self) -> &str {
-        let fewshot = self.fewshot_config.split.as_deref().or(self.fewshot_split.as_deref());
-        fewshot
+        self.named_examples_split()
             .or(self.training_split.as_deref())
             .or(self.validation_split.as_deref())
             .unwrap_or_else(|| self.evaluated_split())
@@ -438,8 +477,9 @@ impl Task {
         }]
     }
 
-    /// `metadata.version`, or 0.
+    /// `metadata.version`; `Yaml` when absent, as the original says.
     pub fn version(&self) -> Value {
-        self.metadata.get("version").cloned().unwrap_or(Value::from(0))
+        let version = self.metadata.get("version");
+        version.cloned().unwrap_or_else(|| Value::from("Yaml"))
     }
 }

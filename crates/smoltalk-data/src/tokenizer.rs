@@ -174,6 +174,12 @@ impl ChatTokenizer {
         self
     }
 
+    /// All that decides how a text is cut into ids, as the contents of a tokenizer.json on one line.
+    pub fn specification(&self) -> String {
+        // It was read from such a text, so it can be written as one.
+        self.tokenizer.to_string(false).unwrap_or_default()
+    }
+
     /// Number of ids.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)

@@ -96,33 +96,34 @@ fn optional(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
         .map_or_else(|| "–".to_owned(), format)
 }
 
-fn variants(report: &Report) -> String {
-    if report.variants.is_empty() {
-        return String::new();
-    }
-    let first = &report.variants[0];
-    let speed = |variant: &Variant| match (variant.tokens_per_second, first.tokens_per_second) {
+fn speed(variant: &Variant, first: &Variant) -> String {
+    let rounded = |speed: f64| thousands(speed.round() as usize);
+    match (variant.tokens_per_second, first.tokens_per_second) {
         (Some(own), Some(base)) if variant != first && base > 0.0 => {
-            format!(
-                "{}<small>{:.2}× the baseline</small>",
-                thousands(own.round() as usize),
-                own / base
-            )
+            format!("{}<small>{:.2}× the baseline</small>", rounded(own), own / base)
         }
-        (own, _) => optional(own, |own| thousands(own.round() as usize)),
-    };
-    let loss = |variant: &Variant| match (variant.held_out_loss, first.held_out_loss) {
+        (own, _) => optional(own, rounded),
+    }
+}
+
+fn loss(variant: &Variant, first: &Variant) -> String {
+    match (variant.held_out_loss, first.held_out_loss) {
         (Some(own), Some(base)) if variant != first => format!("{own:.4}<small>{:+.4}</small>", own - base),
         (own, _) => optional(own, |own| format!("{own:.4}")),
+    }
+}
+
+fn variants(report: &Report) -> String {
+    let Some(first) = report.variants.first() else {
+        return String::new();
     };
     let row = |(index, variant): (usize, &Variant)| {
-        let perplexity = optional(variant.held_out_loss, |loss| format!("{:.2}", loss.exp()));
         let cells = [
             named(index, &variant.name),
             thousands(variant.parameters),
-            speed(variant),
-            loss(variant),
-            perplexity,
+            speed(variant, first),
+            loss(variant, first),
+            optional(variant.held_out_loss, |loss| format!("{:.2}", loss.exp())),
         ];
         ("", cells.to_vec())
     };

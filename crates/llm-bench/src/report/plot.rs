@@ -1,6 +1,7 @@
 //! The page's plots, as inline SVG whose colours are CSS variables.
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::{Comparison, LearnedFunction, Variant};
@@ -44,6 +45,7 @@ fn themed(svg: String, width: u32, height: u32, label: &str) -> String {
 }
 
 type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw(width: u32, height: u32, label: &str, content: impl Fn(&Root) -> Drawn) -> Result<String, BenchError> {
@@ -138,32 +140,37 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
             .label_style(text(14, MUTED))
             .axis_desc_style(text(14, MUTED))
             .x_desc("difference in points (right of zero: the candidate is better)")
-            .x_label_formatter(&|points| {
-                if *points == 0.0 {
-                    "0".to_owned()
-                } else {
-                    format!("{points:+.0}")
-                }
-            })
+            .x_label_formatter(&signed_points)
             .draw()?;
         let zero = [(0.0, 0.0), (0.0, rows as f64)];
         chart.draw_series(LineSeries::new(zero, MUTED.stroke_width(1)))?;
         for (row, comparison) in comparisons.iter().enumerate() {
             let y = rows as f64 - row as f64 - 0.5;
             let colour = series(colours.get(row).copied().unwrap_or(1));
-            let (low, high) = (
-                comparison.result.interval.low * 100.0,
-                comparison.result.interval.high * 100.0,
-            );
-            chart.draw_series(LineSeries::new([(low, y), (high, y)], colour.stroke_width(3)))?;
-            let centre = (comparison.result.difference * 100.0, y);
-            chart.draw_series([Circle::new(centre, 6, colour.filled())])?;
-            let position = (12, chart.backend_coord(&(0.0, y)).1 - 6);
-            let label = format!("{} · {} · {}", comparison.task, comparison.metric, comparison.candidate);
-            root.draw_text(&label, &text(14, INK), position)?;
+            difference(root, &mut chart, y, comparison, colour)?;
         }
         Ok(())
     })
+}
+
+/// Whole points with their sign.
+fn signed_points(points: &f64) -> String {
+    match *points == 0.0 {
+        true => "0".to_owned(),
+        false => format!("{points:+.0}"),
+    }
+}
+
+/// One row of [`differences`]: the interval as a line, the difference as a dot, the label on the left.
+fn difference(root: &Root, chart: &mut Chart, y: f64, comparison: &Comparison, colour: RGBColor) -> Drawn {
+    let result = &comparison.result;
+    let ends = [result.interval.low, result.interval.high].map(|end| (end * 100.0, y));
+    chart.draw_series(LineSeries::new(ends, colour.stroke_width(3)))?;
+    chart.draw_series([Circle::new((result.difference * 100.0, y), 6, colour.filled())])?;
+    let position = (12, chart.backend_coord(&(0.0, y)).1 - 6);
+    let label = format!("{} · {} · {}", comparison.task, comparison.metric, comparison.candidate);
+    root.draw_text(&label, &text(14, INK), position)?;
+    Ok(())
 }
 
 /// One learned function (solid) beside its start (thin).

@@ -15,11 +15,7 @@ pub(super) fn of<B: DecoderBackend>(
 ) -> String {
     let mut digest = Sha256::new();
     digest.update(format!("{config:?} {max_length} "));
-    // A tokenizer has no bytes of its own to hash: its whole vocabulary, and the ends it gives to texts.
-    for id in 0..tokenizer.vocab_size() as u32 {
-        digest.update(tokenizer.decode_with_special(&[id]));
-        digest.update([0]);
-    }
+    digest.update(tokenizer.specification());
     digest.update(format!("{} {:?} ", tokenizer.bos_id(), tokenizer.stop_ids()));
     let mut weights = Weights(digest);
     model.visit(&mut weights);

@@ -1,5 +1,7 @@
 //! Greedy text, in batches of prompts of different lengths.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::s;
 use smollm2_model::DecoderBackend;
 use smollm2_model::KvCache;
@@ -16,58 +18,67 @@ struct Row<'a> {
 
 impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     pub(super) fn generate(&self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
-        let mut texts = vec![String::new(); requests.len()];
-        if requests.is_empty() {
-            return Ok(texts);
-        }
-        let prompts: Vec<Vec<u32>> = requests.iter().map(|request| self.prompt(request)).collect();
-        let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(1);
-        let most = requests.iter().map(|request| request.max_gen_toks).max().unwrap_or(0);
-        let capacity = (longest + most).min(self.config.max_position_embeddings);
-        let mut cache = KvCache::ragged(&self.config, &lengths, capacity, &self.device);
-        let numbered = requests.iter().enumerate();
-        let mut rows: Vec<Row> = numbered
-            .map(|(index, request)| Row {
+        // Texts of one longest length share a batch: their prompts are cut for it, so each has room for all of it.
+        let mut batches: BTreeMap<usize, Vec<Row>> = BTreeMap::new();
+        for (index, request) in requests.iter().enumerate() {
+            if request.max_gen_toks >= self.max_length {
+                return Err(BenchError::Request {
+                    index,
+                    problem: format!(
+                        "max_gen_toks is {}, which leaves a prompt no room in {} tokens",
+                        request.max_gen_toks, self.max_length
+                    ),
+                });
+            }
+            batches.entry(request.max_gen_toks).or_default().push(Row {
                 request,
                 index,
                 generated: vec![],
-            })
-            .collect();
+            });
+        }
+        let mut texts = vec![String::new(); requests.len()];
+        for (max_gen_toks, rows) in batches {
+            self.generate_batch(rows, max_gen_toks, &mut texts)?;
+        }
+        Ok(texts)
+    }
+
+    fn generate_batch(&self, rows: Vec<Row>, max_gen_toks: usize, texts: &mut [String]) -> Result<(), BenchError> {
+        let prompts: Vec<Vec<u32>> = rows.iter().map(|row| self.prompt(row.request)).collect();
+        let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(1);
+        let mut cache = KvCache::ragged(&self.config, &lengths, longest + max_gen_toks, &self.device);
         let mut input: Vec<Vec<u32>> = prompts.iter().map(|prompt| left_padded(prompt, longest)).collect();
+        let mut open = rows;
         loop {
             let next = self.next_ids(&input, &mut cache)?;
-            let full = cache.len() >= capacity;
-            let (mut kept, mut open) = (Vec::new(), Vec::new());
-            for (slot, (mut row, id)) in rows.into_iter().zip(next).enumerate() {
+            let (mut kept, mut rest) = (Vec::new(), Vec::new());
+            for (slot, (mut row, id)) in open.into_iter().zip(next).enumerate() {
                 row.generated.push(id);
-                if full || self.is_finished(&row) {
+                if self.is_finished(&row) {
                     let text = self.tokenizer.decode(&row.generated);
                     texts[row.index] = cut_at_stops(&text, &row.request.until);
                 } else {
                     kept.push(slot);
-                    open.push(row);
+                    rest.push(row);
                 }
             }
-            rows = open;
-            if rows.is_empty() {
-                return Ok(texts);
+            open = rest;
+            if open.is_empty() {
+                return Ok(());
             }
             if kept.len() < cache.batch() {
                 cache.select_rows(&kept);
             }
-            input = rows
-                .iter()
-                .map(|row| row.generated[row.generated.len() - 1..].to_vec())
-                .collect();
+            let last = |row: &Row| row.generated[row.generated.len() - 1..].to_vec();
+            input = open.iter().map(last).collect();
         }
     }
 
     /// The prompt's ids, cut on the left so that the longest answer fits behind them.
     fn prompt(&self, request: &GenerationRequest) -> Vec<u32> {
         let ids = self.tokenizer.encode(&request.context);
-        let room = self.max_length.saturating_sub(request.max_gen_toks).max(1);
-        let start = ids.len().saturating_sub(room);
+        let start = ids.len().saturating_sub(self.max_length - request.max_gen_toks);
         if ids.is_empty() {
             vec![self.tokenizer.bos_id()]
         } else {

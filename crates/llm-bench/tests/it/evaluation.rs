@@ -1,7 +1,7 @@
 //! A whole evaluation by a model of a few lines.
 
 use llm_bench::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Scores by length, answers every text with the same words, and counts what it is asked.
 struct Toy {
@@ -49,10 +49,13 @@ impl LanguageModel for Toy {
 
     fn description(&self) -> ModelDescription {
         ModelDescription {
-            name: "toy/model".to_owned(),
+            name: "toy://model".to_owned(),
             max_length: 64,
             eot_token_id: Some(2),
             num_parameters: Some(0),
+            eos_token: Some(("<end>".to_owned(), 2)),
+            chat_template: Some("{{ messages }}".to_owned()),
+            ..Default::default()
         }
     }
 
@@ -107,6 +110,176 @@ fn scores_samples_and_files_have_lm_evals_layout() {
     assert_eq!(third["target_hash"].as_str().unwrap().len(), 64);
 }
 
+/// A choice between `yes, very` and `no`, asked of [`Toy`], which prefers the shorter.
+fn choices() -> (tempfile::TempDir, Task) {
+    let root = crate::tasks::root("{\"question\": \"q\", \"choices\": [\"yes, very\", \"no\"], \"answer\": 1}\n");
+    let yaml = "
+task: units
+task_alias: Units
+dataset_path: synthetic/quiz
+output_type: multiple_choice
+test_split: test
+doc_to_text: '{{question}}'
+doc_to_choice: '{{choices}}'
+doc_to_target: '{{answer}}'
+metric_list: [{metric: acc}, {metric: acc_norm}]
+";
+    (root, Task::from_yaml(yaml, "units").unwrap())
+}
+
+/// The results file and the samples of the first task.
+fn files(root: &tempfile::TempDir, task: Task, chat: bool) -> (Value, Vec<Value>) {
+    let mut options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    options.prompts.apply_chat_template = chat;
+    let evaluation = evaluate(&mut Toy::new("3"), &[task], &options, &mut ()).unwrap();
+    let output = tempfile::tempdir().unwrap();
+    let files = evaluation.write(output.path(), true).unwrap();
+    let samples = std::fs::read_to_string(&files.samples[0]).unwrap();
+    (
+        serde_json::from_slice(&std::fs::read(&files.results).unwrap()).unwrap(),
+        samples
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    )
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// What every line of a samples file holds beside the metrics' values.
+const SAMPLE: [&str; 11] = [
+    "arguments",
+    "doc",
+    "doc_hash",
+    "doc_id",
+    "filter",
+    "filtered_resps",
+    "metrics",
+    "prompt_hash",
+    "resps",
+    "target",
+    "target_hash",
+];
+
+fn sample_keys(metrics: &[&'static str]) -> Vec<&'static str> {
+    let mut keys = [&SAMPLE[..], metrics].concat();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn a_results_file_has_lm_evals_keys() {
+    let (root, task) = choices();
+    let (results, _) = files(&root, task, true);
+    let expected = [
+        "chat_template",
+        "chat_template_sha",
+        "config",
+        "configs",
+        "date",
+        "eot_token_id",
+        "fewshot_as_multiturn",
+        "group_subtasks",
+        "higher_is_better",
+        "llm_bench_version",
+        "max_length",
+        "model_name",
+        "model_name_sanitized",
+        "model_source",
+        "n-samples",
+        "n-shot",
+        "results",
+        "system_instruction",
+        "system_instruction_sha",
+        "task_hashes",
+        "tokenizer_bos_token",
+        "tokenizer_eos_token",
+        "tokenizer_pad_token",
+        "total_evaluation_time_seconds",
+        "versions",
+    ];
+    assert_eq!(keys(&results), expected);
+    let task = &results["results"]["units"];
+    let metrics = ["acc,none", "acc_norm,none", "acc_norm_stderr,none", "acc_stderr,none"];
+    assert_eq!(keys(task), [&metrics[..], &["alias", "name", "sample_len"]].concat());
+    assert_eq!(
+        (&task["name"], &task["alias"], &task["acc_stderr,none"]),
+        (&json!("units"), &json!("Units"), &json!("N/A"))
+    );
+    assert_eq!(results["group_subtasks"], json!({}));
+    assert_eq!(results["versions"]["units"], "Yaml");
+    assert_eq!(results["tokenizer_eos_token"], json!(["<end>", "2"]));
+    assert_eq!(results["chat_template"], "{{ messages }}");
+    assert_eq!(results["chat_template_sha"].as_str().unwrap().len(), 64);
+    assert_eq!(results["model_name_sanitized"], "toy__model");
+    assert!(results["date"].as_f64().unwrap() > 1.7e9);
+    let (root, task) = sums();
+    let (results, _) = files(&root, task, false);
+    // The template counts only where it was applied.
+    assert_eq!(
+        (&results["chat_template"], &results["chat_template_sha"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(results["versions"]["sums"], json!(1));
+    assert_eq!(Task::builtin("gsm8k").unwrap().version(), json!(3.0));
+}
+
+#[test]
+fn a_line_of_samples_has_lm_evals_keys() {
+    let (root, task) = choices();
+    let (_, lines) = files(&root, task, false);
+    assert_eq!(keys(&lines[0]), sample_keys(&["acc", "acc_norm"]));
+    assert_eq!(
+        lines[0]["arguments"]["gen_args_1"],
+        json!({"arg_0": "q", "arg_1": " no"})
+    );
+    assert_eq!(lines[0]["resps"], json!([[["-10.0", "False"]], [["-3.0", "False"]]]));
+    assert_eq!(
+        lines[0]["filtered_resps"],
+        json!([["-10.0", "False"], ["-3.0", "False"]])
+    );
+    assert_eq!(
+        (&lines[0]["target"], &lines[0]["metrics"]),
+        (&json!("1"), &json!(["acc", "acc_norm"]))
+    );
+
+    let (root, mut task) = sums();
+    let (_, lines) = files(&root, task.clone(), false);
+    assert_eq!(keys(&lines[0]), sample_keys(&["exact_match"]));
+    assert_eq!(lines[0]["resps"], json!([["3"]]));
+    // The settings as the task has them, or the original's.
+    let settings = &lines[0]["arguments"]["gen_args_0"]["arg_1"];
+    assert_eq!(
+        settings,
+        &json!({"until": ["<|im_end|>"], "do_sample": false, "max_gen_toks": 8})
+    );
+    task.generation_kwargs = Default::default();
+    let (_, lines) = files(&root, task.clone(), false);
+    let default = json!({"until": ["\n\n"], "do_sample": false, "temperature": 0.0, "max_gen_toks": 256});
+    assert_eq!(lines[0]["arguments"]["gen_args_0"]["arg_1"], default);
+    task.generation_kwargs.do_sample = Some(false);
+    let (_, lines) = files(&root, task, false);
+    let without_stops = json!({"until": ["\n\n"], "do_sample": false});
+    assert_eq!(lines[0]["arguments"]["gen_args_0"]["arg_1"], without_stops);
+}
+
+#[test]
+fn two_tasks_of_one_name_are_refused_before_anything_is_asked() {
+    let (root, task) = sums();
+    let options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    let mut toy = Toy::new("3");
+    let error = evaluate(&mut toy, &[task.clone(), task], &options, &mut ()).unwrap_err();
+    assert!(
+        matches!(error, BenchError::DuplicateTask { ref task } if task == "sums"),
+        "{error}"
+    );
+    assert_eq!(toy.asked, 0);
+}
+
 #[test]
 fn an_interrupted_evaluation_goes_on_where_it_stopped() {
     let (root, task) = sums();
@@ -116,7 +289,7 @@ fn an_interrupted_evaluation_goes_on_where_it_stopped() {
     toy.fail_after = Some(4);
     let tasks = [task];
     assert!(evaluate(&mut toy, &tasks, &options, &mut ()).is_err());
-    // A line cut short by the interruption is forgotten.
+    // A line cut short by the interruption is forgotten, and gone from the file.
     let journal = options.journal.clone().unwrap();
     let written = std::fs::read(&journal).unwrap();
     std::fs::write(&journal, &written[..written.len() - 9]).unwrap();
@@ -124,6 +297,8 @@ fn an_interrupted_evaluation_goes_on_where_it_stopped() {
     let mut rested = Toy::new("3");
     let resumed = evaluate(&mut rested, &tasks, &options, &mut ()).unwrap();
     assert_eq!(rested.asked, 3);
+    let lines = std::fs::read_to_string(&journal).unwrap();
+    assert!(lines.lines().count() == 6 && lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
     options.journal = None;
     let whole = evaluate(&mut Toy::new("3"), &tasks, &options, &mut ()).unwrap();
     assert_eq!(resumed.tasks, whole.tasks);
@@ -147,6 +322,22 @@ fn a_journal_lends_no_answers_to_a_model_that_has_changed() {
     // Both are remembered.
     assert_eq!(run("3"), (0, right(2)));
     assert_eq!(run("4"), (0, right(3)));
+}
+
+#[test]
+fn a_line_of_a_journal_that_is_whole_but_unreadable_is_named() {
+    let (root, task) = sums();
+    let mut options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    let journal = root.path().join("journal.jsonl");
+    options.journal = Some(journal.clone());
+    evaluate(&mut Toy::new("3"), std::slice::from_ref(&task), &options, &mut ()).unwrap();
+    let written = std::fs::read_to_string(&journal).unwrap();
+    let scribbled = written.replacen("\"doc_id\":1", "\"doc\":1", 1);
+    std::fs::write(&journal, &scribbled).unwrap();
+    let error = evaluate(&mut Toy::new("3"), &[task], &options, &mut ()).unwrap_err();
+    assert!(matches!(error, BenchError::DataLine { line: 2, .. }), "{error}");
+    // Nothing is lost of a file that may not be a journal at all.
+    assert_eq!(std::fs::read_to_string(&journal).unwrap(), scribbled);
 }
 
 #[test]
@@ -198,6 +389,42 @@ fn filters_and_normalisation_follow_lm_eval() {
         run("nothing"),
         (vec!["[invalid]".into(), "[invalid]".into()], vec![0.0, 0.0])
     );
+}
+
+/// What a chain of one filter makes of an answer, and whether it then equals `3`.
+fn filtered(step: &str, answer: &str) -> (String, f64) {
+    let (root, mut task) = sums();
+    task.generation_kwargs.until = None;
+    task.fewshot_delimiter = "|".to_owned();
+    task.filter_list = serde_yaml_ng::from_str(&format!("[{{name: own, filter: [{step}]}}]")).unwrap();
+    task.metric_list[0].regexes_to_ignore = vec![r"\.$".to_owned(), r"[]$]".to_owned()];
+    let options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    let evaluation = evaluate(&mut Toy::new(answer), &[task], &options, &mut ()).unwrap();
+    let sample = &evaluation.tasks[0].samples[2];
+    (sample.filtered.clone().unwrap(), sample.metrics[0].1)
+}
+
+#[test]
+fn filters_read_expressions_as_python_does() {
+    let regex = |pattern: &str| format!("{{function: regex, regex_pattern: '{pattern}', fallback: none}}");
+    let strip = "{function: remove_whitespace}";
+    assert_eq!(filtered(strip, " \n 3 \n"), ("3".to_owned(), 1.0));
+    // `$` is the end, and the place before a newline that ends the text, but no other.
+    assert_eq!(filtered(&regex(r"(\d)$"), "4 3\n").0, "3");
+    assert_eq!(filtered(&regex(r"(\d)$"), "4\n3 \n").0, "none");
+    assert_eq!(filtered(&regex(r"(?m)(\d)$"), "4\n3 \n").0, "4");
+    assert_eq!(filtered(&regex(r"(\d)\Z"), "3\n").0, "none");
+    assert_eq!(filtered(&regex(r"[$](\d)"), "$5").0, "5");
+    assert_eq!(filtered(&regex(r"\$(\d)"), "$5").0, "5");
+    // Of several groups that are all empty the fallback is left, of one the empty text.
+    assert_eq!(filtered(&regex("x(a?)(b?)"), "x").0, "none");
+    assert_eq!(filtered(&regex("x(a?)"), "x").0, "");
+    // Ignored: a point at the end, and `]` and `$` anywhere.
+    assert_eq!(filtered("{function: take_first}", "3$]").1, 1.0);
+    assert_eq!(filtered("{function: take_first}", "3.").1, 1.0);
+    assert_eq!(filtered(strip, "3.\n").1, 1.0);
+    let (_, newline_stays) = filtered("{function: take_first}", "3.\n");
+    assert_eq!(newline_stays, 0.0);
 }
 
 #[test]

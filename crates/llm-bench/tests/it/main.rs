@@ -7,6 +7,7 @@ mod evaluation;
 mod hub;
 mod model;
 mod parquet_rows;
+mod prompts;
 mod python_random;
 mod real_model;
 mod reference;

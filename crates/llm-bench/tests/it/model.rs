@@ -4,14 +4,17 @@
 use burn::backend::Flex;
 use burn::tensor::TensorData;
 use fixtures::shared;
-use llm_bench::{GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Scoring, SmolLm2Evaluator};
+use llm_bench::{
+    BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Scoring, SmolLm2Evaluator,
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use smollm2_model::weights::{ModelSource, from_named_tensors, load, named_tensors, save};
 use smollm2_model::{SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 
 type B = Flex;
 
-/// New random weights at every call.
 fn evaluator() -> SmolLm2Evaluator<B> {
     let (model, config, tokenizer) = parts();
     SmolLm2Evaluator::new("random", model, config, tokenizer, Default::default())
@@ -29,8 +32,20 @@ fn parts() -> (SmolLm2<B>, SmolLm2Config, ChatTokenizer) {
         tokenizer.eos_id()
     );
     let config = SmolLm2Config::from_json(&json).unwrap();
-    let model = config.init(&Default::default()).unwrap();
-    (model, config, tokenizer)
+    (seeded(&config, 1), config, tokenizer)
+}
+
+/// Weights drawn by this test's own generator: the backend's is shared by all tests that run at the same time.
+fn seeded(config: &SmolLm2Config, seed: u64) -> SmolLm2<B> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut tensors = named_tensors(&config.init::<B>(&Default::default()).unwrap());
+    for (_, data) in tensors.iter_mut().filter(|(name, _)| !name.contains("norm")) {
+        let values: Vec<f32> = (0..data.num_elements())
+            .map(|_| random.random_range(-0.5..0.5))
+            .collect();
+        *data = TensorData::new(values, data.shape.clone());
+    }
+    from_named_tensors(config, tensors, &Default::default()).unwrap()
 }
 
 fn requests() -> Vec<LoglikelihoodRequest> {
@@ -94,33 +109,91 @@ fn a_batch_of_texts_equals_the_texts_alone() {
     assert!(model.generate_until(&[]).unwrap().is_empty());
 }
 
+fn text(context: &str, max_gen_toks: usize) -> GenerationRequest {
+    GenerationRequest {
+        context: context.to_owned(),
+        until: vec![],
+        max_gen_toks,
+    }
+}
+
 #[test]
 fn a_prompt_that_leaves_no_room_is_cut_on_the_left() {
-    let request = GenerationRequest {
-        context: "y".repeat(500),
-        until: vec![],
-        max_gen_toks: 16,
-    };
-    evaluator().generate_until(&[request]).unwrap();
+    // 500 different enough letters, of which the last 128 - 16 fit.
+    let context: String = (0..500u32).map(|i| char::from(b'a' + (i * i % 26) as u8)).collect();
+    let mut model = evaluator();
+    let long = model.generate_until(&[text(&context, 16)]).unwrap();
+    assert_eq!(long, model.generate_until(&[text(&context[500 - 112..], 16)]).unwrap());
+    assert_ne!(long, model.generate_until(&[text(&context[500 - 12..], 16)]).unwrap());
+    // The same with a limit of the evaluator's own.
+    let mut short = evaluator().with_max_length(40);
+    let long = short.generate_until(&[text(&context, 16)]).unwrap();
+    assert_eq!(long, model.generate_until(&[text(&context[500 - 24..], 16)]).unwrap());
+}
+
+#[test]
+fn an_answer_that_leaves_a_prompt_no_room_is_refused() {
+    let requests = [text("a", 39), text("a", 40)];
+    let error = evaluator().with_max_length(40).generate_until(&requests).unwrap_err();
+    assert!(matches!(error, BenchError::Request { index: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_long_prompt_does_not_shorten_a_neighbours_answer() {
+    // Together the longest prompt and the longest answer do not fit; each row by itself does.
+    let requests = [text(&"ab".repeat(60), 2), text("begin", 100)];
+    let mut model = evaluator();
+    let batch = model.generate_until(&requests).unwrap();
+    let alone = model.generate_until(&requests[1..]).unwrap();
+    assert!(alone[0].chars().count() > 10, "{alone:?}");
+    assert_eq!(batch[1], alone[0]);
 }
 
 #[test]
 fn generated_text_has_the_likelihood_of_greedy_text() {
-    let request = GenerationRequest {
-        context: "begin".to_owned(),
-        until: vec![],
-        max_gen_toks: 1,
-    };
-    let mut model = evaluator();
-    let text = model.generate_until(&[request]).unwrap().remove(0);
-    // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
-    if text.len() == 1 && !text.trim().is_empty() {
-        let request = LoglikelihoodRequest {
-            context: "begin".to_owned(),
-            continuation: text,
-        };
-        assert!(model.loglikelihood(&[request]).unwrap()[0].is_greedy);
+    let config = parts().1;
+    let mut compared = 0;
+    for seed in 0..20 {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let model = seeded(&config, seed);
+        let mut model = SmolLm2Evaluator::new("random", model, config.clone(), tokenizer, Default::default());
+        let continuation = model.generate_until(&[text("begin", 1)]).unwrap().remove(0);
+        // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
+        if continuation.len() == 1 && !continuation.trim().is_empty() {
+            let context = "begin".to_owned();
+            let request = LoglikelihoodRequest { context, continuation };
+            assert!(model.loglikelihood(&[request]).unwrap()[0].is_greedy);
+            compared += 1;
+        }
     }
+    assert!(compared > 0);
+}
+
+/// The byte-level tokenizer with one more token, `ab`, and a merge that makes it or none.
+fn with_merge(merge: bool) -> ChatTokenizer {
+    let folder = tempfile::tempdir().unwrap();
+    ChatTokenizer::byte_level().unwrap().save(folder.path()).unwrap();
+    let path = folder.path().join("tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    json["model"]["vocab"]["ab"] = 273.into();
+    if merge {
+        json["model"]["merges"] = serde_json::json!([["a", "b"]]);
+    }
+    std::fs::write(&path, json.to_string()).unwrap();
+    ChatTokenizer::from_folder(folder.path()).unwrap()
+}
+
+#[test]
+fn the_fingerprint_is_of_the_merges_too() {
+    let (model, config, _) = parts();
+    let of = |tokenizer: ChatTokenizer| {
+        SmolLm2Evaluator::new("one name", model.clone(), config.clone(), tokenizer, Default::default()).fingerprint()
+    };
+    let [merged, apart] = [with_merge(true), with_merge(false)];
+    assert_eq!((merged.vocab_size(), merged.encode("ab").len()), (274, 1));
+    assert_eq!((apart.vocab_size(), apart.encode("ab").len()), (274, 2));
+    assert_eq!(of(merged.clone()), of(with_merge(true)));
+    assert_ne!(of(merged), of(apart));
 }
 
 #[test]

@@ -74,9 +74,6 @@ fn learned(shift: f64) -> LearnedFunction {
 #[test]
 fn the_page_is_complete_in_itself() {
     let html = sample().to_html().unwrap();
-    if let Ok(path) = std::env::var("LLM_BENCH_SAMPLE_REPORT") {
-        std::fs::write(path, &html).unwrap();
-    }
     for request in ["src=", "href=", "@import", "url(", "<script", "<link"] {
         assert!(!html.contains(request), "{request}");
     }
@@ -135,4 +132,12 @@ fn an_empty_or_odd_report_is_still_a_page() {
             .add_task("t", "acc", None, &[vec![1.0]], &PairedOptions::default())
             .is_err()
     );
+    // Outcomes are right or wrong where nothing is compared, too.
+    let mut one = Report {
+        variants: vec![variant("alone", 2.0)],
+        ..Default::default()
+    };
+    let mut add = |outcomes: &[f64]| one.add_task("t", "acc", None, &[outcomes.to_vec()], &PairedOptions::default());
+    assert!(add(&[1.0, 0.5]).is_err());
+    assert!(add(&[1.0, 0.0]).is_ok());
 }
