@@ -9,19 +9,21 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use examples::comparison::{PRETRAINED_GATE, Setting, Start, fill, loader_config, table};
+use examples::comparison::{Outcome, Setting, Start, fill, table};
 use examples::device::DeviceKind;
+use examples::flags::at_least_one;
 use examples::hub::HubFlags;
 use examples::synthetic::{SyntheticWorld, TASKS};
-use examples::{on_device, open};
+use examples::training::{PRETRAINED_GATE, held_out_rows, kinds};
+use examples::{on_device, open, output};
 use llm_bench::report::Report;
 use llm_bench::{EvaluateOptions, PromptOptions, Task};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::StepBackend;
 use smollm2_train::TrainConfig;
-use smoltalk_data::{ChatTemplate, ChatTokenizer, DataLoader, LoaderConfig, Mask, Packing, Source};
-use std::path::PathBuf;
+use smoltalk_data::{ChatTemplate, ChatTokenizer, Mask, Packing, Source};
+use std::path::{Path, PathBuf};
 
 /// Share of the conversations held out where none are given for it.
 const HELD_OUT_SHARE: f64 = 0.05;
@@ -39,23 +41,23 @@ struct Arguments {
     /// Conversations for the held-out loss; without it a twentieth of the conversations of --data.
     #[arg(long, requires = "data")]
     held_out: Option<PathBuf>,
-    /// Tasks to judge by: names of built-in tasks or YAML files.
-    #[arg(long, value_delimiter = ',')]
+    /// Tasks to judge by: names of built-in tasks or YAML files; needs --model, which needs them.
+    #[arg(long, value_delimiter = ',', requires = "model")]
     tasks: Vec<String>,
     /// Root of the tasks' data, laid out as `<dataset_path>/<config>/<split>.jsonl` or .parquet.
-    #[arg(long, default_value = "data/benchmarks")]
+    #[arg(long, default_value = "data/benchmarks", requires = "model")]
     data_dir: PathBuf,
     /// Fetch from the hub what --data-dir lacks.
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     hub_data: bool,
     /// Items of each task at most.
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one)]
     limit: Option<usize>,
     /// Examples before each question; the task's own number without it.
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     num_fewshot: Option<usize>,
     /// Ask through the chat template; always so for the synthetic tasks.
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     apply_chat_template: bool,
     /// Variants in order; the first is the baseline.
     #[arg(long, value_delimiter = ',')]
@@ -70,7 +72,7 @@ struct Arguments {
     #[arg(long)]
     rows: Option<usize>,
     /// Peak learning rate [default: 3e-3; 1e-4 with --model]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     learning_rate: Option<f64>,
     /// Seed of weights, data order and the synthetic world.
     #[arg(long, default_value_t = 42)]
@@ -78,10 +80,11 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
-    /// Checkpoints, metrics and results go here.
-    #[arg(long, default_value = "compare-output")]
-    output_path: PathBuf,
-    /// The page to write.
+    /// Checkpoints, metrics, results and a copy of the page go here, in place of what an earlier comparison left
+    /// [default: compare-output; compare-model-output with --model]
+    #[arg(long)]
+    output_path: Option<PathBuf>,
+    /// The page to write; the folder of the models keeps a copy.
     #[arg(long, default_value = "report.html")]
     report: PathBuf,
     /// A few steps only, to see that everything works.
@@ -97,52 +100,76 @@ fn main() -> Result<()> {
 }
 
 fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let variants = arguments.variants()?;
+    let output = arguments.output();
+    output::check_folder(&output)?;
+    output::prepare_file(&arguments.report)?;
     let setting = match &arguments.model {
         Some(model) => real::<B>(arguments, model, device)?,
         None => synthetic::<B>(arguments)?,
     };
-    let kinds = if arguments.feed_forward.is_empty() {
-        match arguments.model {
-            Some(_) => vec![FeedForwardKind::SwiGlu, FeedForwardKind::GatedRational],
-            None => vec![
-                FeedForwardKind::SwiGlu,
-                FeedForwardKind::GatedRational,
-                FeedForwardKind::SiluMlp,
-            ],
+    let outcomes = variants.iter().map(|kind| setting.run(*kind, device));
+    let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
+    let report = report(arguments, &setting, &outcomes)?;
+    println!("{}", table(&report));
+    let page = report.to_html()?;
+    for path in [&arguments.report, &output.join("report.html")] {
+        std::fs::write(path, &page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    println!(
+        "\n{} has the plots; {} a copy, the models and samples",
+        arguments.report.display(),
+        output.display()
+    );
+    Ok(())
+}
+
+impl Arguments {
+    /// Two runs of one name would write into one folder.
+    fn variants(&self) -> Result<Vec<FeedForwardKind>> {
+        use FeedForwardKind::{GatedRational, SiluMlp, SwiGlu};
+        let kinds = match (self.feed_forward.as_slice(), &self.model) {
+            ([], Some(_)) => vec![SwiGlu, GatedRational],
+            ([], None) => vec![SwiGlu, GatedRational, SiluMlp],
+            (given, _) => given.to_vec(),
+        };
+        let twice = (1..kinds.len()).find(|index| kinds[..*index].contains(&kinds[*index]));
+        match twice {
+            Some(index) => bail!(
+                "--feed-forward: expected each variant once, found {} twice",
+                kinds[index]
+            ),
+            None => Ok(kinds),
         }
-    } else {
-        arguments.feed_forward.clone()
-    };
-    let outcomes = kinds
-        .iter()
-        .map(|kind| setting.run(*kind, device))
-        .collect::<Result<Vec<_>>>()?;
+    }
+
+    /// A comparison without flags takes minutes, one of a real model hours: the one must not replace the other.
+    fn output(&self) -> PathBuf {
+        let default = match self.model {
+            Some(_) => "compare-model-output",
+            None => "compare-output",
+        };
+        self.output_path.clone().unwrap_or_else(|| default.into())
+    }
+}
+
+fn report<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>, outcomes: &[Outcome]) -> Result<Report> {
     let mut report = Report {
         title: "SmolLM2: which feed-forward?".to_string(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
         hardware: hardware(arguments.device),
         date: date(),
-        settings: settings(arguments, &setting),
-        variants: Vec::new(),
-        tasks: Vec::new(),
-        comparisons: Vec::new(),
-        functions: Vec::new(),
+        settings: settings(arguments, setting),
+        ..Report::default()
     };
-    fill(&mut report, &outcomes)?;
-    println!("{}", table(&report));
-    std::fs::write(&arguments.report, report.to_html()?).with_context(|| arguments.report.display().to_string())?;
-    println!(
-        "\n{} has the plots; {} the models and samples",
-        arguments.report.display(),
-        arguments.output_path.display()
-    );
-    Ok(())
+    fill(&mut report, outcomes)?;
+    Ok(report)
 }
 
 /// A small world and a small model, from nothing.
 fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     let world = SyntheticWorld::generate(arguments.seed, 4000);
-    let root = arguments.output_path.join("synthetic");
+    let root = arguments.output().join("synthetic");
     world.write_tasks(&root).with_context(|| root.display().to_string())?;
     examples::synthetic::write_conversations(&root.join("train.jsonl"), &world.training)?;
     // A token a byte is dear: without the default system sentence a row holds three times the conversations.
@@ -165,7 +192,7 @@ fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
             batch_size: 32,
             ..EvaluateOptions::new(prompts)
         },
-        output: arguments.output_path.clone(),
+        output: arguments.output(),
     })
 }
 
@@ -184,64 +211,56 @@ fn small_config(vocab_size: usize) -> SmolLm2Config {
     config
 }
 
+/// A pretrained model, real conversations and real tasks. What can be wrong is looked for before the first step.
 fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::Device) -> Result<Setting<B>> {
     let Some(data) = &arguments.data else {
         bail!("--data is needed with --model")
     };
-    let opened = open::model::<B>(model, &arguments.hub, device)?;
-    let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
-    recipe.optimizer.rational_input_size = PRETRAINED_GATE;
-    let (training, held_out) = match &arguments.held_out {
-        Some(path) => (arguments.hub.conversations(data)?, arguments.hub.conversations(path)?),
-        None => arguments.hub.conversations(data)?.split(HELD_OUT_SHARE, recipe.seed)?,
-    };
-    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
-    let calibration = open::conversation_rows(&training, &opened.tokenizer, 512, 4096)?;
     let mut prompts = PromptOptions::new(&arguments.data_dir);
     prompts.hub = arguments.hub_data.then(|| arguments.hub.access()).transpose()?;
     prompts.num_fewshot = arguments.num_fewshot;
     prompts.limit = arguments.limit;
     prompts.apply_chat_template = arguments.apply_chat_template;
-    let tasks = arguments
-        .tasks
-        .iter()
-        .map(|task| Task::open(task))
-        .collect::<Result<Vec<_>, _>>()?;
-    if tasks.is_empty() {
-        bail!(
-            "--tasks: expected at least one of {}, or a YAML file",
-            Task::builtin_names().join(", ")
-        );
-    }
+    let tasks = open::tasks(&arguments.tasks, &prompts)?;
+    let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
+    recipe.optimizer.rational_input_size = PRETRAINED_GATE;
+    let (training, held_out) = conversations(arguments, data, recipe.seed)?;
+    let opened = open::model::<B>(model, &arguments.hub, device)?;
+    check_swiglu(model, &opened.loaded.config)?;
     Ok(Setting {
         start: Start::Pretrained {
             model: Box::new(opened.loaded.model),
             config: opened.loaded.config,
-            calibration,
         },
+        held_out: held_out_rows(held_out, &opened.tokenizer, &recipe)?,
         tokenizer: opened.tokenizer,
         training,
-        held_out,
         recipe,
         tasks,
         evaluation: EvaluateOptions {
             batch_size: 8,
             ..EvaluateOptions::new(prompts)
         },
-        output: arguments.output_path.clone(),
+        output: arguments.output(),
     })
 }
 
-fn held_out_rows(
-    source: Source,
-    tokenizer: &ChatTokenizer,
-    recipe: &TrainConfig,
-) -> Result<Vec<smoltalk_data::PackedRow>> {
-    let config = LoaderConfig {
-        shuffle: false,
-        ..loader_config(recipe)
-    };
-    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?)
+/// What is trained on and what is held out.
+fn conversations(arguments: &Arguments, data: &Path, seed: u64) -> Result<(Source, Source)> {
+    let all = arguments.hub.conversations(data)?;
+    Ok(match &arguments.held_out {
+        Some(path) => (all, arguments.hub.conversations(path)?),
+        None => all.split(HELD_OUT_SHARE, seed)?,
+    })
+}
+
+/// Every variant is made from the model's SwiGLU; of another model none would be what its name says.
+fn check_swiglu(model: &ModelSource, config: &SmolLm2Config) -> Result<()> {
+    let found = kinds(config);
+    if found != FeedForwardKind::SwiGlu.name() {
+        bail!("--model {model}: expected swiglu in every layer, found {found}; give the SwiGLU model it was made from");
+    }
+    Ok(())
 }
 
 fn recipe(arguments: &Arguments, steps: usize, sequence_length: usize, rows: usize, rate: f64) -> TrainConfig {

@@ -4,17 +4,19 @@
 //! Turns a SwiGLU model into a gated-rational one, fitted to what its gates see on the given text, and says what it
 //! cost on text that was not used.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::flags::at_least_one;
 use examples::hub::HubFlags;
-use examples::progress::conversion;
-use examples::{on_device, open};
+use examples::progress::{comparison, conversion};
+use examples::{on_device, open, output};
 use kan_rational::Degrees;
-use smollm2_model::DecoderBackend;
-use smollm2_model::convert::{self, ConversionOptions, ConversionReport};
+use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport};
 use smollm2_model::weights::{self, ModelSource};
-use std::path::PathBuf;
+use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
+use smoltalk_data::ChatTokenizer;
+use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
 #[command(about = "SwiGLU to gated rational")]
@@ -39,15 +41,15 @@ struct Arguments {
     #[arg(long, default_value_t = 8)]
     groups: usize,
     /// Tokens to calibrate on.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = open::CALIBRATION_TOKENS, value_parser = at_least_one)]
     calibration_tokens: usize,
     /// Tokens to compare on.
-    #[arg(long, default_value_t = 3072)]
+    #[arg(long, default_value_t = 3072, value_parser = at_least_one)]
     compare_tokens: usize,
     /// Keep SiLU and add a function that starts at zero: the logits stay the same to the last bit.
     #[arg(long)]
     exact: bool,
-    /// The folder to write.
+    /// The folder to write; one that holds a model is refused.
     #[arg(long)]
     output: PathBuf,
     /// Where to compute.
@@ -72,57 +74,81 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    output::check_new_model(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let (model, config) = (opened.loaded.model, opened.loaded.config);
-    const ROW: usize = 512;
-    let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
+    let (calibration, held_out) = texts(arguments, &opened.tokenizer)?;
+    let converted = converted(arguments, &model, &config, &calibration);
+    let (converted, new_config) = converted.with_context(|| format!("converting {}", arguments.model))?;
+    weights::save(&converted, &new_config, &arguments.output)?;
+    opened.tokenizer.save(&arguments.output)?;
+    println!("written to {}", arguments.output.display());
+    if !held_out.is_empty() {
+        let found = convert::compare_watched(&model, &converted, &config, &held_out, comparison())?;
+        println!("{}", sentence(&found));
+    }
+    Ok(())
+}
+
+type Rows = Vec<Vec<u32>>;
+
+/// Token rows to calibrate on, and others to compare on.
+fn texts(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<(Rows, Rows)> {
+    let rows = |path: &Path, tokens| open::token_rows(path, &arguments.hub, tokenizer, open::CALIBRATION_ROW, tokens);
     let share = |tokens: usize| tokens.div_ceil(arguments.calibrate.len().max(1));
+    let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
+    let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
     for path in &arguments.calibrate {
-        let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
-        let mut rows = open::token_rows(path, &arguments.hub, &opened.tokenizer, ROW, fit + kept)?;
-        held_out.extend(rows.split_off(fit.div_ceil(ROW).min(rows.len())));
-        calibration.extend(rows);
+        let mut both = rows(path, fit + kept)?;
+        held_out.extend(both.split_off(fit.div_ceil(open::CALIBRATION_ROW).min(both.len())));
+        calibration.extend(both);
     }
     if let Some(path) = &arguments.compare {
-        held_out = open::token_rows(path, &arguments.hub, &opened.tokenizer, ROW, arguments.compare_tokens)?;
+        held_out = rows(path, arguments.compare_tokens)?;
     }
+    if held_out.is_empty() && !arguments.exact {
+        bail!(
+            "--calibrate: expected more than {} tokens, to compare on the rest, found {}; give more text, --compare, or \
+             fewer --calibration-tokens",
+            arguments.calibration_tokens,
+            calibration.iter().map(Vec::len).sum::<usize>()
+        );
+    }
+    Ok((calibration, held_out))
+}
+
+fn converted<B: DecoderBackend>(
+    arguments: &Arguments,
+    model: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    calibration: &[Vec<u32>],
+) -> Result<(SmolLm2<B>, SmolLm2Config)> {
     let options = ConversionOptions {
         groups: arguments.groups,
         degrees: arguments.degrees,
         max_error: arguments.max_error,
         ..ConversionOptions::default()
     };
-    let (converted, new_config) = if arguments.exact {
-        convert::to_exact(model.clone(), &config, &options)?
-    } else {
-        let (converted, new_config, report) =
-            convert::to_gated_rational(model.clone(), &config, &calibration, &options, conversion())?;
-        println!("{}", table(&report));
-        (converted, new_config)
-    };
-    weights::save(&converted, &new_config, &arguments.output)?;
-    opened.tokenizer.save(&arguments.output)?;
-    if held_out.is_empty() {
-        if arguments.exact {
-            return Ok(());
-        }
-        bail!(
-            "no text is left to compare on after {} calibration tokens; give --compare",
-            arguments.calibration_tokens
-        );
+    if arguments.exact {
+        return Ok(convert::to_exact(model.clone(), config, &options)?);
     }
-    let comparison = convert::compare(&model, &converted, &config, &held_out)?;
-    println!(
-        "on {} tokens not used for calibration: perplexity {:.4} before, {:.4} after (ratio {:.5}), mean KL {:.2e}, top-1 agreement {:.4}",
+    let (converted, config, report) =
+        convert::to_gated_rational(model.clone(), config, calibration, &options, conversion())?;
+    println!("{}", table(&report));
+    Ok((converted, config))
+}
+
+fn sentence(comparison: &Comparison) -> String {
+    format!(
+        "on {} tokens not used for calibration: perplexity {:.4} before, {:.4} after (ratio {:.5}), mean KL {:.2e}, \
+         top-1 agreement {:.4}",
         comparison.tokens,
         comparison.perplexity_before,
         comparison.perplexity_after,
         comparison.perplexity_ratio(),
         comparison.mean_kl,
         comparison.top1_agreement
-    );
-    println!("written to {}", arguments.output.display());
-    Ok(())
+    )
 }
 
 /// One line a layer: the range its groups saw and their worst errors.

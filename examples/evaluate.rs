@@ -3,13 +3,14 @@
 //!
 //! Scores a model on tasks as lm-evaluation-harness does; the flags have its names and meanings.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{ArgAction, Parser};
 use examples::device::DeviceKind;
+use examples::flags::at_least_one;
 use examples::hub::HubFlags;
 use examples::progress::Tasks;
-use examples::{on_device, open};
-use llm_bench::{EvaluateOptions, PromptOptions, SmolLm2Evaluator, Task};
+use examples::{on_device, open, output};
+use llm_bench::{EvaluateOptions, Evaluation, PromptOptions, SmolLm2Evaluator};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ struct Arguments {
     #[arg(long)]
     num_fewshot: Option<usize>,
     /// Items of each task at most; for testing only.
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one)]
     limit: Option<usize>,
     /// Ask through the chat template.
     #[arg(long)]
@@ -45,10 +46,10 @@ struct Arguments {
     #[arg(long)]
     hub_data: bool,
     /// Documents given to the model at a time.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     batch_size: usize,
     /// Write every sample too.
-    #[arg(long)]
+    #[arg(long, requires = "output_path")]
     log_samples: bool,
     /// Where results go.
     #[arg(long)]
@@ -69,18 +70,29 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let tasks = arguments
-        .tasks
-        .iter()
-        .map(|task| Task::open(task))
-        .collect::<Result<Vec<_>, _>>()?;
-    if tasks.is_empty() {
-        bail!(
-            "--tasks: expected at least one of {}, or a YAML file",
-            Task::builtin_names().join(", ")
-        );
+    if let Some(folder) = &arguments.output_path {
+        output::check_folder(folder)?;
     }
+    let options = options(arguments)?;
+    let tasks = open::tasks(&arguments.tasks, &options.prompts)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let mut model = SmolLm2Evaluator::new(
+        arguments.model.to_string(),
+        opened.loaded.model,
+        opened.loaded.config,
+        opened.tokenizer,
+        device.clone(),
+    );
+    let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
+    print_table(&evaluation);
+    if let Some(folder) = &arguments.output_path {
+        let files = evaluation.write(folder, arguments.log_samples)?;
+        println!("written to {}", files.results.display());
+    }
+    Ok(())
+}
+
+fn options(arguments: &Arguments) -> Result<EvaluateOptions> {
     let prompts = PromptOptions {
         num_fewshot: arguments.num_fewshot,
         limit: arguments.limit,
@@ -90,20 +102,14 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         hub: arguments.hub_data.then(|| arguments.hub.access()).transpose()?,
         ..PromptOptions::new(&arguments.data_dir)
     };
-    let options = EvaluateOptions {
-        batch_size: arguments.batch_size.max(1),
+    Ok(EvaluateOptions {
+        batch_size: arguments.batch_size,
         journal: arguments.resume_from.clone(),
         ..EvaluateOptions::new(prompts)
-    };
-    let name = arguments.model.to_string();
-    let mut model = SmolLm2Evaluator::new(
-        name,
-        opened.loaded.model,
-        opened.loaded.config,
-        opened.tokenizer,
-        device.clone(),
-    );
-    let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
+    })
+}
+
+fn print_table(evaluation: &Evaluation) {
     println!(
         "{:20} {:>7} {:>6} {:24} {:>8} {:>8}",
         "task", "version", "n-shot", "metric,filter", "value", "stderr"
@@ -121,9 +127,4 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
             );
         }
     }
-    if let Some(folder) = &arguments.output_path {
-        let files = evaluation.write(folder, arguments.log_samples)?;
-        println!("written to {}", files.results.display());
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@ use examples::{on_device, open};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
-use smoltalk_data::Message;
+use smoltalk_data::{ChatTokenizer, Message};
 use std::io::Write;
 
 #[derive(Parser)]
@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, default_value_t = 128)]
     max_new_tokens: usize,
     /// 0 is greedy.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Keep this many of the most probable tokens; 0 keeps all.
     #[arg(long, default_value_t = 0)]
@@ -60,51 +60,52 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    let settings = settings(arguments);
+    settings.validate()?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let tokenizer = &opened.tokenizer;
-    let text = if arguments.chat {
-        let turn = Message {
-            role: "user".to_string(),
-            content: arguments.prompt.clone(),
-        };
-        tokenizer.apply_chat_template(&[turn], true)?
-    } else {
-        print!("{}", arguments.prompt);
-        arguments.prompt.clone()
-    };
-    let Arguments {
-        temperature,
-        top_k,
-        top_p,
-        min_p,
-        ..
-    } = *arguments;
+    let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
     let settings = GenerationConfig {
-        max_new_tokens: arguments.max_new_tokens,
-        sampling: if temperature == 0.0 {
-            Sampling::Greedy
-        } else {
-            Sampling::Sample {
-                temperature,
-                top_k,
-                top_p,
-                min_p,
-            }
-        },
-        repetition_penalty: arguments.repetition_penalty,
-        seed: arguments.seed,
         stop_ids: tokenizer.stop_ids(),
+        ..settings
     };
+    let prompt = tokenizer.encode(&prompt(arguments, tokenizer)?);
     let mut stream = tokenizer.decode_stream();
-    for id in generate(
-        &opened.loaded.model,
-        &opened.loaded.config,
-        &tokenizer.encode(&text),
-        &settings,
-    )? {
+    for id in generate(&loaded.model, &loaded.config, &prompt, &settings)? {
         print!("{}", stream.push(id?));
         std::io::stdout().flush()?;
     }
     println!("{}", stream.finish());
     Ok(())
+}
+
+fn settings(arguments: &Arguments) -> GenerationConfig {
+    let sampling = match arguments.temperature {
+        0.0 => Sampling::Greedy,
+        temperature => Sampling::Sample {
+            temperature,
+            top_k: arguments.top_k,
+            top_p: arguments.top_p,
+            min_p: arguments.min_p,
+        },
+    };
+    GenerationConfig {
+        max_new_tokens: arguments.max_new_tokens,
+        sampling,
+        repetition_penalty: arguments.repetition_penalty,
+        seed: arguments.seed,
+        ..GenerationConfig::default()
+    }
+}
+
+/// The prompt as the model reads it; printed at once where the answer goes on from it.
+fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<String> {
+    if !arguments.chat {
+        print!("{}", arguments.prompt);
+        return Ok(arguments.prompt.clone());
+    }
+    let turn = Message {
+        role: "user".to_string(),
+        content: arguments.prompt.clone(),
+    };
+    Ok(tokenizer.apply_chat_template(&[turn], true)?)
 }

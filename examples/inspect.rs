@@ -5,10 +5,14 @@
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use examples::functions::{all, drawn, silu};
+use examples::device::DeviceKind;
+use examples::flags::at_least_one;
+use examples::functions::{GroupFunction, all, drawn, silu};
 use examples::hub::HubFlags;
-use examples::open;
-use llm_bench::report::Report;
+use examples::training::kinds;
+use examples::{on_device, open, output};
+use llm_bench::report::{LearnedFunction, Report};
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use std::path::PathBuf;
 
@@ -22,56 +26,36 @@ struct Arguments {
     #[arg(long)]
     start: Option<ModelSource>,
     /// Functions drawn at most, spread over the layers.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 240, value_parser = at_least_one)]
     most: usize,
     /// The page to write.
     #[arg(long, default_value = "functions.html")]
     output: PathBuf,
+    /// Where the model is opened; the functions are drawn on the CPU.
+    #[arg(long, default_value_t)]
+    device: DeviceKind,
     #[command(flatten)]
     hub: HubFlags,
 }
 
 fn main() -> Result<()> {
-    type Backend = burn::backend::Flex;
     let arguments = Arguments::parse();
-    let device = Default::default();
-    let opened = open::model::<Backend>(&arguments.model, &arguments.hub, &device)?;
-    let learned = all(&opened.loaded.model, &opened.loaded.config);
-    if learned.is_empty() {
-        bail!(
-            "{} has no rational layer: expected gated_rational or group_kan in its config.json",
-            arguments.model
-        );
-    }
-    let mut functions = match &arguments.start {
-        Some(start) => {
-            let opened = open::model::<Backend>(start, &arguments.hub, &device)?;
-            drawn(
-                &all(&opened.loaded.model, &opened.loaded.config),
-                &learned,
-                arguments.most,
-            )
-        }
-        None => drawn(&learned, &learned, arguments.most),
-    };
-    if arguments.start.is_none() {
-        for function in &mut functions {
-            function.start = function.x.iter().map(|x| silu(*x)).collect();
-        }
-    }
-    let furthest = |function: &llm_bench::report::LearnedFunction| {
-        function
-            .start
-            .iter()
-            .zip(&function.learned)
-            .map(|(a, b)| (a - b).abs())
-            .fold(0.0, f64::max)
+    on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    output::prepare_file(&arguments.output)?;
+    let learned = functions::<B>(arguments, &arguments.model, device)?;
+    let functions = match &arguments.start {
+        Some(start) => drawn(&functions::<B>(arguments, start, device)?, &learned, arguments.most)
+            .with_context(|| format!("--model {} and --start {start}", arguments.model))?,
+        None => against_silu(drawn(&learned, &learned, arguments.most)?),
     };
     for function in &functions {
         println!(
             "{:40} largest difference on [-8, 8]: {:.2e}",
             function.label,
-            furthest(function)
+            largest_difference(function)
         );
     }
     let report = Report {
@@ -80,7 +64,36 @@ fn main() -> Result<()> {
         functions,
         ..Report::default()
     };
-    std::fs::write(&arguments.output, report.to_html()?).with_context(|| arguments.output.display().to_string())?;
+    let written = std::fs::write(&arguments.output, report.to_html()?);
+    written.with_context(|| format!("cannot write {}", arguments.output.display()))?;
     println!("{} has the plots", arguments.output.display());
     Ok(())
+}
+
+fn functions<B: DecoderBackend>(
+    arguments: &Arguments,
+    model: &ModelSource,
+    device: &B::Device,
+) -> Result<Vec<GroupFunction>> {
+    let opened = open::model::<B>(model, &arguments.hub, device)?;
+    let functions = all(&opened.loaded.model, &opened.loaded.config);
+    if functions.is_empty() {
+        bail!(
+            "{model}: expected layers of gated_rational or group_kan, found {}; convert or train makes such a model",
+            kinds(&opened.loaded.config)
+        );
+    }
+    Ok(functions)
+}
+
+fn against_silu(mut functions: Vec<LearnedFunction>) -> Vec<LearnedFunction> {
+    for function in &mut functions {
+        function.start = function.x.iter().map(|x| silu(*x)).collect();
+    }
+    functions
+}
+
+fn largest_difference(function: &LearnedFunction) -> f64 {
+    let pairs = function.start.iter().zip(&function.learned);
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }

@@ -6,19 +6,25 @@
 //! `logprobs[i]` is the natural log-probability of `ids[i + 1]` given `ids[..=i]`.
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax};
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::flags::at_least_one;
 use examples::hub::HubFlags;
-use examples::{on_device, open};
+use examples::open::Opened;
+use examples::output::{self, WholeFile};
+use examples::{on_device, open, progress};
 use serde::{Deserialize, Serialize};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, generate};
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{SequenceLayout, SmolLm2, SmolLm2Config};
+use smollm2_model::{SequenceLayout, SmolLm2};
 use smoltalk_data::{ChatTokenizer, Message};
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Positions whose logits exist at one time: `[256, V]` is 50 MB for the published vocabulary.
+const CHUNK: usize = 256;
 
 #[derive(Parser)]
 #[command(about = "Log-probabilities of texts or conversations")]
@@ -29,14 +35,14 @@ struct Arguments {
     /// JSONL to read.
     #[arg(long)]
     input: PathBuf,
-    /// JSONL to write.
+    /// JSONL to write; replaced when every line is scored.
     #[arg(long)]
     output: PathBuf,
     /// Also continue each line greedily by up to this many tokens.
     #[arg(long)]
     greedy: Option<usize>,
     /// Lines at most.
-    #[arg(long)]
+    #[arg(long, value_parser = at_least_one)]
     limit: Option<usize>,
     /// Where to compute.
     #[arg(long, default_value_t)]
@@ -45,21 +51,12 @@ struct Arguments {
     hub: HubFlags,
 }
 
+/// One line of the input: a text or a conversation.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Text {
-        text: String,
-    },
-    Chat {
-        messages: Vec<Message>,
-        #[serde(default = "yes")]
-        add_generation_prompt: bool,
-    },
-}
-
-fn yes() -> bool {
-    true
+struct Line {
+    text: Option<String>,
+    messages: Option<Vec<Message>>,
+    add_generation_prompt: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -76,84 +73,100 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    output::check_different(&arguments.input, &arguments.output)?;
+    output::prepare_file(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let (model, config, tokenizer) = (opened.loaded.model, opened.loaded.config, opened.tokenizer);
-    let input = std::fs::File::open(&arguments.input).with_context(|| arguments.input.display().to_string())?;
-    let output = std::fs::File::create(&arguments.output).with_context(|| arguments.output.display().to_string())?;
-    let mut output = BufWriter::new(output);
-    let lines = BufReader::new(input)
-        .split(b'\n')
-        .take(arguments.limit.unwrap_or(usize::MAX));
-    for (number, line) in lines.enumerate() {
-        let line = line?;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        let place = || format!("{}:{}", arguments.input.display(), number + 1);
-        let line: Line = serde_json::from_slice(&line)
-            .with_context(|| format!("{}: expected {{\"text\": ..}} or {{\"messages\": [..]}}", place()))?;
-        let ids = encode(&tokenizer, line).with_context(place)?;
-        if ids.is_empty() || ids.len() > config.max_position_embeddings {
-            bail!(
-                "{}: expected 1 to {} tokens, found {}",
-                place(),
-                config.max_position_embeddings,
-                ids.len()
-            );
-        }
-        let logprobs = next_token_logprobs(&model, &ids, device);
-        let greedy = arguments
-            .greedy
-            .map(|tokens| continued(&model, &config, &tokenizer, &ids, tokens))
-            .transpose()?;
-        serde_json::to_writer(&mut output, &Scored { ids, logprobs, greedy })?;
+    let limit = arguments.limit.unwrap_or(usize::MAX);
+    let lines = read(&arguments.input, limit, &opened)?;
+    let mut output = WholeFile::create(&arguments.output)?;
+    let bar = progress::bar("score (lines)", lines.len());
+    for (place, ids) in lines {
+        let scored = score(&opened, ids, arguments.greedy, device).with_context(|| place)?;
+        serde_json::to_writer(&mut output, &scored)?;
         output.write_all(b"\n")?;
+        bar.inc(1);
     }
-    output.flush()?;
+    output.finish()?;
+    progress::finish(&bar);
     Ok(())
 }
 
-fn encode(tokenizer: &ChatTokenizer, line: Line) -> Result<Vec<u32>> {
-    Ok(match line {
-        Line::Text { text } => tokenizer.encode(&text),
-        Line::Chat {
-            messages,
-            add_generation_prompt,
-        } => tokenizer.encode(&tokenizer.apply_chat_template(&messages, add_generation_prompt)?),
-    })
+/// Every line's place and tokens: whatever is wrong with the input is found before the first line is scored.
+fn read<B: DecoderBackend>(path: &Path, limit: usize, opened: &Opened<B>) -> Result<Vec<(String, Vec<u32>)>> {
+    let input = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // Only the byte \n ends a line: U+2028 and its like may stand inside a JSON string.
+    let lines = input.split(|byte| *byte == b'\n').enumerate().take(limit);
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    let most = opened.loaded.config.max_position_embeddings;
+    let read = lines.map(|(index, line)| {
+        let place = format!("{}:{}", path.display(), index + 1);
+        let ids = encode(&opened.tokenizer, line).with_context(|| place.clone())?;
+        if ids.is_empty() || ids.len() > most {
+            bail!("{place}: expected 1 to {most} tokens, found {}", ids.len());
+        }
+        Ok((place, ids))
+    });
+    let read: Vec<_> = read.collect::<Result<_>>()?;
+    if read.is_empty() {
+        bail!(
+            "{}: expected lines of {{\"text\": ..}} or {{\"messages\": [..]}}, found none",
+            path.display()
+        );
+    }
+    Ok(read)
 }
 
-/// T tokens, V vocabulary.
+fn encode(tokenizer: &ChatTokenizer, line: &[u8]) -> Result<Vec<u32>> {
+    const EXPECTED: &str = "expected {\"text\": ..} or {\"messages\": [..]}";
+    let line: Line = match serde_json::from_slice(line) {
+        Ok(line) => line,
+        Err(error) => bail!("{EXPECTED} with `role` and `content` in each message; found another line: {error}"),
+    };
+    match (line.text, line.messages) {
+        (Some(text), None) => Ok(tokenizer.encode(&text)),
+        (None, Some(messages)) => {
+            let open_turn = line.add_generation_prompt.unwrap_or(true);
+            Ok(tokenizer.encode(&tokenizer.apply_chat_template(&messages, open_turn)?))
+        }
+        (Some(_), Some(_)) => bail!("{EXPECTED}, found both fields; keep one of them"),
+        (None, None) => bail!("{EXPECTED}, found neither field"),
+    }
+}
+
+fn score<B: DecoderBackend>(
+    opened: &Opened<B>,
+    ids: Vec<u32>,
+    greedy: Option<usize>,
+    device: &B::Device,
+) -> Result<Scored> {
+    let logprobs = next_token_logprobs(&opened.loaded.model, &ids, device);
+    let greedy = greedy.map(|tokens| continued(opened, &ids, tokens)).transpose()?;
+    Ok(Scored { ids, logprobs, greedy })
+}
+
+/// T tokens, t of a chunk, D hidden, V vocabulary.
 fn next_token_logprobs<B: DecoderBackend>(model: &SmolLm2<B>, ids: &[u32], device: &B::Device) -> Vec<f32> {
     let tokens = ids.len();
-    if tokens < 2 {
-        return Vec::new();
-    }
     let data: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
     let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(data, [1, tokens]), device); // [1, T]
-    let hidden = model
-        .hidden(ids.clone(), &SequenceLayout::default())
-        .narrow(1, 0, tokens - 1); // [1, T - 1, D]
-    let logits = model.logits(hidden).squeeze_dim::<2>(0); // [T - 1, V]
-    let targets = ids.narrow(1, 1, tokens - 1).reshape([tokens - 1, 1]); // [T - 1, 1]
-    log_softmax(logits, 1)
-        .gather(1, targets)
-        .into_data()
-        .iter::<f32>()
-        .collect()
+    let hidden = model.hidden(ids.clone(), &SequenceLayout::default()); // [1, T, D]
+    let mut logprobs = Vec::with_capacity(tokens);
+    for start in (0..tokens - 1).step_by(CHUNK) {
+        let length = CHUNK.min(tokens - 1 - start);
+        let logits = model.logits(hidden.clone().narrow(1, start, length)); // [1, t, V]
+        let targets = ids.clone().narrow(1, start + 1, length).reshape([length, 1]); // [t, 1]
+        let table = log_softmax(logits.squeeze_dim::<2>(0).cast(DType::F32), 1); // [t, V]
+        logprobs.extend(table.gather(1, targets).into_data().iter::<f32>());
+    }
+    logprobs
 }
 
-fn continued<B: DecoderBackend>(
-    model: &SmolLm2<B>,
-    config: &SmolLm2Config,
-    tokenizer: &ChatTokenizer,
-    ids: &[u32],
-    tokens: usize,
-) -> Result<Vec<u32>> {
+fn continued<B: DecoderBackend>(opened: &Opened<B>, ids: &[u32], tokens: usize) -> Result<Vec<u32>> {
     let settings = GenerationConfig {
         max_new_tokens: tokens,
-        stop_ids: tokenizer.stop_ids(),
+        stop_ids: opened.tokenizer.stop_ids(),
         ..GenerationConfig::default()
     };
+    let (model, config) = (&opened.loaded.model, &opened.loaded.config);
     Ok(generate(model, config, ids, &settings)?.collect::<Result<_, _>>()?)
 }

@@ -6,18 +6,17 @@
 
 use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
-use clap::{Parser, ValueEnum};
-use examples::comparison::{PRETRAINED_GATE, fresh_feed_forward, loader_config, tracked};
+use clap::Parser;
 use examples::device::DeviceKind;
 use examples::hub::HubFlags;
-use examples::progress::{Training, conversion};
-use examples::{on_device, open};
+use examples::progress::Training;
+use examples::training::{self, PRETRAINED_GATE};
+use examples::{on_device, open, output};
+use smollm2_model::FeedForwardKind;
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{FeedForwardKind, convert};
-use smollm2_train::StepBackend;
-use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
-use smoltalk_data::{DataLoader, LoaderConfig};
-use std::path::{Path, PathBuf};
+use smollm2_train::{ConversationRows, RunOptions, StepBackend, TrainConfig, TrainError, Trainer, checkpoint};
+use smoltalk_data::{ChatTokenizer, PackedRow, Source};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(about = "Supervised fine-tuning")]
@@ -36,14 +35,14 @@ struct Arguments {
     #[arg(long)]
     held_out: Option<PathBuf>,
     /// Share of --data to hold out instead; the same for a resumed run.
-    #[arg(long, conflicts_with = "held_out")]
+    #[arg(long, conflicts_with = "held_out", allow_negative_numbers = true)]
     held_out_share: Option<f64>,
     /// A recipe in TOML.
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// A recipe by name.
-    #[arg(long, default_value = "quick")]
-    preset: Preset,
+    /// A recipe by name: seconds on a CPU, the published one of SmolLM2-135M and 360M, or that of SmolLM2-1.7B.
+    #[arg(long, default_value = "quick", value_parser = ["quick", "sft-smol", "sft-1.7b"])]
+    preset: String,
     /// Optimiser steps, instead of the recipe's.
     #[arg(long)]
     steps: Option<usize>,
@@ -63,84 +62,20 @@ struct Arguments {
     hub: HubFlags,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Preset {
-    /// Seconds on a CPU.
-    Quick,
-    /// The published recipe of SmolLM2-135M and 360M.
-    SftSmol,
-    /// The published recipe of SmolLM2-1.7B.
-    #[value(name = "sft-1.7b")]
-    Sft17b,
-}
-
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
 }
 
-fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
-    let mut recipe = match &arguments.config {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            TrainConfig::from_toml(&text).with_context(|| path.display().to_string())?
-        }
-        None => {
-            let mut preset = match arguments.preset {
-                Preset::Quick => TrainConfig::quick(),
-                Preset::SftSmol => TrainConfig::sft_smol(),
-                Preset::Sft17b => TrainConfig::sft_1_7b(),
-            };
-            preset.optimizer.rational_input_size = PRETRAINED_GATE;
-            preset
-        }
-    };
-    recipe.steps = arguments.steps.unwrap_or(recipe.steps);
-    Ok(recipe)
-}
-
 fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let recipe = recipe(arguments)?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let tokenizer = opened.tokenizer;
-    let (training, held_out) = match (&arguments.held_out, arguments.held_out_share) {
-        (Some(path), _) => (
-            arguments.hub.conversations(&arguments.data)?,
-            Some(arguments.hub.conversations(path)?),
-        ),
-        (None, Some(share)) => {
-            let (training, held_out) = arguments
-                .hub
-                .conversations(&arguments.data)?
-                .split(share, recipe.seed)?;
-            (training, Some(held_out))
-        }
-        (None, None) => (arguments.hub.conversations(&arguments.data)?, None),
-    };
-    let held_out = match held_out {
-        Some(source) => {
-            if recipe.eval_rows == 0 {
-                bail!(
-                    "eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; raise it or hold nothing out"
-                );
-            }
-            let config = LoaderConfig {
-                shuffle: false,
-                ..loader_config(&recipe)
-            };
-            DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?
-        }
-        None => Vec::new(),
-    };
-    let calibration = training.clone();
-    let mut rows = ConversationRows::new(training, tokenizer.clone(), loader_config(&recipe))?;
-    let save_tokenizer = |folder: &Path| {
-        tokenizer.save(folder).map_err(|error| TrainError::Io {
-            action: "write the tokenizer into",
-            path: folder.to_path_buf(),
-            source: std::io::Error::other(error.to_string()),
-        })
-    };
+    check_output(arguments)?;
+    let tokenizer = open::tokenizer(&arguments.model, &arguments.hub)?;
+    let (source, held_out) = conversations(arguments, recipe.seed)?;
+    let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
+    let order = training::loader_config(&recipe);
+    let mut rows = ConversationRows::new(source.clone(), tokenizer.clone(), order)?;
+    let save_tokenizer = training::tokenizer_saver(&tokenizer);
     let options = RunOptions {
         device_name: arguments.device_name.clone(),
         companions: &save_tokenizer,
@@ -148,24 +83,131 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     };
     let mut observer = Training::new("sft", false);
     let mut trainer = if arguments.resume {
-        Trainer::<Autodiff<B>>::resume(recipe, device, &mut rows, &options, &mut observer)?
+        Trainer::resume(recipe, device, &mut rows, &options, &mut observer)?
     } else {
-        let (model, config) = (opened.loaded.model, opened.loaded.config);
-        let (model, config) = match arguments.feed_forward {
-            Some(kind) if config.uniform_feed_forward().map(|layer| layer.kind()) != Some(kind) => match kind {
-                FeedForwardKind::GatedRational => {
-                    let calibration = open::conversation_rows(&calibration, &tokenizer, 512, 4096)?;
-                    let options = convert::ConversionOptions::default();
-                    let converted = convert::to_gated_rational(model, &config, &calibration, &options, conversion())?;
-                    (converted.0, converted.1)
-                }
-                _ => fresh_feed_forward(&model, &config, kind, recipe.seed, device)?,
-            },
-            _ => (model, config),
-        };
-        Trainer::new(tracked(model, &config, device)?, config, recipe)?
+        start::<B>(arguments, recipe, &source, device)?
     };
+    check_kind(arguments, &trainer)?;
     trainer.run(&mut rows, &held_out, &options, &mut observer)?;
+    print_end(arguments, &rows);
+    Ok(())
+}
+
+fn recipe(arguments: &Arguments) -> Result<TrainConfig> {
+    let mut recipe = match &arguments.config {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            TrainConfig::from_toml(&text).with_context(|| path.display().to_string())?
+        }
+        None => {
+            let preset = TrainConfig::preset(&arguments.preset);
+            let mut preset = preset.with_context(|| format!("--preset: no recipe `{}`", arguments.preset))?;
+            preset.optimizer.rational_input_size = PRETRAINED_GATE;
+            preset
+        }
+    };
+    recipe.steps = arguments.steps.unwrap_or(recipe.steps);
+    recipe.validate()?;
+    Ok(recipe)
+}
+
+/// What the run itself would refuse, before the model is opened and converted for it.
+fn check_output(arguments: &Arguments) -> Result<()> {
+    output::check_folder(&arguments.output)?;
+    let path = RunOptions::new(&arguments.output).checkpoints();
+    match (checkpoint::list(&path)?.pop(), arguments.resume) {
+        (Some(newest), false) => {
+            let step = newest.step;
+            Err(TrainError::UsedFolder { path, step }.into())
+        }
+        (None, true) => bail!(
+            "{}: expected a checkpoint to go on from, found none; begin without --resume",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What is trained on, and what is held out.
+fn conversations(arguments: &Arguments, seed: u64) -> Result<(Source, Option<Source>)> {
+    let all = arguments.hub.conversations(&arguments.data)?;
+    if let Some(path) = &arguments.held_out {
+        return Ok((all, Some(arguments.hub.conversations(path)?)));
+    }
+    let Some(share) = arguments.held_out_share else {
+        return Ok((all, None));
+    };
+    let (source, held_out) = all.split(share, seed)?;
+    Ok((source, Some(held_out)))
+}
+
+fn held_out_rows(source: Option<Source>, tokenizer: &ChatTokenizer, recipe: &TrainConfig) -> Result<Vec<PackedRow>> {
+    let Some(source) = source else {
+        return Ok(Vec::new());
+    };
+    if recipe.eval_rows == 0 {
+        bail!("eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; raise it or hold nothing out");
+    }
+    training::held_out_rows(source, tokenizer, recipe)
+}
+
+/// A run from the first step, of the model or of what becomes of it with another feed-forward.
+fn start<B: StepBackend>(
+    arguments: &Arguments,
+    recipe: TrainConfig,
+    source: &Source,
+    device: &B::Device,
+) -> Result<Trainer<Autodiff<B>>> {
+    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let (model, config) = (opened.loaded.model, opened.loaded.config);
+    let (sequence_length, positions) = (recipe.sequence_length, config.max_position_embeddings);
+    if sequence_length > positions {
+        bail!(TrainError::SequenceTooLong {
+            sequence_length,
+            positions
+        });
+    }
+    let (model, config) = match arguments.feed_forward {
+        Some(kind) if training::kinds(&config) != kind.name() => match kind {
+            FeedForwardKind::GatedRational => {
+                advise(&recipe);
+                training::to_gated_rational(model, &config, source, &opened.tokenizer)?
+            }
+            _ => training::fresh_feed_forward(&model, &config, kind, recipe.seed, device)?,
+        },
+        _ => (model, config),
+    };
+    Ok(Trainer::new(
+        training::tracked(model, &config, device)?,
+        config,
+        recipe,
+    )?)
+}
+
+/// A recipe from scratch lets the coefficients of a pretrained model's gates move much too fast (docs/log.md).
+fn advise(recipe: &TrainConfig) {
+    if recipe.optimizer.rational_input_size == 1.0 {
+        eprintln!(
+            "the recipe has rational_input_size = 1, which suits a model from scratch; for the gates of a pretrained \
+             one add this line to [optimizer]:\n  rational_input_size = {PRETRAINED_GATE:.1}"
+        );
+    }
+}
+
+/// A resumed run has the feed-forward of its checkpoint, whatever the flag says.
+fn check_kind<B: StepBackend>(arguments: &Arguments, trainer: &Trainer<Autodiff<B>>) -> Result<()> {
+    let found = training::kinds(trainer.model_config());
+    match arguments.feed_forward {
+        Some(kind) if found != kind.name() => bail!(
+            "--feed-forward: expected {found}, which the checkpoint in {} has, found {kind}; leave the flag out or \
+             begin in another folder",
+            arguments.output.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn print_end(arguments: &Arguments, rows: &ConversationRows) {
     let counts = rows.loader().counts();
     println!(
         "{} conversations, {} tokens in, {} in rows ({} targets), {} truncated, {} dropped",
@@ -180,5 +222,4 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
         "checkpoints, metrics.jsonl and loss.svg are in {}",
         arguments.output.display()
     );
-    Ok(())
 }

@@ -1,37 +1,30 @@
 //! Training and judging the variants of one comparison.
 
 use crate::functions::{self, GroupFunction};
-use crate::progress::{Tasks, Training, conversion};
+use crate::progress::{Tasks, Training};
+use crate::training;
 use anyhow::{Context, Result, bail};
-use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::{Report, Variant, p_text};
 use llm_bench::stats::PairedOptions;
 use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
-use smollm2_model::weights::{self, from_named_tensors, named_tensors};
-use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_model::weights;
+use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::StepBackend;
-use smollm2_train::{ConversationRows, RunOptions, TrainConfig, TrainError, Trainer};
-use smoltalk_data::{ChatTokenizer, LoaderConfig, PackedRow, Source};
+use smollm2_train::{ConversationRows, RunOptions, TrainConfig, Trainer};
+use smoltalk_data::{ChatTokenizer, PackedRow, Source};
 use std::path::PathBuf;
-
-/// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
-///
-/// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
-pub const PRETRAINED_GATE: f64 = 16.0;
 
 /// Where every variant starts.
 pub enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
-    /// From a pretrained SwiGLU model; gated rational gates are fitted on `calibration`.
+    /// From a pretrained SwiGLU model; gated rational gates are fitted on what is trained on.
     Pretrained {
         /// The weights.
         model: Box<SmolLm2<B>>,
         /// Their configuration.
         config: SmolLm2Config,
-        /// Token rows for fitting gates.
-        calibration: Vec<Vec<u32>>,
     },
 }
 
@@ -63,18 +56,6 @@ pub struct Outcome {
     learned: Vec<GroupFunction>,
 }
 
-/// The data order and packing of a recipe.
-pub fn loader_config(recipe: &TrainConfig) -> LoaderConfig {
-    LoaderConfig {
-        sequence_length: recipe.sequence_length,
-        packing: recipe.packing,
-        mask: recipe.mask,
-        system: recipe.system_prompt,
-        seed: recipe.seed,
-        ..LoaderConfig::default()
-    }
-}
-
 impl<B: StepBackend> Setting<B> {
     /// Trains one variant, saves it in the Hugging Face layout below the output folder, and judges it.
     ///
@@ -84,46 +65,11 @@ impl<B: StepBackend> Setting<B> {
         let name = kind.name().replace('_', "-");
         let (model, config) = self.initial(kind, device)?;
         let start = functions::all(&model, &config);
-        let output = self.output.join(&name);
-        let mut rows = ConversationRows::new(
-            self.training.clone(),
-            self.tokenizer.clone(),
-            loader_config(&self.recipe),
-        )?;
-        let mut observer = Training::new(&name, true);
-        let save_tokenizer = |folder: &std::path::Path| {
-            self.tokenizer.save(folder).map_err(|error| TrainError::Io {
-                action: "write the tokenizer into",
-                path: folder.to_path_buf(),
-                source: std::io::Error::other(error.to_string()),
-            })
-        };
-        let options = RunOptions {
-            companions: &save_tokenizer,
-            ..RunOptions::new(&output)
-        };
-        // A comparison starts anew and replaces what an earlier one left here.
-        if options.checkpoints().exists() {
-            std::fs::remove_dir_all(options.checkpoints())?;
-        }
-        let mut trainer = Trainer::new(tracked(model, &config, device)?, config.clone(), self.recipe.clone())?;
-        let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
-        let model = trainer.into_model().valid();
+        let (model, variant) = self.train(&name, model, &config, device)?;
         let learned = functions::all(&model, &config);
-        let folder = output.join("model");
+        let folder = self.output.join(&name).join("model");
         weights::save(&model, &config, &folder)?;
         self.tokenizer.save(&folder)?;
-        let variant = Variant {
-            name: name.clone(),
-            parameters: config.num_parameters(),
-            tokens_per_second: observer.tokens_per_second(),
-            held_out_loss: last.map(|evaluation| evaluation.loss),
-            curve: observer
-                .steps
-                .iter()
-                .map(|step| (step.step as f64, step.loss))
-                .collect(),
-        };
         let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, self.tokenizer.clone(), device.clone());
         let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;
         evaluation.write(&self.output.join("results"), true)?;
@@ -135,6 +81,39 @@ impl<B: StepBackend> Setting<B> {
         })
     }
 
+    fn train(
+        &self,
+        name: &str,
+        model: SmolLm2<B>,
+        config: &SmolLm2Config,
+        device: &B::Device,
+    ) -> Result<(SmolLm2<B>, Variant)> {
+        let order = training::loader_config(&self.recipe);
+        let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
+        let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
+        let options = RunOptions {
+            companions: &save_tokenizer,
+            ..RunOptions::new(self.output.join(name))
+        };
+        // A comparison starts anew and replaces what an earlier one left here.
+        if options.checkpoints().exists() {
+            std::fs::remove_dir_all(options.checkpoints())?;
+        }
+        let model = training::tracked(model, config, device)?;
+        let mut trainer = Trainer::new(model, config.clone(), self.recipe.clone())?;
+        let mut observer = Training::new(name, true);
+        let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
+        let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
+        let variant = Variant {
+            name: name.to_string(),
+            parameters: config.num_parameters(),
+            tokens_per_second: observer.tokens_per_second(),
+            held_out_loss: last.map(|evaluation| evaluation.loss),
+            curve: curve.collect(),
+        };
+        Ok((trainer.into_model().valid(), variant))
+    }
+
     fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<(SmolLm2<B>, SmolLm2Config)> {
         match &self.start {
             Start::Scratch(config) => {
@@ -143,56 +122,15 @@ impl<B: StepBackend> Setting<B> {
                 B::seed(device, self.recipe.seed);
                 Ok((config.init::<B>(device)?, config))
             }
-            Start::Pretrained {
-                model,
-                config,
-                calibration,
-            } => match kind {
+            Start::Pretrained { model, config } => match kind {
                 FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
                 FeedForwardKind::GatedRational => {
-                    let options = convert::ConversionOptions::default();
-                    let converted =
-                        convert::to_gated_rational(SmolLm2::clone(model), config, calibration, &options, conversion())?;
-                    Ok((converted.0, converted.1))
+                    training::to_gated_rational(SmolLm2::clone(model), config, &self.training, &self.tokenizer)
                 }
-                _ => fresh_feed_forward(model, config, kind, self.recipe.seed, device),
+                _ => training::fresh_feed_forward(model, config, kind, self.recipe.seed, device),
             },
         }
     }
-}
-
-/// The same weights where they get gradients.
-///
-/// # Errors
-/// When the configuration is not the model's.
-pub fn tracked<B: StepBackend>(
-    model: SmolLm2<B>,
-    config: &SmolLm2Config,
-    device: &B::Device,
-) -> Result<SmolLm2<Autodiff<B>>> {
-    Ok(from_named_tensors(config, named_tensors(&model), device)?)
-}
-
-/// The pretrained model with new feed-forward layers of `kind`; everything else keeps its weights.
-///
-/// # Errors
-/// When the configuration is impossible.
-pub fn fresh_feed_forward<B: StepBackend>(
-    model: &SmolLm2<B>,
-    config: &SmolLm2Config,
-    kind: FeedForwardKind,
-    seed: u64,
-    device: &B::Device,
-) -> Result<(SmolLm2<B>, SmolLm2Config)> {
-    let config = config.clone().with_feed_forward(kind);
-    B::seed(device, seed);
-    let mut tensors = named_tensors(&config.init::<B>(device)?);
-    tensors.extend(
-        named_tensors(model)
-            .into_iter()
-            .filter(|(name, _)| !name.contains(".mlp.")),
-    );
-    Ok((from_named_tensors(&config, tensors, device)?, config))
 }
 
 /// Puts the outcomes into a report, the first as the baseline.
@@ -222,7 +160,7 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
         )?;
     }
     for outcome in outcomes {
-        let drawn = functions::drawn(&outcome.start, &outcome.learned, 12);
+        let drawn = functions::drawn(&outcome.start, &outcome.learned, 12)?;
         report.functions.extend(drawn.into_iter().map(|mut function| {
             function.label = format!("{}: {}", outcome.variant.name, function.label);
             function

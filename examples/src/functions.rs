@@ -1,5 +1,6 @@
 //! What the rational functions of a model look like, before and after training.
 
+use anyhow::{Result, bail};
 use burn::tensor::TensorData;
 use kan_rational::{Coefficients, Denominator};
 use llm_bench::report::LearnedFunction;
@@ -31,6 +32,11 @@ impl GroupFunction {
     pub fn eval(&self, x: f64) -> f64 {
         let base = if self.keep_silu { silu(x) } else { 0.0 };
         base + self.coefficients.eval(x, self.form)
+    }
+
+    /// Which one it is: layer, part and group.
+    pub fn label(&self) -> String {
+        format!("layer {}, {}, group {}", self.layer, self.part, self.group)
     }
 }
 
@@ -72,20 +78,40 @@ pub fn all<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec
 }
 
 /// Up to `most` functions, spread over the layers, drawn over [-8, 8] against their starts.
-pub fn drawn(start: &[GroupFunction], learned: &[GroupFunction], most: usize) -> Vec<LearnedFunction> {
+///
+/// # Errors
+/// When the two lists are not of the same layers, parts and groups.
+pub fn drawn(start: &[GroupFunction], learned: &[GroupFunction], most: usize) -> Result<Vec<LearnedFunction>> {
+    check_pairs(start, learned)?;
     let stride = learned.len().div_ceil(most.max(1)).max(1);
     let x: Vec<f64> = (0..POINTS)
         .map(|i| -8.0 + 16.0 * i as f64 / (POINTS - 1) as f64)
         .collect();
     let pairs = start.iter().zip(learned).step_by(stride);
-    pairs
-        .map(|(start, learned)| LearnedFunction {
-            label: format!("layer {}, {}, group {}", learned.layer, learned.part, learned.group),
-            start: x.iter().map(|x| start.eval(*x)).collect(),
-            learned: x.iter().map(|x| learned.eval(*x)).collect(),
-            x: x.clone(),
-        })
-        .collect()
+    let draw = |(start, learned): (&GroupFunction, &GroupFunction)| LearnedFunction {
+        label: learned.label(),
+        start: x.iter().map(|x| start.eval(*x)).collect(),
+        learned: x.iter().map(|x| learned.eval(*x)).collect(),
+        x: x.clone(),
+    };
+    Ok(pairs.map(draw).collect())
+}
+
+fn check_pairs(start: &[GroupFunction], learned: &[GroupFunction]) -> Result<()> {
+    for index in 0..start.len().max(learned.len()) {
+        let label = |functions: &[GroupFunction]| functions.get(index).map_or("none".to_string(), GroupFunction::label);
+        let (expected, found) = (label(learned), label(start));
+        if expected != found {
+            bail!(
+                "function {} of {} and {}: expected {expected} at the start, found {found}; both models must have the \
+                 same rational layers and groups",
+                index + 1,
+                learned.len(),
+                start.len()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Row `group` of a coefficient table; a shared table has one row.
@@ -99,4 +125,42 @@ fn row(tensors: &BTreeMap<String, TensorData>, name: &str, group: usize) -> Vec<
     };
     let start = if rows == 1 { 0 } else { group * columns };
     table.iter::<f64>().skip(start).take(columns).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(layer: usize, part: &str) -> GroupFunction {
+        GroupFunction {
+            layer,
+            part: part.to_string(),
+            group: 0,
+            coefficients: Coefficients {
+                numerator: vec![0.0, 1.0],
+                denominator: vec![0.0],
+            },
+            form: Denominator::SumOfAbs,
+            keep_silu: false,
+        }
+    }
+
+    #[test]
+    fn only_the_same_functions_are_drawn_together() {
+        let learned = [function(0, "gate_rational"), function(1, "gate_rational")];
+        let drawn_with = |start: &[GroupFunction]| drawn(start, &learned, 8).map(|functions| functions.len());
+        assert_eq!(
+            drawn_with(&[function(0, "gate_rational"), function(1, "gate_rational")]).unwrap(),
+            2
+        );
+        assert!(drawn_with(&[function(0, "gate_rational")]).is_err());
+        assert!(drawn_with(&[]).is_err());
+        let error = drawn_with(&[function(0, "act1"), function(0, "act2")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("layer 0, gate_rational") && error.contains("layer 0, act1"),
+            "{error}"
+        );
+    }
 }

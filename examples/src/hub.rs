@@ -1,6 +1,7 @@
 //! Which hub is asked, by flags alone.
 
-use anyhow::{Context, Result};
+use crate::progress::transfers;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use smollm2_model::weights::{HubAccess, ModelSource};
 use smoltalk_data::{HubDataset, Source};
@@ -27,12 +28,15 @@ impl HubFlags {
     /// # Errors
     /// When the token file cannot be read.
     pub fn access(&self) -> Result<HubAccess> {
-        let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path).with_context(|| format!("--hub-token-file: cannot read {}", path.display()))
+        };
         let token = self.hub_token_file.as_ref().map(read).transpose()?;
         Ok(HubAccess {
             endpoint: self.hub_endpoint.clone(),
             cache_dir: self.hub_cache.clone(),
             token: token.map(|token| token.trim().to_owned()),
+            progress: Some(transfers()),
             ..HubAccess::default()
         })
     }
@@ -58,12 +62,20 @@ impl HubFlags {
             .extension()
             .is_some_and(|extension| ["json", "jsonl", "parquet"].iter().any(|known| extension == *known));
         let id = name.to_str().filter(|_| !name.exists() && !is_data_file);
-        match id.map(str::parse::<HubDataset>) {
+        let source = match id.map(str::parse::<HubDataset>) {
             Some(Ok(dataset)) => {
                 let access = self.access()?;
-                Ok(HubDataset { access, ..dataset }.fetch()?)
+                HubDataset { access, ..dataset }.fetch()?
             }
-            _ => Ok(Source::open(name)?),
+            _ => Source::open(name)?,
+        };
+        // Found here, and not when a model is loaded and converted.
+        match source.conversations().next().transpose()? {
+            Some(_) => Ok(source),
+            None => bail!(
+                "{}: expected conversations, found none; is the file empty?",
+                name.display()
+            ),
         }
     }
 }

@@ -1,13 +1,17 @@
-//! What the examples share: choosing a device, opening models, showing progress, drawing learned functions. Glue only.
+//! What the examples share: choosing a device, opening models, writing results, showing progress, drawing learned
+//! functions. Glue only.
 #![deny(missing_docs)]
 
 pub mod comparison;
 pub mod device;
+pub mod flags;
 pub mod functions;
 pub mod hub;
 pub mod kernels;
 pub mod memory;
 pub mod open;
+pub mod output;
 pub mod progress;
 pub mod step_cost;
 pub mod synthetic;
+pub mod training;

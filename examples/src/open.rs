@@ -2,11 +2,17 @@
 
 use crate::hub::HubFlags;
 use anyhow::{Context, Result, bail};
+use llm_bench::{PromptOptions, Task, load_split};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+/// Tokens in a row of calibration text.
+pub const CALIBRATION_ROW: usize = 512;
+/// Tokens that gates are fitted on.
+pub const CALIBRATION_TOKENS: usize = 4096;
 
 /// A loaded model with its tokenizer.
 pub struct Opened<B: DecoderBackend> {
@@ -14,8 +20,6 @@ pub struct Opened<B: DecoderBackend> {
     pub loaded: Loaded<B>,
     /// Tokenizer and chat template.
     pub tokenizer: ChatTokenizer,
-    /// Folder or file the model came from; for a hub id its snapshot in the cache.
-    pub path: PathBuf,
 }
 
 /// Opens a folder, a .gguf file or a hub id.
@@ -24,24 +28,59 @@ pub struct Opened<B: DecoderBackend> {
 /// When the model or its tokenizer cannot be read.
 pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Opened<B>> {
     let resolved = hub.model(source)?;
-    let path = match &resolved {
-        ModelSource::Gguf(path) | ModelSource::Folder(path) => path.clone(),
-        ModelSource::Hub(model) => bail!("{} was not resolved to a folder", model.repo),
-    };
-    let tokenizer = ChatTokenizer::open(&path).with_context(|| format!("the tokenizer of {}", path.display()))?;
+    let tokenizer = tokenizer_of(&resolved)?;
     let loaded = weights::load::<B>(&resolved, device)?;
     if tokenizer.vocab_size() > loaded.config.vocab_size {
         bail!(
-            "the tokenizer has {} ids, but the model's vocabulary {}: they do not belong together",
-            tokenizer.vocab_size(),
-            loaded.config.vocab_size
+            "{source}: expected a tokenizer of at most {} ids, the model's vocabulary, found {}: they do not belong \
+             together",
+            loaded.config.vocab_size,
+            tokenizer.vocab_size()
         );
     }
-    Ok(Opened {
-        loaded,
-        tokenizer,
-        path,
-    })
+    Ok(Opened { loaded, tokenizer })
+}
+
+/// The tokenizer of a model, without its weights.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn tokenizer(source: &ModelSource, hub: &HubFlags) -> Result<ChatTokenizer> {
+    tokenizer_of(&hub.model(source)?)
+}
+
+fn tokenizer_of(resolved: &ModelSource) -> Result<ChatTokenizer> {
+    let path = match resolved {
+        ModelSource::Gguf(path) | ModelSource::Folder(path) => path,
+        ModelSource::Hub(model) => bail!("{} was not resolved to a folder", model.repo),
+    };
+    if path.is_dir() && !path.join("config.json").is_file() {
+        bail!(
+            "{}: expected a model's folder with config.json, weights and tokenizer.json, found no config.json; `sft` \
+             leaves models in checkpoints/step-.., `compare` in <variant>/model",
+            path.display()
+        );
+    }
+    ChatTokenizer::open(path).with_context(|| format!("the tokenizer of {}", path.display()))
+}
+
+/// Opens tasks by name or file, and looks whether their data can be read: a long run must not end in finding out.
+///
+/// # Errors
+/// When there is no task, one is unknown, or its data is missing.
+pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
+    if names.is_empty() {
+        bail!(
+            "--tasks: expected at least one of {}, or a YAML file, found none",
+            Task::builtin_names().join(", ")
+        );
+    }
+    let tasks: Vec<Task> = names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?;
+    for task in &tasks {
+        task.validate()?;
+        load_split(&prompts.data_dir, prompts.hub.as_ref(), task, task.evaluated_split())?;
+    }
+    Ok(tasks)
 }
 
 /// Rows of up to `length` token ids, `tokens` in all, from a text file or a source of conversations.
@@ -57,7 +96,7 @@ pub fn token_rows(
 ) -> Result<Vec<Vec<u32>>> {
     let is_text = |extension: &OsStr| extension == "txt" || extension == "md";
     let rows = if path.extension().is_some_and(is_text) {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         // The longest token has far fewer than 64 bytes, so this much text is always enough.
         let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
         cut(tokenizer.encode(&text[..enough]), length, tokens)
@@ -91,7 +130,10 @@ pub fn conversation_rows(
 fn cut(mut ids: Vec<u32>, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
     ids.truncate(tokens);
     if ids.len() < 2 {
-        bail!("expected at least 2 tokens of text, found {}", ids.len());
+        bail!(
+            "expected at least 2 tokens of text, found {}; give more text",
+            ids.len()
+        );
     }
     let rows = ids.chunks(length).filter(|row| row.len() > 1);
     Ok(rows.map(<[u32]>::to_vec).collect())

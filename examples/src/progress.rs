@@ -1,16 +1,20 @@
 //! Progress bars for the libraries' traits.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use smollm2_model::convert::Stage;
+use smollm2_model::weights::TransferProgress;
 use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// A bar with a name, counts and the time left; where standard error is no terminal, a line when it starts.
 pub fn bar(name: &str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:24} {bar:30} {pos}/{len} {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(total as u64)
-        .with_style(style)
-        .with_prefix(name.to_string());
+    styled(name, total as u64, "{prefix:24} {bar:30} {pos}/{len} {eta} left")
+}
+
+fn styled(name: &str, total: u64, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total).with_style(style).with_prefix(name.to_string());
     if bar.is_hidden() {
         eprintln!("{name}: 0/{total}");
     }
@@ -26,11 +30,32 @@ pub fn finish(bar: &ProgressBar) {
     }
 }
 
+/// Stages one after the other, a bar each; a new name begins a new one.
+#[derive(Default)]
+struct Stages(Option<(String, ProgressBar)>);
+
+impl Stages {
+    fn set(&mut self, name: &str, done: usize, total: usize) {
+        self.set_with(name, done as u64, total as u64, || bar(name, total));
+    }
+
+    fn set_with(&mut self, name: &str, done: u64, total: u64, new: impl FnOnce() -> ProgressBar) {
+        let known = self.0.take().filter(|(known, _)| known == name);
+        let (_, bar) = self.0.insert(known.unwrap_or_else(|| (name.to_string(), new())));
+        bar.set_position(done);
+        if done == total {
+            finish(bar);
+            self.0 = None;
+        }
+    }
+}
+
 /// Training: one line a step, or with `quiet` a bar; keeps what a report needs.
 pub struct Training {
     name: String,
     quiet: bool,
     bar: Option<ProgressBar>,
+    held_out: Stages,
     /// Every step.
     pub steps: Vec<StepRecord>,
 }
@@ -42,6 +67,7 @@ impl Training {
             name: name.to_string(),
             quiet,
             bar: None,
+            held_out: Stages::default(),
             steps: Vec::new(),
         }
     }
@@ -83,6 +109,11 @@ impl TrainObserver for Training {
         }
     }
 
+    fn evaluating(&mut self, done: usize, batches: usize) {
+        self.held_out
+            .set(&format!("{} held-out (batches)", self.name), done, batches);
+    }
+
     fn evaluated(&mut self, evaluation: &EvalRecord) {
         if !self.quiet {
             eprintln!("held-out loss {:.4} after step {}", evaluation.loss, evaluation.step);
@@ -104,7 +135,7 @@ impl TrainObserver for Training {
 #[derive(Default)]
 pub struct Tasks {
     prefix: String,
-    bar: Option<(String, ProgressBar)>,
+    bars: Stages,
 }
 
 impl Tasks {
@@ -112,42 +143,43 @@ impl Tasks {
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_string(),
-            bar: None,
+            bars: Stages::default(),
         }
     }
 }
 
 impl llm_bench::Progress for Tasks {
     fn documents(&mut self, task: &str, done: usize, total: usize) {
-        if self.bar.as_ref().is_none_or(|(name, _)| name != task) {
-            let name = format!("{} {task}", self.prefix);
-            self.bar = Some((task.to_string(), bar(name.trim(), total)));
-        }
-        if let Some((_, bar)) = &self.bar {
-            bar.set_position(done as u64);
-            if done == total {
-                finish(bar);
-            }
-        }
+        let name = format!("{} {task}", self.prefix);
+        self.bars.set(name.trim(), done, total);
     }
 }
 
 /// Conversion: a bar a stage.
-pub fn conversion() -> impl FnMut(smollm2_model::convert::Stage, usize, usize) {
-    let mut current: Option<(smollm2_model::convert::Stage, ProgressBar)> = None;
+pub fn conversion() -> impl FnMut(Stage, usize, usize) {
+    let mut bars = Stages::default();
     move |stage, done, total| {
-        if current.as_ref().is_none_or(|(known, _)| *known != stage) {
-            let name = match stage {
-                smollm2_model::convert::Stage::Calibrate => "calibrate (rows)",
-                smollm2_model::convert::Stage::Fit => "fit (layers)",
-            };
-            current = Some((stage, bar(name, total)));
-        }
-        if let Some((_, bar)) = &current {
-            bar.set_position(done as u64);
-            if done == total {
-                finish(bar);
-            }
-        }
+        let name = match stage {
+            Stage::Calibrate => "calibrate (rows)",
+            Stage::Fit => "fit (layers)",
+        };
+        bars.set(name, done, total);
     }
+}
+
+/// The comparison after a conversion: one bar.
+pub fn comparison() -> impl FnMut(usize, usize) {
+    let mut bars = Stages::default();
+    move |done, total| bars.set("compare (rows)", done, total)
+}
+
+/// Transfers from the hub: a bar a file.
+pub fn transfers() -> TransferProgress {
+    let bars = Mutex::new(Stages::default());
+    TransferProgress::new(move |file, here, whole| {
+        // Whoever panicked while drawing has left a bar that can be drawn on.
+        let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
+        bars.set_with(file, here, whole, || styled(file, whole, template));
+    })
 }

@@ -54,10 +54,12 @@ pub(crate) fn run_examples() -> Result<()> {
             bail!("examples/{name}.rs is in no order: add it to EXAMPLES in xtask/src/shell.rs");
         }
     }
-    // `sft` refuses a folder that an earlier run trained in.
-    let used = root().join("compare-output/sft");
-    if used.exists() {
-        std::fs::remove_dir_all(&used)?;
+    // `sft` refuses a folder that an earlier run trained in, `convert` one that holds a model.
+    for used in ["compare-output/sft", "compare-output/converted"] {
+        let used = root().join(used);
+        if used.exists() {
+            std::fs::remove_dir_all(&used)?;
+        }
     }
     for name in EXAMPLES {
         let path = root().join("examples").join(format!("{name}.rs"));

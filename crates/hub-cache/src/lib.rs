@@ -43,6 +43,7 @@ pub use split::split_files;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the hub is reached. Every setting is here: no environment variable is read.
@@ -56,7 +57,31 @@ pub struct HubAccess {
     pub token: Option<String>,
     /// Longest wait for a connection, an answer, or the next bytes of a file. Default 30 seconds.
     pub timeout: Duration,
+    /// Hears how far a file's transfer is. Default `None`.
+    pub progress: Option<TransferProgress>,
 }
+
+type Told = dyn Fn(&str, u64, u64) + Send + Sync;
+
+/// Told during a transfer: the file's name, the bytes that are here, the bytes of the whole.
+#[derive(Clone)]
+pub struct TransferProgress(Arc<Told>);
+
+impl TransferProgress {
+    /// Calls `told` when a transfer begins, after every few hundred kilobytes, and when it is complete.
+    pub fn new(told: impl Fn(&str, u64, u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+}
+
+/// One is equal to its clones alone.
+impl PartialEq for TransferProgress {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TransferProgress {}
 
 impl Default for HubAccess {
     fn default() -> Self {
@@ -65,6 +90,7 @@ impl Default for HubAccess {
             cache_dir: None,
             token: None,
             timeout: Duration::from_secs(30),
+            progress: None,
         }
     }
 }
@@ -77,7 +103,7 @@ impl fmt::Debug for HubAccess {
             .field("cache_dir", &self.cache_dir)
             .field("token", &self.token.as_ref().map(|_| ".."))
             .field("timeout", &self.timeout)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

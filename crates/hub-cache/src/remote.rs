@@ -288,6 +288,7 @@ impl Remote {
             missing = listed.size;
         }
         self.check_range(name, listed, start, &answer)?;
+        self.tell(name, listed.size - missing, listed.size);
         let mut body = answer.body;
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -303,6 +304,13 @@ impl Remote {
             })?;
             let written = file.write_all(&buffer[..read]);
             written.map_err(self.repo.cache_error("write", path))?;
+            self.tell(name, listed.size - missing, listed.size);
+        }
+    }
+
+    fn tell(&self, name: &str, here: u64, whole: u64) {
+        if let Some(progress) = &self.repo.access.progress {
+            (progress.0)(name, here, whole);
         }
     }
 

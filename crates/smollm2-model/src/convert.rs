@@ -31,7 +31,7 @@ mod compare;
 mod fit;
 mod reservoir;
 
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, compare, compare_watched};
 
 use std::collections::BTreeMap;
 

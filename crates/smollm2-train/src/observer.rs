@@ -17,6 +17,10 @@ pub trait TrainObserver {
     fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
         let _ = (step, progress);
     }
+    /// During an evaluation on held-out rows: batches done, from 0, and how many there are.
+    fn evaluating(&mut self, done: usize, batches: usize) {
+        let _ = (done, batches);
+    }
     /// After every evaluation on held-out rows.
     fn evaluated(&mut self, evaluation: &EvalRecord) {
         let _ = evaluation;

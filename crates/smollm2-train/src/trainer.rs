@@ -20,7 +20,7 @@ use smollm2_model::{
 use smoltalk_data::Batch;
 
 use crate::{
-    AdamW, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError,
+    AdamW, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError, TrainObserver,
     adamw::is_rational,
     checkpoint::{self, damaged, read_json, write_json},
     loss::{Targets, chunked_cross_entropy, cross_entropy_sum},
@@ -241,9 +241,19 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// # Errors
     /// [`TrainError::NoHeldOutTargets`], [`TrainError::NotFinite`].
     pub fn evaluate(&self, batches: &[Batch<AB::InnerBackend>]) -> Result<EvalRecord, TrainError> {
+        self.evaluate_watched(batches, &mut ())
+    }
+
+    /// As [`Trainer::evaluate`], telling `observer` after every batch.
+    fn evaluate_watched(
+        &self,
+        batches: &[Batch<AB::InnerBackend>],
+        observer: &mut dyn TrainObserver,
+    ) -> Result<EvalRecord, TrainError> {
         let model = self.model().valid();
         let (mut sum, mut target_tokens) = (0.0, 0);
-        for batch in batches {
+        for (done, batch) in batches.iter().enumerate() {
+            observer.evaluating(done, batches.len());
             let targets = Targets::of(batch);
             if targets.is_empty() {
                 continue;
@@ -253,6 +263,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             sum += loss.into_data().iter::<f64>().sum::<f64>();
             target_tokens += targets.len();
         }
+        observer.evaluating(batches.len(), batches.len());
         if target_tokens == 0 {
             return Err(TrainError::NoHeldOutTargets);
         }

@@ -1,9 +1,10 @@
 //! Listing, fetching, resuming, and every way it fails.
 
 use fixtures::hub::{Fault, LoopbackHub};
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind};
+use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, TransferProgress};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -33,8 +34,8 @@ fn setting() -> Setting {
     let access = HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.path().to_owned()),
-        token: None,
         timeout: Duration::from_millis(1500),
+        ..HubAccess::default()
     };
     let repo = HubRepo::new(RepoKind::Model, "owner/name", access);
     Setting { hub, cache, repo }
@@ -85,6 +86,26 @@ fn same(folder: &Path) {
     for (name, bytes) in files() {
         assert!(std::fs::read(folder.join(&name)).unwrap() == bytes, "{name}");
     }
+}
+
+#[test]
+fn a_transfer_tells_how_far_it_is() {
+    let mut setting = setting();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    let progress = TransferProgress::new(move |name, here, whole| {
+        heard.lock().unwrap().push((name.to_owned(), here, whole));
+    });
+    setting.repo.access.progress = Some(progress);
+    setting.fetch().unwrap();
+    let told = told.lock().unwrap();
+    let large: Vec<u64> = told
+        .iter()
+        .filter(|(name, _, whole)| name == "below/a folder/large.bin" && *whole == LARGE as u64)
+        .map(|(_, here, _)| *here)
+        .collect();
+    assert_eq!((large.first(), large.last()), (Some(&0), Some(&(LARGE as u64))));
+    assert!(large.len() > 2 && large.is_sorted(), "{large:?}");
 }
 
 #[test]

@@ -55,10 +55,25 @@ pub fn compare<B: DecoderBackend>(
     config: &SmolLm2Config,
     rows: &[Vec<u32>],
 ) -> Result<Comparison, ModelError> {
+    compare_watched(before, after, config, rows, |_done, _total| {})
+}
+
+/// As [`compare`]; `progress` hears before the first row and after each how many are done, and how many there are.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_watched<B: DecoderBackend>(
+    before: &SmolLm2<B>,
+    after: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    rows: &[Vec<u32>],
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Comparison, ModelError> {
     check_rows(rows, config, 2)?;
     let device = before.model.norm.weight.val().device();
     let mut sums = Sums::default();
-    for row in rows {
+    for (done, row) in rows.iter().enumerate() {
+        progress(done, rows.len());
         let ids = row_tensor::<B>(row, &device); // [1, T]
         let layout = SequenceLayout::default();
         let (first, second) = (before.hidden(ids.clone(), &layout), after.hidden(ids.clone(), &layout)); // [1, T, D]
@@ -77,6 +92,7 @@ pub fn compare<B: DecoderBackend>(
             );
         }
     }
+    progress(rows.len(), rows.len());
     let mean = |sum: f64, count: usize| sum / count as f64;
     Ok(Comparison {
         perplexity_before: (-mean(sums.before, sums.predicted)).exp(),

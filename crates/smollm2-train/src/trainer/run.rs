@@ -135,7 +135,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             let remaining = Duration::try_from_secs_f64(pace * (steps - self.step) as f64).unwrap_or_default();
             observer.stepped(&record, &Progress { steps, remaining });
             if !held_out.is_empty() && self.due(self.config.eval_every) {
-                let evaluation = self.evaluate(&held_out)?;
+                let evaluation = self.evaluate_watched(&held_out, observer)?;
                 metrics.append(&Metric::Eval(evaluation.clone()))?;
                 observer.evaluated(&evaluation);
                 last = Some(evaluation);
