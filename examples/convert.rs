@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long)]
     compare: Option<PathBuf>,
     /// Degrees of numerator and denominator.
-    #[arg(long, default_value = "5,4", value_parser = degrees)]
+    #[arg(long, default_value = "5,4")]
     degrees: Degrees,
     /// Raise a layer's degrees until no group's relative error is larger.
     #[arg(long)]
@@ -57,15 +57,6 @@ struct Arguments {
     device: DeviceKind,
     #[command(flatten)]
     hub: HubFlags,
-}
-
-fn degrees(text: &str) -> Result<Degrees, String> {
-    let wrong = || format!("expected two numbers as in 5,4, found `{text}`");
-    let (numerator, denominator) = text.split_once(',').ok_or_else(wrong)?;
-    let number = |text: &str| text.trim().parse().map_err(|_| wrong());
-    let degrees = Degrees::new(number(numerator)?, number(denominator)?);
-    degrees.validate().map_err(|error| error.to_string())?;
-    Ok(degrees)
 }
 
 fn main() -> Result<()> {

@@ -118,7 +118,7 @@ fn check_output(arguments: &Arguments) -> Result<()> {
     match (checkpoint::list(&path)?.pop(), arguments.resume) {
         (Some(newest), false) => {
             let step = newest.step;
-            Err(TrainError::UsedFolder { path, step }.into())
+            Err(TrainError::UsedFolder { path, from: 0, step }.into())
         }
         (None, true) => bail!(
             "{}: expected a checkpoint to go on from, found none; begin without --resume",

@@ -130,6 +130,9 @@ pub struct Call<B: Backend> {
 /// An operation on a call's tensors.
 type Run<'a, B> = &'a dyn Fn(&Call<B>) -> Vec<Tensor<B, 2>>;
 
+/// Name, tensors moved, the operation, and the same with SiLU.
+type Operation<'a, B> = (&'static str, usize, Run<'a, B>, Option<Run<'a, B>>);
+
 impl<B: RationalBackend> Call<B> {
     /// Random tensors: normal with deviation 2, coefficients uniform in `[-1, 1]`, form A.
     pub fn new(shape: Shape, element: Element, groups: usize, degrees: Degrees, device: &B::Device) -> Self {
@@ -262,7 +265,7 @@ impl<B: RationalBackend> Call<B> {
     /// Times a copy, the four operations and their SiLU counterparts.
     pub fn time(&self, clock: &Clock<B>) -> Vec<Figures> {
         let tensor_bytes = self.shape.rows * self.shape.channels * self.element.dtype().size();
-        let operations: [(&'static str, usize, Run<B>, Option<Run<B>>); 5] = [
+        let operations: [Operation<B>; 5] = [
             ("copy", 2, &|c| vec![c.gate.clone() + 1.0], None),
             (
                 "forward",

@@ -1,7 +1,7 @@
 //! From the threads' coefficient sums to the gradients: first within a cube, then over the cubes.
 //!
-//! Every addition has its place fixed by the shape alone and there are no atomics, so the gradients are the same bits
-//! in every run. A thread adds few terms before its sum joins a tree, which keeps `f32` sums of ten million terms
+//! Every addition has its place fixed by the shape and the device, and there are no atomics, so the gradients are the same
+//! bits in every run. A thread adds few terms before its sum joins a tree, which keeps `f32` sums of ten million terms
 //! within 1e-5 of the exact ones.
 #![allow(
     clippy::too_many_arguments,

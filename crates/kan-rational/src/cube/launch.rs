@@ -22,8 +22,8 @@ const FORWARD: Sharing = Sharing {
     most_rows: 8,
 };
 
-/// A backward kernel of degrees (5, 4) has at most 64 registers a thread. It folds its sums once, which costs about as
-/// much as eight vectors; with 32 rows of 8 lanes it adds 256 terms before they join the tree.
+/// A backward kernel of degrees (5, 4) has at most 64 registers a thread. A thread folds its sums once, however many rows it took; with
+/// 32 rows of 8 lanes it adds 256 terms before they join the tree.
 const BACKWARD: Sharing = Sharing {
     resident: 1024,
     most_rows: 32,
