@@ -10,10 +10,12 @@
 //! - [`split_files`]: which files of a data set hold a split of a configuration.
 //!
 //! The cache is hf-hub's, laid out as Python's `huggingface_hub` does it (`models--owner--name/{blobs,refs,snapshots}`),
-//! and each uses what the others have fetched. The client is not hf-hub's: that of 0.5 cannot be given a timeout, so a
-//! server that stands still holds it for ever, and it checks neither the length nor the hash of what arrived. Here a
-//! transfer goes to `blobs/<hash>.incomplete` and is renamed when its length, and for large files its SHA-256, are those
-//! the hub lists; an interrupted one goes on where it stopped.
+//! and each uses what the others have fetched. The client is not hf-hub's. That of 0.5 has no setting for a timeout; it
+//! sends the token to the storage host it is redirected to; it asks for an empty range, which is an error, after a
+//! partial file that is complete; it appends a whole body where a server knows no ranges; and it compares neither the
+//! final size nor the hash with those listed. Here a transfer goes to `blobs/<hash>.incomplete` and is renamed when its
+//! length and its hash (SHA-256 of a large file, git's own of another) are those the hub lists; an interrupted one goes
+//! on where it stopped.
 //!
 //! ```
 //! use hub_cache::{HubAccess, HubRepo, RepoKind, split_files};
@@ -23,7 +25,7 @@
 //! assert!(repo.cached()?.is_none());
 //!
 //! let names = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"];
-//! assert_eq!(split_files(&names, None, "test").unwrap(), ["data/test-00000-of-00001.parquet"]);
+//! assert_eq!(split_files("owner/name", &names, None, "test")?, ["data/test-00000-of-00001.parquet"]);
 //! # Ok::<(), hub_cache::HubError>(())
 //! ```
 //!
@@ -43,6 +45,7 @@ pub use split::split_files;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the hub is reached. Every setting is here: no environment variable is read.
@@ -56,6 +59,8 @@ pub struct HubAccess {
     pub token: Option<String>,
     /// Longest wait for a connection, an answer, or the next bytes of a file. Default 30 seconds.
     pub timeout: Duration,
+    /// Told of the bytes as they arrive. Default `None`.
+    pub progress: Option<Progress>,
 }
 
 impl Default for HubAccess {
@@ -65,6 +70,7 @@ impl Default for HubAccess {
             cache_dir: None,
             token: None,
             timeout: Duration::from_secs(30),
+            progress: None,
         }
     }
 }
@@ -77,9 +83,52 @@ impl fmt::Debug for HubAccess {
             .field("cache_dir", &self.cache_dir)
             .field("token", &self.token.as_ref().map(|_| ".."))
             .field("timeout", &self.timeout)
+            .field("progress", &self.progress)
             .finish()
     }
 }
+
+/// A function that is told of the bytes of a file as they arrive.
+///
+/// ```
+/// use hub_cache::{HubAccess, Progress};
+///
+/// let progress = Progress::new(|file, done, total| assert!(done <= total, "{file}"));
+/// let access = HubAccess { progress: Some(progress), ..HubAccess::default() };
+/// # assert_eq!(access, access.clone());
+/// ```
+#[derive(Clone)]
+pub struct Progress(Arc<Tell>);
+
+type Tell = dyn Fn(&str, u64, u64) + Send + Sync;
+
+impl Progress {
+    /// `tell` gets the file's name in the repository, its bytes so far, and its size, at most once for every read from
+    /// the network. Files come one after the other; those already in the cache do not come at all. The bytes begin anew
+    /// where a transfer has to.
+    pub fn new(tell: impl Fn(&str, u64, u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    pub(crate) fn tell(&self, file: &str, done: u64, total: u64) {
+        (self.0)(file, done, total);
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Progress(..)")
+    }
+}
+
+/// The same function, not an equal one.
+impl PartialEq for Progress {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Progress {}
 
 /// What a repository holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

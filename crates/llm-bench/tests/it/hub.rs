@@ -13,8 +13,8 @@ fn access(hub: &LoopbackHub, cache: &Path) -> HubAccess {
     HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.to_owned()),
-        token: None,
         timeout: Duration::from_millis(1500),
+        ..HubAccess::default()
     }
 }
 

@@ -21,8 +21,8 @@ fn source(hub: &LoopbackHub, cache: &Path) -> ModelSource {
         access: HubAccess {
             endpoint: hub.endpoint(),
             cache_dir: Some(cache.to_owned()),
-            token: None,
             timeout: Duration::from_millis(1500),
+            ..HubAccess::default()
         },
         ..HubModel::new(ID)
     })

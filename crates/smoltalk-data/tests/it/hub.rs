@@ -12,8 +12,8 @@ fn dataset(hub: &LoopbackHub, cache: &Path, text: &str) -> HubDataset {
     dataset.access = HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.to_owned()),
-        token: None,
         timeout: Duration::from_millis(1500),
+        ..HubAccess::default()
     };
     dataset
 }
