@@ -75,9 +75,28 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
             reason: error.to_string(),
         })?)
     } else {
-        config["chat_template"].as_str().map(str::to_string)
+        chat_template(&config["chat_template"]).map_err(|found| DataError::Tokenizer {
+            path: config_path,
+            field: "chat_template".to_string(),
+            expected: "a string or a list with one named `default`".to_string(),
+            found,
+        })?
     };
     ChatTokenizer::assemble(&path, &json, template.as_deref(), [&bos, &eos, &pad])
+}
+
+/// A template, or the one named `default` of several; what was found instead is the error.
+fn chat_template(value: &Value) -> Result<Option<String>, String> {
+    let template = match value {
+        Value::Null => return Ok(None),
+        Value::Array(named) => {
+            let default = named.iter().find(|entry| entry["name"] == "default");
+            default.and_then(|entry| entry["template"].as_str())
+        }
+        other => other.as_str(),
+    };
+    let found = || value.to_string().chars().take(80).collect();
+    template.map(|text| Some(text.to_string())).ok_or_else(found)
 }
 
 pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataError> {
@@ -96,7 +115,7 @@ pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataE
     let name = |id: u32| tokenizer.tokenizer.id_to_token(id).unwrap_or_default();
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": false,
-        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.eos), "pad_token": name(tokenizer.pad),
+        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.end_of_turn_id()), "pad_token": name(tokenizer.pad),
         "unk_token": SPECIAL_TOKENS[0], "clean_up_tokenization_spaces": false, "model_max_length": 8192,
         "chat_template": tokenizer.template.source(),
     });
