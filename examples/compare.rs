@@ -241,7 +241,7 @@ fn held_out_rows(
         shuffle: false,
         ..loader_config(recipe)
     };
-    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?)
+    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?)
 }
 
 fn recipe(arguments: &Arguments, steps: usize, sequence_length: usize, rows: usize, rate: f64) -> TrainConfig {

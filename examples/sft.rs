@@ -128,7 +128,7 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
                 shuffle: false,
                 ..loader_config(&recipe)
             };
-            DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?
+            DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?
         }
         None => Vec::new(),
     };
