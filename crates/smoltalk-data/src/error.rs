@@ -132,6 +132,15 @@ pub enum DataError {
 }
 
 impl DataError {
+    pub(crate) fn tokenizer(path: &std::path::Path, field: &str, expected: &str, found: impl ToString) -> Self {
+        Self::Tokenizer {
+            path: path.to_path_buf(),
+            field: field.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         Self::Io {
             path: path.to_path_buf(),

@@ -92,16 +92,9 @@ impl ChatTokenizer {
         template: Option<&str>,
         [bos, eos, pad]: [&str; 3],
     ) -> Result<Self, DataError> {
-        let wrong = |field: &str, expected: &str, found: String| DataError::Tokenizer {
-            path: origin.to_path_buf(),
-            field: field.to_string(),
-            expected: expected.to_string(),
-            found,
-        };
-        let foreign = |found| wrong("tokenizer", "a tokenizer.json of the tokenizers library", found);
-        // The library panics on bad syntax in some places.
-        serde_json::from_slice::<Value>(json).map_err(|error| foreign(error.to_string()))?;
-        let tokenizer = Tokenizer::from_bytes(json).map_err(|error| foreign(error.to_string()))?;
+        let wrong = |field: &str, expected: &str, found| DataError::tokenizer(origin, field, expected, found);
+        let tokenizer =
+            parse(json).map_err(|found| wrong("tokenizer", "a tokenizer.json of the tokenizers library", found))?;
         let id = |field: &str, token: &str| {
             tokenizer
                 .token_to_id(token)
@@ -262,6 +255,12 @@ impl DecodeStream<'_> {
     pub fn finish(self) -> String {
         self.tokenizer.decode(&self.pending)
     }
+}
+
+fn parse(json: &[u8]) -> Result<Tokenizer, String> {
+    // The library panics on bad syntax in some places.
+    serde_json::from_slice::<Value>(json).map_err(|error| error.to_string())?;
+    Tokenizer::from_bytes(json).map_err(|error| error.to_string())
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {

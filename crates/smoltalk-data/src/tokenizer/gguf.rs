@@ -48,12 +48,7 @@ fn content(path: &Path) -> Result<Content, DataError> {
     let file = File::open(path).map_err(|source| DataError::io(path, source))?;
     let read = caught(|| Content::read(&mut BufReader::new(file)));
     let read = read.and_then(|content| content.map_err(|error| error.to_string()));
-    read.map_err(|found| DataError::Tokenizer {
-        path: path.to_path_buf(),
-        field: "header".to_string(),
-        expected: "a GGUF file".to_string(),
-        found,
-    })
+    read.map_err(|found| DataError::tokenizer(path, "header", "a GGUF file", found))
 }
 
 struct Metadata<'a> {
@@ -63,12 +58,7 @@ struct Metadata<'a> {
 
 impl<'a> Metadata<'a> {
     fn wrong(&self, key: &str, expected: &str, found: String) -> DataError {
-        DataError::Tokenizer {
-            path: self.path.to_path_buf(),
-            field: key.to_string(),
-            expected: expected.to_string(),
-            found,
-        }
+        DataError::tokenizer(self.path, key, expected, found)
     }
 
     fn has(&self, key: &str) -> bool {

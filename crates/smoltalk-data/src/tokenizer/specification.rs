@@ -51,12 +51,8 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
     let json = read(&path)?;
     let config_path = folder.join("tokenizer_config.json");
     let config: Value = if config_path.exists() {
-        serde_json::from_slice(&read(&config_path)?).map_err(|error| DataError::Tokenizer {
-            path: config_path.clone(),
-            field: "tokenizer_config.json".to_string(),
-            expected: "a JSON object".to_string(),
-            found: error.to_string(),
-        })?
+        serde_json::from_slice(&read(&config_path)?)
+            .map_err(|error| DataError::tokenizer(&config_path, "tokenizer_config.json", "a JSON object", error))?
     } else {
         Value::Null
     };
@@ -75,12 +71,9 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
             reason: error.to_string(),
         })?)
     } else {
-        chat_template(&config["chat_template"]).map_err(|found| DataError::Tokenizer {
-            path: config_path,
-            field: "chat_template".to_string(),
-            expected: "a string or a list with one named `default`".to_string(),
-            found,
-        })?
+        let expected = "a string or a list with one named `default`";
+        chat_template(&config["chat_template"])
+            .map_err(|found| DataError::tokenizer(&config_path, "chat_template", expected, found))?
     };
     ChatTokenizer::assemble(&path, &json, template.as_deref(), [&bos, &eos, &pad])
 }
@@ -105,12 +98,7 @@ pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataE
     let json = tokenizer
         .tokenizer
         .to_string(true)
-        .map_err(|error| DataError::Tokenizer {
-            path: path.clone(),
-            field: "tokenizer".to_string(),
-            expected: "a tokenizer that can be written".to_string(),
-            found: error.to_string(),
-        })?;
+        .map_err(|error| DataError::tokenizer(&path, "tokenizer", "a tokenizer that can be written", error))?;
     std::fs::write(&path, json).map_err(|source| DataError::io(&path, source))?;
     let name = |id: u32| tokenizer.tokenizer.id_to_token(id).unwrap_or_default();
     let config = json!({
