@@ -36,7 +36,7 @@ pub fn held_out_rows(source: Source, tokenizer: &ChatTokenizer, recipe: &TrainCo
         shuffle: false,
         ..loader_config(recipe)
     };
-    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(Some(recipe.eval_rows))?)
+    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?)
 }
 
 /// Puts the tokenizer into every checkpoint, so that its folder is a complete model.

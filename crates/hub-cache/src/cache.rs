@@ -168,7 +168,9 @@ fn link(blob: &Path, _name: &str, _hash: &str, pointer: &Path) -> io::Result<()>
 pub(crate) fn is_file_name(name: &str) -> bool {
     let plain = |component: Component<'_>| matches!(component, Component::Normal(_));
     let whole = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    whole && !name.contains(['\\', '\0', ':']) && Path::new(name).components().all(plain)
+    // A colon names a drive or a stream on Windows, and is like any other character elsewhere.
+    let foreign = |c: char| matches!(c, '\\' | '\0') || cfg!(windows) && c == ':';
+    whole && !name.contains(foreign) && Path::new(name).components().all(plain)
 }
 
 /// Hexadecimal digits of this number.

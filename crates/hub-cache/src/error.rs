@@ -86,22 +86,22 @@ pub enum HubError {
         reason: String,
     },
     /// A whole file with the wrong content arrived; it was thrown away.
-    #[error("hub repository {repo}: {file}: expected SHA-256 {expected}, found {found}; try again")]
+    #[error("hub repository {repo}: {file}: expected {expected}, found {found}; it was thrown away: try again")]
     Corrupt {
         /// `id@revision`.
         repo: String,
         /// The file.
         file: String,
-        /// As the hub lists it.
+        /// The hash the hub lists: SHA-256 of a large file, git's blob hash of another.
         expected: String,
-        /// Of what arrived.
+        /// That of what arrived.
         found: String,
     },
     /// A data set has no files for what was asked.
-    #[error("hub repository {repo}: expected {expected}, found {found}; name another configuration or split")]
+    #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
     Split {
-        /// `id@revision`.
-        repo: String,
+        /// The repository or folder.
+        place: String,
         /// Which files were looked for.
         expected: String,
         /// Which there are.

@@ -19,14 +19,21 @@ pub(crate) struct Answer {
 mod net {
     use super::Answer;
     use crate::HubAccess;
+    use std::fmt;
     use ureq::config::RedirectAuthHeaders;
     use ureq::http::Uri;
     use ureq::{Agent, Proxy};
 
-    #[derive(Debug)]
     pub(crate) struct Client {
         agent: Agent,
         token: Option<String>,
+    }
+
+    /// Does not show the token.
+    impl fmt::Debug for Client {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Client").finish_non_exhaustive()
+        }
     }
 
     impl Client {

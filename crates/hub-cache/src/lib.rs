@@ -10,10 +10,12 @@
 //! - [`split_files`]: which files of a data set hold a split of a configuration.
 //!
 //! The cache is hf-hub's, laid out as Python's `huggingface_hub` does it (`models--owner--name/{blobs,refs,snapshots}`),
-//! and each uses what the others have fetched. The client is not hf-hub's: that of 0.5 cannot be given a timeout, so a
-//! server that stands still holds it for ever, and it checks neither the length nor the hash of what arrived. Here a
-//! transfer goes to `blobs/<hash>.incomplete` and is renamed when its length, and for large files its SHA-256, are those
-//! the hub lists; an interrupted one goes on where it stopped.
+//! and each uses what the others have fetched. The client is not hf-hub's. That of 0.5 has no setting for a timeout; it
+//! sends the token to the storage host it is redirected to; it asks for an empty range, which is an error, after a
+//! partial file that is complete; it appends a whole body where a server knows no ranges; and it compares neither the
+//! final size nor the hash with those listed. Here a transfer goes to `blobs/<hash>.incomplete` and is renamed when its
+//! length and its hash (SHA-256 of a large file, git's own of another) are those the hub lists; an interrupted one goes
+//! on where it stopped.
 //!
 //! ```
 //! use hub_cache::{HubAccess, HubRepo, RepoKind, split_files};
@@ -23,7 +25,7 @@
 //! assert!(repo.cached()?.is_none());
 //!
 //! let names = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"];
-//! assert_eq!(split_files(&names, None, "test").unwrap(), ["data/test-00000-of-00001.parquet"]);
+//! assert_eq!(split_files("owner/name", &names, None, "test")?, ["data/test-00000-of-00001.parquet"]);
 //! # Ok::<(), hub_cache::HubError>(())
 //! ```
 //!
@@ -64,6 +66,14 @@ pub struct HubAccess {
 type Told = dyn Fn(&str, u64, u64) + Send + Sync;
 
 /// Told during a transfer: the file's name, the bytes that are here, the bytes of the whole.
+///
+/// ```
+/// use hub_cache::{HubAccess, TransferProgress};
+///
+/// let progress = TransferProgress::new(|file, here, whole| assert!(here <= whole, "{file}"));
+/// let access = HubAccess { progress: Some(progress), ..HubAccess::default() };
+/// # assert_eq!(access, access.clone());
+/// ```
 #[derive(Clone)]
 pub struct TransferProgress(Arc<Told>);
 

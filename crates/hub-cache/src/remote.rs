@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::cache::{Places, is_file_name, is_hash};
@@ -16,6 +18,14 @@ use crate::{HubError, HubRepo, RepoKind};
 const MAX_LISTING: u64 = 128 << 20;
 /// A second connection that brings less than this before it breaks is the last, so the number of attempts is bounded.
 const LEAST_PROGRESS: u64 = 64 << 10;
+
+/// What may not stand in a path as it is.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
 
 /// A revision as the hub lists it.
 #[derive(Debug)]
@@ -150,6 +160,25 @@ impl Listed {
         let size = sibling.get("size").and_then(Value::as_u64)?;
         Some(Self { hash, size })
     }
+
+    fn is_large(&self) -> bool {
+        self.hash.len() == 64
+    }
+
+    fn hash_name(&self) -> &'static str {
+        match self.is_large() {
+            true => "SHA-256",
+            false => "git hash",
+        }
+    }
+
+    /// The hash of a whole file, of the kind listed.
+    fn hash_of(&self, file: &mut File) -> std::io::Result<String> {
+        match self.is_large() {
+            true => hash::<Sha256>(file, b""),
+            false => hash::<Sha1>(file, format!("blob {}\0", self.size).as_bytes()),
+        }
+    }
 }
 
 impl Remote {
@@ -173,21 +202,31 @@ impl Remote {
         if !fs::metadata(&blob).is_ok_and(|blob| blob.len() == listed.size) {
             self.download(name, listed, &blob)?;
         }
+        // Before the file can be seen: a snapshot of a part must not be taken for the whole.
+        self.note_listing()?;
         let pointed = self.places.point(&self.commit, name, &listed.hash);
         pointed.map_err(self.repo.cache_error("link", &blob))
     }
 
-    /// Notes in the cache that the revision is this commit, and what it lists. Called when everything wanted has been
-    /// fetched, so that a half-fetched commit never takes the place of a whole one.
+    /// Notes in the cache that the revision is this commit. Called when everything wanted has been fetched, so that a
+    /// half-fetched commit never takes the place of a whole one.
     ///
     /// # Errors
-    /// [`HubError::Cache`] when the notes cannot be written.
+    /// [`HubError::Cache`] when the note cannot be written.
     pub fn finish(&self) -> Result<(), HubError> {
-        let names = Value::from_iter(self.names());
-        self.note(&self.places.listing(&self.commit), &names.to_string())?;
+        self.note_listing()?;
         match self.commit == self.repo.revision {
             true => Ok(()),
             false => self.note(&self.places.reference, &self.commit),
+        }
+    }
+
+    fn note_listing(&self) -> Result<(), HubError> {
+        let path = self.places.listing(&self.commit);
+        let names = Value::from_iter(self.names()).to_string();
+        match fs::read_to_string(&path).is_ok_and(|noted| noted == names) {
+            true => Ok(()),
+            false => self.note(&path, &names),
         }
     }
 
@@ -221,17 +260,15 @@ impl Remote {
             return Ok(());
         }
         self.fill(name, listed, &path, &mut file)?;
-        if listed.hash.len() == 64 {
-            let found = sha256(&mut file).map_err(wrong())?;
-            if found != listed.hash.to_ascii_lowercase() {
-                file.set_len(0).map_err(wrong())?;
-                return Err(HubError::Corrupt {
-                    repo: self.repo.to_string(),
-                    file: name.to_owned(),
-                    expected: listed.hash.clone(),
-                    found,
-                });
-            }
+        let found = listed.hash_of(&mut file).map_err(wrong())?;
+        if !found.eq_ignore_ascii_case(&listed.hash) {
+            file.set_len(0).map_err(wrong())?;
+            return Err(HubError::Corrupt {
+                repo: self.repo.to_string(),
+                file: name.to_owned(),
+                expected: format!("{} {}", listed.hash_name(), listed.hash),
+                found,
+            });
         }
         file.sync_all().map_err(wrong())?;
         fs::rename(&path, blob).map_err(wrong())
@@ -336,22 +373,15 @@ impl Remote {
             RepoKind::Dataset => "datasets/",
         };
         let (endpoint, id) = (self.repo.endpoint(), &self.repo.id);
-        let mut url = format!("{endpoint}/{prefix}{id}/resolve/{}/", self.commit);
-        for byte in name.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                    url.push(char::from(byte))
-                }
-                _ => url.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        url
+        let name = utf8_percent_encode(name, ESCAPED);
+        format!("{endpoint}/{prefix}{id}/resolve/{}/{name}", self.commit)
     }
 }
 
-fn sha256(file: &mut File) -> std::io::Result<String> {
+fn hash<D: Digest + Write>(file: &mut File, before: &[u8]) -> std::io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
-    let mut digest = Sha256::new();
+    let mut digest = D::new();
+    digest.update(before);
     std::io::copy(file, &mut digest)?;
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

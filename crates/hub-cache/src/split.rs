@@ -15,14 +15,8 @@ impl HubRepo {
     /// # Errors
     /// [`HubError::Split`] when the data set has no such split, [`HubError`] when its files cannot be had.
     pub fn split(&self, configuration: Option<&str>, split: &str) -> Result<Vec<PathBuf>, HubError> {
-        let choose = |names: &[&str]| {
-            let chosen = split_files(names, configuration, split);
-            chosen.map_err(|(expected, found)| HubError::Split {
-                repo: self.to_string(),
-                expected,
-                found,
-            })
-        };
+        let place = format!("hub repository {self}");
+        let choose = |names: &[&str]| split_files(&place, names, configuration, split);
         let held = |snapshot: &Snapshot, names: &[String]| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let files = choose(&names).ok()?.into_iter().map(|name| snapshot.file(&name));
@@ -72,18 +66,24 @@ struct DataFile<'a> {
 /// that is the only one to begin so.
 ///
 /// # Errors
-/// What was expected and what there is.
+/// [`HubError::Split`] names `place`, what was expected and what there is.
 pub fn split_files(
+    place: &str,
     names: &[impl AsRef<str>],
     configuration: Option<&str>,
     split: &str,
-) -> Result<Vec<String>, (String, String)> {
+) -> Result<Vec<String>, HubError> {
     let mut files: Vec<DataFile> = names.iter().filter_map(|name| DataFile::read(name.as_ref())).collect();
     let wanted = match configuration {
         Some(name) => format!("split `{split}` of configuration `{name}`"),
         None => format!("split `{split}`"),
     };
-    let refuse = |found: String| (format!("{wanted} in .parquet or .jsonl files"), found);
+    let wrong = |expected: String, found: String| HubError::Split {
+        place: place.to_owned(),
+        expected,
+        found,
+    };
+    let refuse = |found: String| wrong(format!("{wanted} in .parquet or .jsonl files"), found);
     let chosen = choose_configuration(&files, configuration).map_err(refuse)?;
     files.retain(|file| file.configuration == chosen);
     let chosen = choose_split(&files, split).map_err(refuse)?;
@@ -92,7 +92,10 @@ pub fn split_files(
     files.retain(|file| file.parquet == parquet);
     let told = files.iter().filter_map(|file| file.shards);
     if let Some(shards) = told.max().filter(|shards| *shards != files.len()) {
-        return Err((format!("{wanted} in {shards} files"), format!("{} files", files.len())));
+        return Err(wrong(
+            format!("{wanted} in {shards} files"),
+            format!("{} files", files.len()),
+        ));
     }
     let mut names: Vec<String> = files.iter().map(|file| file.name.to_owned()).collect();
     names.sort();

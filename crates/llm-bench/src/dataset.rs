@@ -57,15 +57,17 @@ pub fn load_split(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str
 /// The files of a split.
 fn locate(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<PathBuf>, BenchError> {
     let folder = configuration_folder(root, task);
-    match (split_files(&file_names(&folder)?, None, split), hub) {
+    let place = folder.display().to_string();
+    match (split_files(&place, &file_names(&folder)?, None, split), hub) {
         (Ok(names), _) => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
         (Err(_), Some(access)) => Ok(fetch(access, task, split)?),
-        (Err((_, found)), None) => Err(BenchError::MissingData {
+        (Err(HubError::Split { found, .. }), None) => Err(BenchError::MissingData {
             task: task.task.clone(),
             split: split.to_owned(),
             path: split_path(root, task, split),
             found,
         }),
+        (Err(error), None) => Err(error.into()),
     }
 }
 

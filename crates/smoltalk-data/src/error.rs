@@ -15,7 +15,10 @@ pub enum DataError {
         source: std::io::Error,
     },
     /// A path that holds no conversations in a known format.
-    #[error("{}: expected a .jsonl or .parquet file or a folder of such files, found none", path.display())]
+    #[error(
+        "{}: expected a .jsonl, .json or .parquet file or a folder with .jsonl or .parquet files, found none",
+        path.display()
+    )]
     NoSource {
         /// The path asked for.
         path: PathBuf,
@@ -71,6 +74,16 @@ pub enum DataError {
         /// Index of the message.
         message: usize,
     },
+    /// Finding the assistant's words takes time by the square of the turns.
+    #[error(
+        "conversation: expected at most {most} messages, found {found}; split it, or train with the mask over all tokens"
+    )]
+    TooManyMessages {
+        /// The limit.
+        most: usize,
+        /// Messages in the conversation.
+        found: usize,
+    },
     /// A configuration value is impossible.
     #[error("{field}: expected {expected}, found {found}")]
     Config {
@@ -102,12 +115,32 @@ pub enum DataError {
         /// Conversations the source has.
         found: u64,
     },
-    /// The hub or its cache did not give a file.
+    /// A position in a buffer that its conversations do not reach.
+    #[error(
+        "data position: expected at least {expected} rows in the buffer, found {found}; have the data, the packing or \
+         the length of the rows changed?"
+    )]
+    PositionRows {
+        /// Rows of the buffer the position lies behind.
+        expected: u64,
+        /// Rows the buffer gives.
+        found: u64,
+    },
+    /// The hub or its cache did not give a file, or a folder lacks files of the split its names speak of.
     #[error(transparent)]
     Hub(#[from] HubError),
 }
 
 impl DataError {
+    pub(crate) fn tokenizer(path: &std::path::Path, field: &str, expected: &str, found: impl ToString) -> Self {
+        Self::Tokenizer {
+            path: path.to_path_buf(),
+            field: field.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
         Self::Io {
             path: path.to_path_buf(),

@@ -116,7 +116,8 @@ impl DataLoader {
     /// counts say begins anew.
     ///
     /// # Errors
-    /// [`DataError::Position`] when the source has become shorter; whatever reading the source gives.
+    /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionRows`] when its rows are fewer;
+    /// whatever reading the source gives.
     pub fn resume(mut self, position: DataPosition) -> Result<Self, DataError> {
         self.reader = self.source.conversations();
         for found in 0..position.conversations {
@@ -135,11 +136,11 @@ impl DataLoader {
         self.buffered = 0;
         self.position = DataPosition { rows: 0, ..position };
         if position.rows > 0 {
-            self.fill()?;
-            if (self.rows.len() as u64) < position.rows {
-                let found = position.conversations + self.buffered;
-                return Err(DataError::Position {
-                    expected: found + 1,
+            self.fill(usize::MAX)?;
+            let found = self.rows.len() as u64;
+            if found < position.rows {
+                return Err(DataError::PositionRows {
+                    expected: position.rows,
                     found,
                 });
             }
@@ -180,10 +181,8 @@ impl DataLoader {
                 self.position.rows += 1;
                 return Ok(row);
             }
-            self.position.conversations += self.buffered;
-            self.position.rows = 0;
-            self.buffered = 0;
-            if !self.fill()? {
+            self.pass_buffer();
+            if !self.fill(usize::MAX)? {
                 passes += 1;
                 if passes > 1 {
                     let conversations = self.position.conversations;
@@ -210,19 +209,22 @@ impl DataLoader {
         (0..count).map(|_| self.next_row()).collect()
     }
 
-    /// All rows of one pass, or at most `limit`, for a held-out loss. The position is left at the beginning.
+    /// The rows of one pass, at most `limit`, for a held-out loss. They are all in memory. Buffers end as soon as they
+    /// have the tokens of the rows still missing, so only the first conversations are read.
     ///
     /// # Errors
     /// As [`DataLoader::next_row`].
-    pub fn one_pass(mut self, limit: Option<usize>) -> Result<Vec<PackedRow>, DataError> {
+    pub fn one_pass(mut self, limit: usize) -> Result<Vec<PackedRow>, DataError> {
         let mut rows = Vec::new();
-        while limit.is_none_or(|limit| rows.len() < limit) {
-            if self.rows.is_empty() && !self.fill()? {
+        while rows.len() < limit {
+            let missing = (limit - rows.len()).saturating_mul(self.config.sequence_length);
+            if self.rows.is_empty() && !self.fill(missing)? {
                 break;
             }
             rows.extend(self.rows.drain(..));
+            self.pass_buffer();
         }
-        rows.truncate(limit.unwrap_or(usize::MAX));
+        rows.truncate(limit);
         if rows.is_empty() {
             let sequence_length = self.config.sequence_length;
             return Err(DataError::NoRows {
@@ -233,15 +235,25 @@ impl DataLoader {
         Ok(rows)
     }
 
-    /// Reads and packs one buffer; false at the end of the source.
-    fn fill(&mut self) -> Result<bool, DataError> {
+    /// Moves the position behind the current buffer.
+    fn pass_buffer(&mut self) {
+        self.position.conversations += self.buffered;
+        self.position.rows = 0;
+        self.buffered = 0;
+    }
+
+    /// Reads and packs one buffer, which ends early when it has `enough` tokens; false at the end of the source.
+    fn fill(&mut self, enough: usize) -> Result<bool, DataError> {
         let mut buffer = Vec::new();
-        for conversation in self.reader.by_ref().take(self.config.buffer) {
-            let conversation = conversation?;
-            buffer.push(
-                self.tokenizer
-                    .encode_conversation(&conversation, self.config.mask, self.config.system)?,
-            );
+        let mut tokens = 0;
+        while buffer.len() < self.config.buffer && tokens < enough {
+            let Some(conversation) = self.reader.next().transpose()? else {
+                break;
+            };
+            let (mask, system) = (self.config.mask, self.config.system);
+            let tokenized = self.tokenizer.encode_conversation(&conversation, mask, system)?;
+            tokens += tokenized.ids.len();
+            buffer.push(tokenized);
         }
         if buffer.is_empty() {
             return Ok(false);
@@ -257,7 +269,7 @@ impl DataLoader {
             packing: self.config.packing,
             overlong: self.config.overlong,
             sequence_length: self.config.sequence_length,
-            eos: self.tokenizer.eos_id(),
+            eos: self.tokenizer.end_of_turn_id(),
             pad: self.tokenizer.pad_id(),
             train_on_separators: self.config.mask == Mask::All,
         };

@@ -4,6 +4,9 @@ use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+/// Most messages of a conversation whose assistant's words are looked for: the template writes it anew for each of them.
+const MOST_MESSAGES: usize = 2000;
+
 /// Which tokens count as targets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +41,7 @@ pub struct Tokenized {
 }
 
 impl ChatTokenizer {
-    /// Ids and loss mask of a conversation.
+    /// Ids and loss mask of a conversation. One without messages has none, whatever the template would write.
     ///
     /// The text of a special token within a message, `<|im_end|>` say, becomes that token, exactly as in
     /// `apply_chat_template` of transformers; there is no option against it, because a model would then train on ids
@@ -46,7 +49,8 @@ impl ChatTokenizer {
     /// assistant's words does not end its turn. Whoever does not trust the words escapes them before.
     ///
     /// # Errors
-    /// [`DataError::Template`]; [`DataError::NotAPrefix`] when the template gives turns no fixed place.
+    /// [`DataError::Template`]; [`DataError::NotAPrefix`] when the template gives turns no fixed place;
+    /// [`DataError::TooManyMessages`] above 2,000 under [`Mask::AssistantOnly`].
     pub fn encode_conversation(
         &self,
         conversation: &Conversation,
@@ -54,7 +58,10 @@ impl ChatTokenizer {
         system: SystemPrompt,
     ) -> Result<Tokenized, DataError> {
         let mut messages = conversation.messages.clone();
-        let has_system = messages.first().is_some_and(|message| message.role == "system");
+        let Some(first) = messages.first() else {
+            return Ok(Tokenized::default());
+        };
+        let has_system = first.role == "system";
         if system == SystemPrompt::Empty && !has_system {
             messages.insert(
                 0,
@@ -64,28 +71,34 @@ impl ChatTokenizer {
                 },
             );
         }
-        let plain = ChatTemplate::chatml()?;
-        let template = if system == SystemPrompt::None {
-            &plain
-        } else {
-            self.template()
+        let plain;
+        let template = match system {
+            SystemPrompt::None => {
+                plain = ChatTemplate::chatml()?;
+                &plain
+            }
+            _ => self.template(),
         };
         let text = template.render(&messages, false)?;
         let spans = match mask {
             Mask::All => std::iter::once(0..text.len()).collect(),
             Mask::AssistantOnly => self.assistant_spans(template, &messages, &text)?,
         };
+        Ok(self.within(&text, &spans))
+    }
+
+    /// Ids of a text; targets are those within one of the spans, which are in order.
+    fn within(&self, text: &str, spans: &[Range<usize>]) -> Tokenized {
         let mut tokenized = Tokenized::default();
-        for (id, bytes) in self.encode_with_offsets(&text) {
-            tokenized.ids.push(id);
+        let mut spans = spans.iter().peekable();
+        for (id, bytes) in self.encode_with_offsets(text) {
+            while spans.next_if(|span| span.end < bytes.end).is_some() {}
             // A token that begins before the span belongs to the header, even if it reaches into the span.
-            tokenized.loss_mask.push(
-                spans
-                    .iter()
-                    .any(|span| span.start <= bytes.start && bytes.end <= span.end),
-            );
+            let is_target = spans.peek().is_some_and(|span| span.start <= bytes.start);
+            tokenized.ids.push(id);
+            tokenized.loss_mask.push(is_target);
         }
-        Ok(tokenized)
+        tokenized
     }
 
     /// Byte ranges of the assistant's words, each with the token that ends its turn.
@@ -95,7 +108,13 @@ impl ChatTokenizer {
         messages: &[Message],
         text: &str,
     ) -> Result<Vec<Range<usize>>, DataError> {
-        let end_of_turn = self.decode_with_special(&[self.eos_id()]);
+        if messages.len() > MOST_MESSAGES {
+            return Err(DataError::TooManyMessages {
+                most: MOST_MESSAGES,
+                found: messages.len(),
+            });
+        }
+        let end_of_turn = self.decode_with_special(&[self.end_of_turn(template)]);
         let mut spans = Vec::new();
         for (index, message) in messages
             .iter()

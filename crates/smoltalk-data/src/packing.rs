@@ -51,6 +51,8 @@ pub struct PackedRow {
 pub struct PackingCounts {
     /// Conversations read.
     pub conversations: u64,
+    /// Of these, without any token: left out, so that no row is made of separators.
+    pub conversations_empty: u64,
     /// Their tokens.
     pub tokens_in: u64,
     /// Tokens that the policy put in: end-of-turn separators and padding.
@@ -88,8 +90,11 @@ pub struct Packer {
 
 impl Packer {
     /// Packs one buffer of conversations; rows come in an order drawn from `rng`.
-    pub fn pack(&self, buffer: Vec<Tokenized>, counts: &mut PackingCounts, rng: &mut ChaCha8Rng) -> Vec<PackedRow> {
-        counts.conversations += buffer.len() as u64;
+    pub fn pack(&self, mut buffer: Vec<Tokenized>, counts: &mut PackingCounts, rng: &mut ChaCha8Rng) -> Vec<PackedRow> {
+        let read = buffer.len();
+        counts.conversations += read as u64;
+        buffer.retain(|tokenized| !tokenized.ids.is_empty());
+        counts.conversations_empty += (read - buffer.len()) as u64;
         counts.tokens_in += buffer.iter().map(|tokenized| tokenized.ids.len() as u64).sum::<u64>();
         let rows = match self.packing {
             Packing::Concat => self.concat(buffer, counts),
@@ -151,7 +156,7 @@ impl Packer {
     fn pieces(&self, buffer: Vec<Tokenized>, counts: &mut PackingCounts) -> Vec<Tokenized> {
         let length = self.sequence_length;
         let mut pieces = Vec::with_capacity(buffer.len());
-        for mut tokenized in buffer.into_iter().filter(|tokenized| !tokenized.ids.is_empty()) {
+        for mut tokenized in buffer {
             if tokenized.ids.len() <= length {
                 pieces.push(tokenized);
                 continue;

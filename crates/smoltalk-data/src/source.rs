@@ -8,6 +8,7 @@ mod split;
 pub use hub::HubDataset;
 
 use crate::{Conversation, DataError};
+use hub_cache::split_files;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,11 +30,16 @@ enum Kind {
 pub type Conversations = Box<dyn Iterator<Item = Result<Conversation, DataError>> + Send>;
 
 impl Source {
-    /// A .jsonl or .parquet file, or a folder: all Parquet files below it (or its `data`), else all JSONL files, by
-    /// name.
+    /// A .parquet file, a .jsonl or .json file of one object a line, or a folder with .parquet or .jsonl files in it or
+    /// in its `data`.
+    ///
+    /// Of a folder whose files are named as the hub names splits (`train.jsonl`, `data/train-00000-of-00002.parquet`),
+    /// those of the split `train`, so that `test` beside it stays unseen. Where no name speaks of `train`, all Parquet
+    /// files, else all JSONL files, by name.
     ///
     /// # Errors
-    /// [`DataError::NoSource`] when there is none; [`DataError::Io`] when the path cannot be read.
+    /// [`DataError::NoSource`] when there is none; [`DataError::Hub`] when files of the split `train` are missing, or
+    /// there are several such splits; [`DataError::Io`] when the path cannot be read.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let files = if path.is_dir() {
             folder_files(path)?
@@ -63,14 +69,15 @@ impl Source {
         }
     }
 
-    /// The conversations from the first one on.
+    /// The conversations from the first one on, up to an error if there is one: what comes after it is not known to be
+    /// what was meant.
     pub fn conversations(&self) -> Conversations {
         let all: Conversations = match &self.kind {
             Kind::Memory(all) => {
                 let all = all.clone();
                 Box::new((0..all.len()).map(move |index| Ok(all[index].clone())))
             }
-            Kind::Files(files) => Box::new(files.clone().into_iter().flat_map(|file| read_file(&file))),
+            Kind::Files(files) => until_error(files.clone().into_iter().flat_map(|file| read_file(&file))),
         };
         if self.parts.is_empty() {
             return all;
@@ -82,6 +89,15 @@ impl Source {
             found.as_ref().map_or(true, on_this_side)
         }))
     }
+}
+
+fn until_error(mut all: impl Iterator<Item = Result<Conversation, DataError>> + Send + 'static) -> Conversations {
+    let mut ended = false;
+    Box::new(std::iter::from_fn(move || {
+        let found = if ended { None } else { all.next() };
+        ended = !matches!(found, Some(Ok(_)));
+        found
+    }))
 }
 
 fn read_file(file: &Path) -> Conversations {
@@ -99,17 +115,31 @@ fn is(file: &Path, extension: &str) -> bool {
 }
 
 fn folder_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut files = Vec::new();
-    for below in [folder.to_path_buf(), folder.join("data")] {
+    let (mut files, mut names) = (Vec::new(), Vec::new());
+    for (prefix, below) in [("", folder.to_path_buf()), ("data/", folder.join("data"))] {
         if !below.is_dir() {
             continue;
         }
         for entry in std::fs::read_dir(&below).map_err(|source| DataError::io(&below, source))? {
-            files.push(entry.map_err(|source| DataError::io(&below, source))?.path());
+            let entry = entry.map_err(|source| DataError::io(&below, source))?;
+            names.extend(entry.file_name().to_str().map(|name| format!("{prefix}{name}")));
+            files.push(entry.path());
         }
+    }
+    match split_files(&folder.display().to_string(), &names, None, "train") {
+        Ok(train) => return Ok(train.into_iter().map(|name| folder.join(name)).collect()),
+        Err(error) if names.iter().any(|name| is_train(name)) => return Err(error.into()),
+        Err(_) => {}
     }
     files.sort();
     let parquet: Vec<PathBuf> = files.iter().filter(|file| is(file, "parquet")).cloned().collect();
     let jsonl = files.into_iter().filter(|file| is(file, "jsonl")).collect();
     Ok(if parquet.is_empty() { jsonl } else { parquet })
+}
+
+/// Whether a data file is of the split `train`, or of one of its variants (`train_sft`), by its name.
+fn is_train(name: &str) -> bool {
+    let stem = name.strip_suffix(".parquet").or_else(|| name.strip_suffix(".jsonl"));
+    let rest = stem.and_then(|stem| stem.rsplit('/').next()?.strip_prefix("train"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_') || rest.starts_with("-0"))
 }

@@ -4,6 +4,7 @@ mod gguf;
 mod specification;
 
 use crate::{ChatTemplate, DataError, Message};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -28,6 +29,11 @@ pub const SPECIAL_TOKENS: [&str; 17] = [
     "<jupyter_script>",
     "<empty_output>",
 ];
+
+/// Text that every tokenizer has to write and read back: most of the bytes that text is made of. Not all, because
+/// SmolLM2's own lacks some control characters and the first bytes of unassigned characters, and leaves them out.
+const SAMPLE: &str =
+    " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\n\té日🦀";
 
 /// A tokenizer with its chat template and special ids. Cheap to clone.
 ///
@@ -86,19 +92,9 @@ impl ChatTokenizer {
         template: Option<&str>,
         [bos, eos, pad]: [&str; 3],
     ) -> Result<Self, DataError> {
-        let wrong = |field: &str, expected: &str, found: String| DataError::Tokenizer {
-            path: origin.to_path_buf(),
-            field: field.to_string(),
-            expected: expected.to_string(),
-            found,
-        };
-        let tokenizer = Tokenizer::from_bytes(json).map_err(|error| {
-            wrong(
-                "tokenizer",
-                "a tokenizer.json of the tokenizers library",
-                error.to_string(),
-            )
-        })?;
+        let wrong = |field: &str, expected: &str, found| DataError::tokenizer(origin, field, expected, found);
+        let tokenizer =
+            parse(json).map_err(|found| wrong("tokenizer", "a tokenizer.json of the tokenizers library", found))?;
         let id = |field: &str, token: &str| {
             tokenizer
                 .token_to_id(token)
@@ -111,13 +107,21 @@ impl ChatTokenizer {
             Some(source) => ChatTemplate::new(source, bos, eos)?,
             None => ChatTemplate::smollm2()?,
         };
-        Ok(Self {
+        let assembled = Self {
             tokenizer: Arc::new(tokenizer),
             template,
             bos: bos_id,
             eos: eos_id,
             pad: pad_id,
-        })
+        };
+        match assembled.decode_with_special(&assembled.encode(SAMPLE)) {
+            back if back == SAMPLE => Ok(assembled),
+            back => Err(wrong(
+                "tokenizer",
+                &format!("one that writes {SAMPLE:?}"),
+                format!("{back:?}"),
+            )),
+        }
     }
 
     /// Ids of a text. No special token is added.
@@ -127,7 +131,7 @@ impl ChatTokenizer {
 
     /// Ids of a text with the bytes each came from.
     pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, std::ops::Range<usize>)> {
-        // The model is byte-level BPE: every text has an encoding, so an error cannot come from the text.
+        // That texts have an encoding was seen in assembling; bytes the vocabulary lacks are left out.
         match self.tokenizer.encode(text, false) {
             Ok(encoding) => {
                 let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
@@ -190,9 +194,22 @@ impl ChatTokenizer {
         self.bos
     }
 
-    /// Id that ends a turn (Instruct) or a text (base).
+    /// The end-of-text token of the configuration: it ends a turn (Instruct) or a text (base).
     pub fn eos_id(&self) -> u32 {
         self.eos
+    }
+
+    /// Id that ends a turn: `<|im_end|>` where the template writes it, else [`ChatTokenizer::eos_id`]. They differ in a
+    /// base checkpoint, which is given SmolLM2-Instruct's template and ends its texts with `<|endoftext|>`.
+    pub fn end_of_turn_id(&self) -> u32 {
+        self.end_of_turn(&self.template)
+    }
+
+    pub(crate) fn end_of_turn(&self, template: &ChatTemplate) -> u32 {
+        let token = SPECIAL_TOKENS[2];
+        let written = template.source().contains(token);
+        let id = self.tokenizer.token_to_id(token).filter(|_| written);
+        id.unwrap_or(self.eos)
     }
 
     /// Id that fills a row. It equals the end-of-turn id in SmolLM2-Instruct, so masks go by position, never by id.
@@ -200,18 +217,17 @@ impl ChatTokenizer {
         self.pad
     }
 
-    /// Ids at which generation stops: end of turn and `<|endoftext|>`.
+    /// Ids at which generation stops: end of turn, end of text and `<|endoftext|>`, each once.
     pub fn stop_ids(&self) -> Vec<u32> {
-        let mut ids = vec![self.eos];
-        ids.extend(
-            self.tokenizer
-                .token_to_id(SPECIAL_TOKENS[0])
-                .filter(|id| *id != self.eos),
-        );
+        let mut ids = vec![self.end_of_turn_id()];
+        for id in [Some(self.eos), self.tokenizer.token_to_id(SPECIAL_TOKENS[0])] {
+            ids.extend(id.filter(|id| !ids.contains(id)));
+        }
         ids
     }
 
-    /// Writes tokenizer.json and tokenizer_config.json, which transformers opens.
+    /// Writes tokenizer.json and tokenizer_config.json, which transformers opens. Their `eos_token` is the end of a turn,
+    /// because the template is written beside it.
     ///
     /// # Errors
     /// [`DataError::Io`] or [`DataError::Tokenizer`].
@@ -220,7 +236,8 @@ impl ChatTokenizer {
     }
 }
 
-/// Text from ids that arrive one by one, never half a character.
+/// Text from ids that arrive one by one. A character comes with its last byte. Bytes that are no character come as
+/// U+FFFD, at the latest with the fifth token, and may take the first bytes of the character after them along.
 #[derive(Debug)]
 pub struct DecodeStream<'a> {
     tokenizer: &'a ChatTokenizer,
@@ -244,6 +261,12 @@ impl DecodeStream<'_> {
     pub fn finish(self) -> String {
         self.tokenizer.decode(&self.pending)
     }
+}
+
+fn parse(json: &[u8]) -> Result<Tokenizer, String> {
+    // The library panics on bad syntax in some places.
+    serde_json::from_slice::<Value>(json).map_err(|error| error.to_string())?;
+    Tokenizer::from_bytes(json).map_err(|error| error.to_string())
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {

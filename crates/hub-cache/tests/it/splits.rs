@@ -5,12 +5,14 @@ use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, split_files};
 use std::collections::BTreeMap;
 
 fn found(names: &[&str], configuration: Option<&str>, split: &str) -> Vec<String> {
-    split_files(names, configuration, split).unwrap()
+    split_files("here", names, configuration, split).unwrap()
 }
 
 fn refused(names: &[&str], configuration: Option<&str>, split: &str) -> String {
-    let (expected, found) = split_files(names, configuration, split).unwrap_err();
-    format!("{expected} / {found}")
+    match split_files("here", names, configuration, split).unwrap_err() {
+        HubError::Split { place, expected, found } if place == "here" => format!("{expected} / {found}"),
+        other => panic!("{other}"),
+    }
 }
 
 #[test]
@@ -122,4 +124,32 @@ fn a_split_comes_from_the_cache_when_it_is_whole_there() {
     assert_eq!(repo.split(None, "train").unwrap(), train);
     std::fs::remove_file(&train[1]).unwrap();
     assert!(matches!(repo.split(None, "train"), Err(HubError::Unreachable { .. })));
+}
+
+#[test]
+fn a_part_of_a_commit_is_not_believed_offline() {
+    let mut hub = LoopbackHub::start();
+    let names = ["main/test/0000.parquet", "main/test/0001.parquet"];
+    let files = names.map(|name| (name.to_owned(), name.as_bytes().to_vec()));
+    hub.add("datasets/owner/name", "main", BTreeMap::from(files));
+    let cache = tempfile::tempdir().unwrap();
+    let access = HubAccess {
+        endpoint: hub.endpoint(),
+        cache_dir: Some(cache.path().to_owned()),
+        ..HubAccess::default()
+    };
+    let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
+    // The program ended here.
+    let first = repo.remote().unwrap().fetch(names[0]).unwrap();
+    hub.stop();
+    let below = first
+        .strip_prefix(cache.path().join("datasets--owner--name/snapshots"))
+        .unwrap();
+    let by_commit = HubRepo {
+        revision: below.iter().next().unwrap().to_str().unwrap().to_owned(),
+        ..repo
+    };
+    assert_eq!(by_commit.cached().unwrap().unwrap().names(), names[..1]);
+    let error = by_commit.split(Some("main"), "test").unwrap_err();
+    assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
 }

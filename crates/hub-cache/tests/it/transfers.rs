@@ -89,26 +89,6 @@ fn same(folder: &Path) {
 }
 
 #[test]
-fn a_transfer_tells_how_far_it_is() {
-    let mut setting = setting();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let heard = told.clone();
-    let progress = TransferProgress::new(move |name, here, whole| {
-        heard.lock().unwrap().push((name.to_owned(), here, whole));
-    });
-    setting.repo.access.progress = Some(progress);
-    setting.fetch().unwrap();
-    let told = told.lock().unwrap();
-    let large: Vec<u64> = told
-        .iter()
-        .filter(|(name, _, whole)| name == "below/a folder/large.bin" && *whole == LARGE as u64)
-        .map(|(_, here, _)| *here)
-        .collect();
-    assert_eq!((large.first(), large.last()), (Some(&0), Some(&(LARGE as u64))));
-    assert!(large.len() > 2 && large.is_sorted(), "{large:?}");
-}
-
-#[test]
 fn files_arrive_whole_and_stay() {
     let mut setting = setting();
     let folder = setting.fetch().unwrap();
@@ -171,7 +151,8 @@ fn the_token_goes_to_the_hub_and_nowhere_else() {
         storage.iter().all(|request| request.authorization.is_none()),
         "{storage:?}"
     );
-    assert!(!format!("{:?}", setting.repo).contains("secret"));
+    let shown = format!("{:?} {:?}", setting.repo, setting.repo.remote().unwrap());
+    assert!(shown.contains("config.json") && !shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -230,17 +211,21 @@ fn a_cut_without_ranges_starts_again() {
 
 #[test]
 fn leftovers_of_another_length_or_content_do_no_harm() {
-    for leftover in [vec![7; LARGE + 5], vec![7; LARGE], vec![7; 1000]] {
-        let setting = setting();
-        let remote = setting.repo.remote().unwrap();
-        let blob = std::fs::canonicalize(remote.fetch("below/a folder/large.bin").unwrap()).unwrap();
-        std::fs::remove_file(&blob).unwrap();
-        std::fs::write(blob.with_extension("incomplete"), &leftover).unwrap();
-        if leftover.len() <= LARGE {
-            assert!(setting.message().contains("SHA-256"));
-            setting.holds_only_whole_files();
+    for (name, hash) in [("below/a folder/large.bin", "SHA-256"), ("config.json", "git hash")] {
+        let size = files()[name].len();
+        for leftover in [vec![7; size + 5], vec![7; size], vec![7; size / 2]] {
+            let setting = setting();
+            let remote = setting.repo.remote().unwrap();
+            let blob = std::fs::canonicalize(remote.fetch(name).unwrap()).unwrap();
+            std::fs::remove_file(&blob).unwrap();
+            std::fs::write(blob.with_extension("incomplete"), &leftover).unwrap();
+            if leftover.len() <= size {
+                let error = setting.message();
+                assert!(error.contains(name) && error.contains(hash), "{error}");
+                setting.holds_only_whole_files();
+            }
+            same(&setting.fetch().unwrap());
         }
-        same(&setting.fetch().unwrap());
     }
 }
 
@@ -273,6 +258,8 @@ fn refusals_say_what_to_do() {
         let error = setting.message();
         assert!(error.contains(words), "{fault:?}: {error}");
         setting.holds_only_whole_files();
+        // Where the listing's `../../config.json` leads from a snapshot.
+        assert!(!setting.cache.path().join("models--owner--name/config.json").exists());
     }
     setting.hub.fail(Fault::None);
     assert!(
@@ -285,7 +272,6 @@ fn refusals_say_what_to_do() {
             .to_string()
             .contains("it has no absent.bin")
     );
-    assert!(!setting.cache.path().parent().unwrap().join("config.json").exists());
     same(&setting.fetch().unwrap());
 }
 
@@ -343,4 +329,49 @@ fn two_at_once_share_a_transfer() {
         both.into_iter().for_each(|one| same(&one.join().unwrap()));
     });
     same(&setting.repo.cached().unwrap().unwrap().folder);
+    let stored = setting.hub.requests();
+    assert_eq!(
+        stored
+            .iter()
+            .filter(|request| request.path.starts_with("/storage"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn progress_counts_the_bytes_of_each_file() {
+    let mut setting = setting();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = told.clone();
+    let tell = move |file: &str, done, total| telling.lock().unwrap().push((file.to_owned(), done, total));
+    setting.repo.access.progress = Some(TransferProgress::new(tell));
+    setting.hub.fail(Fault::HalfOnce);
+    setting.fetch().unwrap();
+    let told_once = std::mem::take(&mut *told.lock().unwrap());
+    for (name, bytes) in files().into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
+        let of_file = told_once.iter().filter(|(file, ..)| *file == name);
+        let done: Vec<u64> = of_file.clone().map(|(_, done, _)| *done).collect();
+        assert!(
+            done.is_sorted() && done.last() == Some(&(bytes.len() as u64)),
+            "{name}: {done:?}"
+        );
+        assert!(of_file.clone().all(|(.., total)| *total == bytes.len() as u64));
+    }
+    // What the cache has is not fetched, so there is nothing to tell.
+    setting.fetch().unwrap();
+    assert!(told.lock().unwrap().is_empty());
+}
+
+/// A name that no Windows file can have does not take the rest of the repository with it elsewhere.
+#[cfg(unix)]
+#[test]
+fn names_with_a_colon_are_names() {
+    let setting = setting();
+    let mut more = files();
+    more.insert("notes 10:30.txt".to_owned(), b"late".to_vec());
+    setting.hub.add("models/owner/name", "main", more);
+    let path = setting.repo.remote().unwrap().fetch("notes 10:30.txt").unwrap();
+    assert_eq!(std::fs::read(path).unwrap(), b"late");
+    same(&setting.fetch().unwrap());
 }

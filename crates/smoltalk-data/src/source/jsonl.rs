@@ -16,7 +16,6 @@ pub(super) fn open(path: &Path) -> Result<Conversations, DataError> {
         path: path.to_path_buf(),
         reader: BufReader::new(file),
         line: 0,
-        ended: false,
     }))
 }
 
@@ -24,7 +23,6 @@ struct Lines {
     path: PathBuf,
     reader: BufReader<File>,
     line: u64,
-    ended: bool,
 }
 
 impl Lines {
@@ -100,13 +98,7 @@ impl Iterator for Lines {
     type Item = Result<Conversation, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let item = self.read().transpose();
-        // After an error the place of the next line is not known for sure.
-        self.ended = !matches!(item, Some(Ok(_)));
-        item
+        self.read().transpose()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::ChatTokenizer;
 use super::specification::smollm2_json;
 use crate::DataError;
+use crate::panics::caught;
 use candle_core::quantized::gguf_file::{Content, Value};
 use serde_json::json;
 use std::fs::File;
@@ -11,15 +12,10 @@ use std::path::Path;
 
 /// `tokenizer.ggml.token_type` of a control token such as `<|im_end|>`.
 const CONTROL: i64 = 3;
+const TEMPLATE: &str = "tokenizer.chat_template";
 
 pub(super) fn read(path: &Path) -> Result<ChatTokenizer, DataError> {
-    let file = File::open(path).map_err(|source| DataError::io(path, source))?;
-    let content = Content::read(&mut BufReader::new(file)).map_err(|error| DataError::Tokenizer {
-        path: path.to_path_buf(),
-        field: "header".to_string(),
-        expected: "a GGUF file".to_string(),
-        found: error.to_string(),
-    })?;
+    let content = content(path)?;
     let metadata = Metadata {
         path,
         content: &content,
@@ -29,47 +25,30 @@ pub(super) fn read(path: &Path) -> Result<ChatTokenizer, DataError> {
         return Err(metadata.wrong("tokenizer.ggml.pre", "`smollm`", format!("`{kind}`")));
     }
     let tokens = metadata.texts("tokenizer.ggml.tokens")?;
-    let types = metadata.integers("tokenizer.ggml.token_type")?;
-    if types.len() != tokens.len() {
-        let expected = format!("one type for each of {} tokens", tokens.len());
-        return Err(metadata.wrong("tokenizer.ggml.token_type", &expected, types.len().to_string()));
-    }
-    let merges = metadata
-        .texts("tokenizer.ggml.merges")?
-        .into_iter()
-        .map(|merge| json!(merge))
-        .collect();
-    let special: Vec<(u32, String)> = (0u32..)
-        .zip(tokens.iter().zip(&types))
-        .filter(|(_, (_, kind))| **kind == CONTROL)
-        .map(|(id, (token, _))| (id, (*token).to_string()))
-        .collect();
-    let named = |key: &str| -> Result<&str, DataError> {
-        let id = metadata.integer(key)?;
-        usize::try_from(id)
-            .ok()
-            .and_then(|id| tokens.get(id).copied())
-            .ok_or_else(|| metadata.wrong(key, &format!("an id below {}", tokens.len()), id.to_string()))
+    let merges = metadata.texts("tokenizer.ggml.merges")?;
+    let merges = merges.into_iter().map(|merge| json!(merge)).collect();
+    let vocabulary = tokens.iter().zip(0u32..);
+    let vocabulary = vocabulary.map(|(token, id)| ((*token).to_string(), json!(id)));
+    let specification = smollm2_json(vocabulary.collect(), merges, &metadata.special(&tokens)?).to_string();
+    let eos = metadata.token("tokenizer.ggml.eos_token_id", &tokens)?;
+    let or_eos = |key: &str| match metadata.has(key) {
+        true => metadata.token(key, &tokens),
+        false => Ok(eos),
     };
-    let eos = named("tokenizer.ggml.eos_token_id")?;
-    let bos = named("tokenizer.ggml.bos_token_id").unwrap_or(eos);
-    let pad = named("tokenizer.ggml.padding_token_id").unwrap_or(eos);
-    let vocabulary = tokens
-        .iter()
-        .zip(0u32..)
-        .map(|(token, id)| ((*token).to_string(), json!(id)))
-        .collect();
-    let specification = smollm2_json(vocabulary, merges, &special).to_string();
-    let template = content
-        .metadata
-        .get("tokenizer.chat_template")
-        .and_then(|value| value.to_string().ok());
-    ChatTokenizer::assemble(
-        path,
-        specification.as_bytes(),
-        template.map(String::as_str),
-        [bos, eos, pad],
-    )
+    let bos = or_eos("tokenizer.ggml.bos_token_id")?;
+    let pad = or_eos("tokenizer.ggml.padding_token_id")?;
+    let template = match metadata.has(TEMPLATE) {
+        true => Some(metadata.text(TEMPLATE)?),
+        false => None,
+    };
+    ChatTokenizer::assemble(path, specification.as_bytes(), template, [bos, eos, pad])
+}
+
+fn content(path: &Path) -> Result<Content, DataError> {
+    let file = File::open(path).map_err(|source| DataError::io(path, source))?;
+    let read = caught(|| Content::read(&mut BufReader::new(file)));
+    let read = read.and_then(|content| content.map_err(|error| error.to_string()));
+    read.map_err(|found| DataError::tokenizer(path, "header", "a GGUF file", found))
 }
 
 struct Metadata<'a> {
@@ -79,12 +58,30 @@ struct Metadata<'a> {
 
 impl<'a> Metadata<'a> {
     fn wrong(&self, key: &str, expected: &str, found: String) -> DataError {
-        DataError::Tokenizer {
-            path: self.path.to_path_buf(),
-            field: key.to_string(),
-            expected: expected.to_string(),
-            found,
+        DataError::tokenizer(self.path, key, expected, found)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.content.metadata.contains_key(key)
+    }
+
+    /// Control tokens with their ids.
+    fn special(&self, tokens: &[&str]) -> Result<Vec<(u32, String)>, DataError> {
+        let types = self.integers("tokenizer.ggml.token_type")?;
+        if types.len() != tokens.len() {
+            let expected = format!("one type for each of {} tokens", tokens.len());
+            return Err(self.wrong("tokenizer.ggml.token_type", &expected, types.len().to_string()));
         }
+        let typed = (0u32..).zip(tokens.iter().zip(&types));
+        let special = typed.filter(|(_, (_, kind))| **kind == CONTROL);
+        Ok(special.map(|(id, (token, _))| (id, (*token).to_string())).collect())
+    }
+
+    /// The token whose id a key gives.
+    fn token<'t>(&self, key: &str, tokens: &[&'t str]) -> Result<&'t str, DataError> {
+        let id = self.integer(key)?;
+        let token = usize::try_from(id).ok().and_then(|id| tokens.get(id).copied());
+        token.ok_or_else(|| self.wrong(key, &format!("an id below {}", tokens.len()), id.to_string()))
     }
 
     fn value(&self, key: &str) -> Result<&'a Value, DataError> {

@@ -51,12 +51,8 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
     let json = read(&path)?;
     let config_path = folder.join("tokenizer_config.json");
     let config: Value = if config_path.exists() {
-        serde_json::from_slice(&read(&config_path)?).map_err(|error| DataError::Tokenizer {
-            path: config_path.clone(),
-            field: "tokenizer_config.json".to_string(),
-            expected: "a JSON object".to_string(),
-            found: error.to_string(),
-        })?
+        serde_json::from_slice(&read(&config_path)?)
+            .map_err(|error| DataError::tokenizer(&config_path, "tokenizer_config.json", "a JSON object", error))?
     } else {
         Value::Null
     };
@@ -75,9 +71,25 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
             reason: error.to_string(),
         })?)
     } else {
-        config["chat_template"].as_str().map(str::to_string)
+        let expected = "a string or a list with one named `default`";
+        chat_template(&config["chat_template"])
+            .map_err(|found| DataError::tokenizer(&config_path, "chat_template", expected, found))?
     };
     ChatTokenizer::assemble(&path, &json, template.as_deref(), [&bos, &eos, &pad])
+}
+
+/// A template, or the one named `default` of several; what was found instead is the error.
+fn chat_template(value: &Value) -> Result<Option<String>, String> {
+    let template = match value {
+        Value::Null => return Ok(None),
+        Value::Array(named) => {
+            let default = named.iter().find(|entry| entry["name"] == "default");
+            default.and_then(|entry| entry["template"].as_str())
+        }
+        other => other.as_str(),
+    };
+    let found = || value.to_string().chars().take(80).collect();
+    template.map(|text| Some(text.to_string())).ok_or_else(found)
 }
 
 pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataError> {
@@ -86,17 +98,12 @@ pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataE
     let json = tokenizer
         .tokenizer
         .to_string(true)
-        .map_err(|error| DataError::Tokenizer {
-            path: path.clone(),
-            field: "tokenizer".to_string(),
-            expected: "a tokenizer that can be written".to_string(),
-            found: error.to_string(),
-        })?;
+        .map_err(|error| DataError::tokenizer(&path, "tokenizer", "a tokenizer that can be written", error))?;
     std::fs::write(&path, json).map_err(|source| DataError::io(&path, source))?;
     let name = |id: u32| tokenizer.tokenizer.id_to_token(id).unwrap_or_default();
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": false,
-        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.eos), "pad_token": name(tokenizer.pad),
+        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.end_of_turn_id()), "pad_token": name(tokenizer.pad),
         "unk_token": SPECIAL_TOKENS[0], "clean_up_tokenization_spaces": false, "model_max_length": 8192,
         "chat_template": tokenizer.template.source(),
     });

@@ -168,16 +168,123 @@ fn a_position_beyond_shrunken_data_is_an_error() {
 fn held_out_rows_are_one_pass() {
     assert_eq!(
         loader(numbered(10), Packing::None, 4, 1)
-            .one_pass(None)
+            .one_pass(100)
             .expect("rows")
             .len(),
         10
     );
     assert_eq!(
         loader(numbered(10), Packing::None, 4, 1)
-            .one_pass(Some(3))
+            .one_pass(3)
             .expect("rows")
             .len(),
         3
     );
+}
+
+#[test]
+fn held_out_rows_are_those_that_training_would_see_first() {
+    let whole = loader(numbered(40), Packing::None, 4, 1).next_rows(40).expect("rows");
+    let held_out = loader(numbered(40), Packing::None, 4, 1).one_pass(40).expect("rows");
+    // Buffer for buffer, so each has an order of its own.
+    assert!(held_out == whole);
+}
+
+#[test]
+fn held_out_rows_read_no_further_than_they_need() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("long.jsonl");
+    let line = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
+    std::fs::write(&path, format!("{}no JSON\n", format!("{line}\n").repeat(100))).expect("written");
+    for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
+        let source = || Source::open(&path).expect("a source");
+        assert_eq!(loader(source(), packing, 8192, 1).one_pass(8).expect("rows").len(), 8);
+        assert!(loader(source(), packing, 8192, 1).one_pass(1000).is_err());
+    }
+}
+
+#[test]
+fn conversations_without_turns_make_no_rows_but_count() {
+    let empty = Conversation {
+        messages: Vec::new(),
+        source: None,
+    };
+    for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
+        let config = LoaderConfig {
+            sequence_length: 64,
+            packing,
+            ..LoaderConfig::default()
+        };
+        let source = Source::from_conversations(vec![empty.clone(); 300]);
+        let tokenizer = ChatTokenizer::byte_level().expect("built in");
+        let mut loader = DataLoader::new(source, tokenizer, config).expect("a loader");
+        let error = loader.next_row().expect_err("nothing to train on");
+        assert!(matches!(error, DataError::NoRows { .. }), "{error}");
+        let counts = loader.counts();
+        assert_eq!(
+            (counts.conversations_empty, counts.tokens_added),
+            (counts.conversations, 0)
+        );
+    }
+}
+
+#[test]
+fn a_position_in_other_rows_is_an_error_that_says_so() {
+    let mut short = loader(numbered(20), Packing::Concat, 64, 1);
+    short.next_rows(5).expect("rows");
+    let config = LoaderConfig {
+        sequence_length: 2048,
+        ..short.config().clone()
+    };
+    let tokenizer = ChatTokenizer::byte_level().expect("built in");
+    let long = DataLoader::new(numbered(20), tokenizer, config).expect("a loader");
+    let error = long.resume(short.position()).err().expect("fewer rows");
+    assert!(
+        matches!(
+            error,
+            DataError::PositionRows {
+                expected: 5,
+                found: 0..5
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().contains("length of the rows"), "{error}");
+}
+
+/// Contents of the first message of every conversation in a folder with these files.
+fn folder_of(names: &[&str]) -> Result<Vec<String>, DataError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("data")).expect("a folder");
+    for name in names {
+        let line = format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{name}\"}}]}}\n");
+        std::fs::write(folder.path().join(name), line).expect("written");
+    }
+    let found = Source::open(folder.path())?.conversations();
+    found.map(|found| Ok(found?.messages[0].content.clone())).collect()
+}
+
+#[test]
+fn a_folder_named_as_on_the_hub_gives_its_training_split() {
+    for (names, expected) in [
+        (
+            &["data/train-00000-of-00001.jsonl", "data/test-00000-of-00001.jsonl"][..],
+            &[0][..],
+        ),
+        (&["test.jsonl", "train.jsonl", "notes.txt"], &[1]),
+        (&["data/test_sft.jsonl", "data/train_sft.jsonl"], &[1]),
+        // No name speaks of training: all of it.
+        (&["a.jsonl", "b.jsonl", "data/c.jsonl"], &[0, 1, 2]),
+        (&["training-notes.jsonl", "test.jsonl"], &[1, 0]),
+    ] {
+        let expected: Vec<&str> = expected.iter().map(|index| names[*index]).collect();
+        assert_eq!(folder_of(names).expect("conversations"), expected);
+    }
+    for (names, words) in [
+        (&["train-00000-of-00002.jsonl", "test.jsonl"][..], "in 2 files"),
+        (&["train_a.jsonl", "train_b.jsonl"], "the splits train_a, train_b"),
+    ] {
+        let error = folder_of(names).expect_err("not the whole").to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }

@@ -137,6 +137,10 @@ fn broken_tokenizers_are_errors() {
         "[]",
         r#"{"model":{"type":"BPE","vocab":7,"merges":[]}}"#,
         r#"{"model":{"type":"Unheard"}}"#,
+        // Where the library itself panics.
+        r#"{"decoder":{"type":ByteLevel}}"#,
+        r#"{"decoder":{"type":1e999}}"#,
+        &format!(r#"{{"decoder":{}"#, "[".repeat(200)),
     ] {
         folder.file("tokenizer.json", json);
         let error = ChatTokenizer::from_folder(folder.0.path()).expect_err(json);
@@ -154,6 +158,18 @@ fn broken_tokenizers_are_errors() {
     folder.file("tokenizer_config.json", r#"{"eos_token":"<absent>"}"#);
     let error = ChatTokenizer::from_folder(folder.0.path()).expect_err("no such token");
     assert!(error.to_string().contains("eos_token"), "{error}");
+    folder.file(
+        "tokenizer_config.json",
+        r#"{"chat_template":[{"name":"rag","template":"x"}]}"#,
+    );
+    let error = ChatTokenizer::from_folder(folder.0.path()).expect_err("no default template");
+    assert!(
+        error.to_string().contains("chat_template") && error.to_string().contains("rag"),
+        "{error}"
+    );
+    folder.file("tokenizer_config.json", r#"{"chat_template":7}"#);
+    let error = ChatTokenizer::from_folder(folder.0.path()).expect_err("no template");
+    assert!(error.to_string().contains("found 7"), "{error}");
     let nothing = Folder::new();
     assert!(matches!(
         ChatTokenizer::from_folder(nothing.0.path()),
@@ -202,5 +218,38 @@ fn templates_that_do_not_parse_raise_or_run_away_are_errors() {
         let template = ChatTemplate::new(source, "", "").expect("it parses");
         let error = template.render(&message, false).expect_err(source);
         assert!(matches!(error, DataError::Template { .. }), "{error}");
+    }
+}
+
+/// A tokenizer that leaves letters out, or refuses words, would train on less than the data says.
+#[test]
+fn tokenizers_that_cannot_write_text_are_refused() {
+    let folder = Folder::new();
+    for model in [
+        r#"{"type":"WordLevel","vocab":{"<|im_end|>":0},"unk_token":"[UNK]"}"#,
+        r#"{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,
+            "fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":{"<|im_end|>":0,"h":1,"l":2},"merges":[]}"#,
+    ] {
+        let json = format!(
+            r#"{{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+                "pre_tokenizer":null,"post_processor":null,"decoder":null,"model":{model}}}"#
+        );
+        folder.file("tokenizer.json", json);
+        let error = ChatTokenizer::from_folder(folder.0.path()).expect_err(model);
+        assert!(error.to_string().contains("expected one that writes"), "{error}");
+    }
+}
+
+#[test]
+fn a_stream_gives_what_is_good_and_ends_with_the_first_error() {
+    let good = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+    let folder = Folder::new();
+    let path = folder.file("a.jsonl", format!("{good}\n{{\n{good}\n"));
+    folder.file("b.jsonl", format!("{good}\n"));
+    for path in [path.as_path(), folder.0.path()] {
+        let mut conversations = Source::open(path).expect("a source").conversations();
+        assert!(conversations.next().expect("the first line").is_ok());
+        assert!(conversations.next().expect("the second line").is_err());
+        assert!(conversations.next().is_none());
     }
 }

@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use fixtures::shared;
 use proptest::prelude::*;
-use smoltalk_data::{ChatTokenizer, Conversation, Mask, Message, SPECIAL_TOKENS, SystemPrompt};
+use smoltalk_data::{
+    ChatTemplate, ChatTokenizer, Conversation, DataError, Mask, Message, SPECIAL_TOKENS, SystemPrompt,
+};
 
 const DEFAULT: &str = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
 
@@ -79,6 +81,19 @@ fn official() -> Option<&'static ChatTokenizer> {
     TOKENIZER.get_or_init(open).as_ref()
 }
 
+/// The built-in tokenizer as an Instruct checkpoint and as a base one has it, whose texts end with another token.
+fn built_in() -> &'static [ChatTokenizer; 2] {
+    static TOKENIZERS: OnceLock<[ChatTokenizer; 2]> = OnceLock::new();
+    TOKENIZERS.get_or_init(|| {
+        let instruct = ChatTokenizer::byte_level().expect("built in");
+        let folder = tempfile::tempdir().expect("a folder");
+        instruct.save(folder.path()).expect("written");
+        let config = r#"{"bos_token":"<|endoftext|>","eos_token":"<|endoftext|>","unk_token":"<|endoftext|>"}"#;
+        std::fs::write(folder.path().join("tokenizer_config.json"), config).expect("written");
+        [instruct, ChatTokenizer::open(folder.path()).expect("opened")]
+    })
+}
+
 /// For each of the ids, whether every byte of it is a target's.
 fn expected(ids: &[u32], lengths: impl Fn(u32) -> usize, target: &[bool]) -> Vec<bool> {
     let mut at = 0;
@@ -99,10 +114,9 @@ proptest! {
 
     #[test]
     fn targets_are_the_assistants_words_and_ends_of_turn_and_nothing_else(conversation in conversations()) {
-        let tokenizer = ChatTokenizer::byte_level().expect("built in");
         // A token of the built-in tokenizer is a special token or one byte.
         let length = |id: u32| SPECIAL_TOKENS.get(id as usize).map_or(1, |token| token.len());
-        for system in SYSTEMS {
+        for (tokenizer, system) in built_in().iter().flat_map(|tokenizer| SYSTEMS.map(|system| (tokenizer, system))) {
             let (text, target) = by_turns(&conversation, system);
             let encoded = tokenizer.encode_conversation(&conversation, Mask::AssistantOnly, system).expect("a mask");
             prop_assert_eq!(&encoded.ids, &tokenizer.encode(&text));
@@ -135,7 +149,7 @@ proptest! {
 /// As transformers does, and as documented: no option, no escaping.
 #[test]
 fn special_tokens_within_words_are_tokens_but_no_targets() {
-    let mut tokenizers = vec![ChatTokenizer::byte_level().expect("built in")];
+    let mut tokenizers = built_in().to_vec();
     tokenizers.extend(official().cloned());
     let message = |role: &str, content: &str| Message {
         role: role.to_string(),
@@ -166,5 +180,82 @@ fn special_tokens_within_words_are_tokens_but_no_targets() {
             .map(|(id, _)| *id)
             .collect();
         assert_eq!(tokenizer.decode_with_special(&targets), "b<|im_end|>c<|im_end|>");
+    }
+}
+
+#[test]
+fn a_base_tokenizer_ends_turns_as_its_template_does() {
+    let [_, base] = built_in();
+    assert_eq!((base.bos_id(), base.eos_id(), base.pad_id()), (0, 0, 0));
+    assert_eq!((base.end_of_turn_id(), base.stop_ids()), (2, vec![2, 0]));
+    let folder = tempfile::tempdir().expect("a folder");
+    base.save(folder.path()).expect("written");
+    let opened = ChatTokenizer::open(folder.path()).expect("opened");
+    assert_eq!((opened.eos_id(), opened.stop_ids()), (2, vec![2, 0]));
+    // A template that ends turns otherwise keeps what the configuration says.
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}";
+    let template = ChatTemplate::new(template, "<|endoftext|>", "<|endoftext|>").expect("a template");
+    let other = base.clone().with_template(template);
+    assert_eq!((other.end_of_turn_id(), other.stop_ids()), (0, vec![0]));
+}
+
+#[test]
+fn a_template_among_several_is_the_one_named_default() {
+    let folder = tempfile::tempdir().expect("a folder");
+    built_in()[0].save(folder.path()).expect("written");
+    let config = r#"{"chat_template":[{"name":"tools","template":"no"},{"name":"default","template":"mine"}]}"#;
+    std::fs::write(folder.path().join("tokenizer_config.json"), config).expect("written");
+    let opened = ChatTokenizer::open(folder.path()).expect("opened");
+    assert_eq!(opened.template().source(), "mine");
+}
+
+fn turns(count: usize) -> Conversation {
+    let message = Message {
+        role: "assistant".to_string(),
+        content: "a".to_string(),
+    };
+    Conversation {
+        messages: vec![message; count],
+        source: None,
+    }
+}
+
+#[test]
+fn turns_without_a_fixed_place_and_too_many_of_them_are_errors() {
+    let [tokenizer, _] = built_in();
+    let encode = |tokenizer: &ChatTokenizer, count, mask| {
+        tokenizer.encode_conversation(&turns(count), mask, SystemPrompt::Default)
+    };
+    let error = encode(tokenizer, 2001, Mask::AssistantOnly).expect_err("too many");
+    assert!(
+        matches!(
+            error,
+            DataError::TooManyMessages {
+                most: 2000,
+                found: 2001
+            }
+        ),
+        "{error}"
+    );
+    assert!(encode(tokenizer, 2001, Mask::All).is_ok());
+    // Only the last turn is written.
+    let template =
+        "{{ messages|length }}{% for m in messages %}{% if loop.last %}{{ m.content }}{% endif %}{% endfor %}";
+    let template = ChatTemplate::new(template, "", "").expect("a template");
+    let forgetful = tokenizer.clone().with_template(template);
+    let error = encode(&forgetful, 2, Mask::AssistantOnly).expect_err("no prefix");
+    assert!(matches!(error, DataError::NotAPrefix { message: 0 }), "{error}");
+    assert!(encode(&forgetful, 2, Mask::All).is_ok());
+}
+
+#[test]
+fn nothing_said_is_nothing_written() {
+    for system in SYSTEMS {
+        for mask in [Mask::All, Mask::AssistantOnly] {
+            let encoded = built_in()[0]
+                .encode_conversation(&turns(0), mask, system)
+                .expect("nothing");
+            assert!(encoded.ids.is_empty());
+        }
     }
 }

@@ -1,0 +1,188 @@
+//! Parquet files of every shape, written for the purpose.
+
+use parquet::data_type::ByteArrayType;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use smoltalk_data::{Conversation, DataError, Source};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A value, or the level down to which there is something.
+type Cell<'a> = Result<&'a str, i16>;
+
+/// A file of one row whose lists have one element for each cell of a column.
+pub(crate) fn write(path: &Path, schema: &str, columns: &[&[Cell]]) {
+    let schema = Arc::new(parse_message_type(schema).expect("a schema"));
+    let file = std::fs::File::create(path).expect("a file");
+    let mut writer = SerializedFileWriter::new(file, schema, Default::default()).expect("a writer");
+    let mut group = writer.next_row_group().expect("a row group");
+    for cells in columns {
+        let mut column = group
+            .next_column()
+            .expect("a column")
+            .expect("as many as the schema has");
+        let typed = column.typed::<ByteArrayType>();
+        let (most, repeated) = (
+            typed.get_descriptor().max_def_level(),
+            typed.get_descriptor().max_rep_level(),
+        );
+        let definition: Vec<i16> = cells.iter().map(|cell| cell.err().unwrap_or(most)).collect();
+        let repetition: Vec<i16> = (0..cells.len()).map(|at| if at == 0 { 0 } else { repeated }).collect();
+        let values: Vec<_> = cells.iter().flatten().map(|text| (*text).into()).collect();
+        typed
+            .write_batch(&values, Some(&definition), Some(&repetition))
+            .expect("written");
+        column.close().expect("closed");
+    }
+    group.close().expect("closed");
+    writer.close().expect("closed");
+}
+
+/// The usual schema with these fields in a message.
+pub(crate) fn messages(fields: [&str; 2]) -> String {
+    let fields = fields.map(|field| format!("optional binary {field};")).concat();
+    format!(
+        "message schema {{ optional group messages (LIST) {{ repeated group list {{ optional group element {{ {fields} }} }} }} }}"
+    )
+}
+
+fn read(schema: &str, columns: &[&[Cell]]) -> Vec<Result<Conversation, DataError>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data.parquet");
+    write(&path, schema, columns);
+    Source::open(&path).expect("a source").conversations().collect()
+}
+
+const ROLES: &[Cell] = &[Ok("user"), Ok("assistant")];
+const CONTENTS: &[Cell] = &[Ok("a"), Ok("b")];
+
+#[test]
+fn either_order_of_the_fields_gives_the_same_messages() {
+    let [one, other] = [
+        read(&messages(["role (UTF8)", "content (UTF8)"]), &[ROLES, CONTENTS]),
+        read(&messages(["content (UTF8)", "role (UTF8)"]), &[CONTENTS, ROLES]),
+    ];
+    let [Ok(one), Ok(other)] = [&one[0], &other[0]] else {
+        panic!("{one:?}, {other:?}")
+    };
+    assert_eq!(one, other);
+    let turns: Vec<(&str, &str)> = one
+        .messages
+        .iter()
+        .map(|m| (m.role.as_str(), m.content.as_str()))
+        .collect();
+    assert_eq!(turns, [("user", "a"), ("assistant", "b")]);
+}
+
+/// As old writers have it, and with a source beside it.
+#[test]
+fn a_bare_repeated_group_is_a_list() {
+    let schema = "message schema { optional binary source (UTF8); \
+                  repeated group messages { optional binary role (UTF8); optional binary content (UTF8); } }";
+    let found = read(schema, &[&[Ok("somewhere")], ROLES, CONTENTS]);
+    let conversation = found[0].as_ref().expect("a conversation");
+    assert_eq!(conversation.messages.len(), 2);
+    assert_eq!(conversation.source.as_deref(), Some("somewhere"));
+}
+
+#[test]
+fn what_a_file_says_or_holds_wrongly_is_named_once() {
+    let text = ["role (UTF8)", "content (UTF8)"];
+    let bytes = |schema: &str| format!("message schema {{ {schema} }}");
+    let one: &[Cell] = &[Ok("x")];
+    let two: &[&[Cell]] = &[one, one];
+    for (schema, columns, expected, found) in [
+        (
+            bytes("optional binary text (UTF8);"),
+            &two[..1],
+            "a column `messages`",
+            "the columns text",
+        ),
+        (
+            bytes("optional binary messages (UTF8);"),
+            &two[..1],
+            "list<struct<content, role>>",
+            "single values",
+        ),
+        (
+            bytes("optional group messages (LIST) { optional binary element (UTF8); }"),
+            &two[..1],
+            "list<struct<content, role>>",
+            "LIST of the fields element",
+        ),
+        (
+            bytes(
+                "optional group messages (LIST) { repeated group list { optional binary a; } \
+                 repeated group other { optional binary b; } }",
+            ),
+            two,
+            "list<struct<content, role>>",
+            "LIST of the fields list, other",
+        ),
+        (
+            bytes("optional group messages (MAP) { repeated binary key (UTF8); }"),
+            &two[..1],
+            "list<struct<content, role>>",
+            "MAP of the fields key",
+        ),
+        (
+            bytes("optional group messages { optional binary role (UTF8); optional binary content (UTF8); }"),
+            two,
+            "list<struct<content, role>>",
+            "of the fields role, content",
+        ),
+        (
+            bytes("optional group messages (LIST) { repeated group list { optional binary element (UTF8); } }"),
+            &two[..1],
+            "`messages[0]` to be a struct<content, role>",
+            "x",
+        ),
+        (
+            messages(["role (UTF8)", "value (UTF8)"]),
+            two,
+            "`messages[0].content`",
+            "no such field",
+        ),
+        (
+            messages(["role", "content (UTF8)"]),
+            two,
+            "`messages[0].role` to be a string",
+            "[120]",
+        ),
+        (
+            messages(text),
+            &[&[Ok("user"), Ok("assistant")], &[Ok("a"), Err(3)]],
+            "`messages[1].content` to be a string",
+            "null",
+        ),
+        (
+            messages(text),
+            &[&[Err(2)], &[Err(2)]],
+            "`messages[0]` to be a struct",
+            "null",
+        ),
+        (
+            messages(text),
+            &[&[Err(0)], &[Err(0)]],
+            "list<struct<content, role>>",
+            "null",
+        ),
+    ] {
+        match read(&schema, columns).as_slice() {
+            [
+                Err(DataError::Parquet {
+                    row: 0,
+                    expected: e,
+                    found: f,
+                    ..
+                }),
+            ] => {
+                assert!(
+                    e.contains(expected) && f.contains(found),
+                    "{schema}: expected {e}, found {f}"
+                );
+            }
+            other => panic!("{schema}: {other:?}"),
+        }
+    }
+}
