@@ -214,7 +214,7 @@ fn a_lenient_load_reports_what_a_strict_one_refuses() {
     assert_same(&named_tensors(&clone), &named_tensors(&lenient.model));
 }
 
-/// A folder may be a link (or a mount point): nothing is renamed across its border.
+/// A folder may be a link to another file system, as `/dev/shm` is on Linux: nothing is renamed across its border.
 #[cfg(unix)]
 #[test]
 fn saving_follows_links_and_gives_the_usual_permissions() {
@@ -222,7 +222,10 @@ fn saving_follows_links_and_gives_the_usual_permissions() {
     let config = tiny_config(FeedForwardKind::SwiGlu);
     let model = config.init::<B>(&Default::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let (target, link) = (out.path().join("target"), out.path().join("link"));
+    let other = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let (target, link) = (other.path().join("target"), out.path().join("link"));
     fs::create_dir(&target).unwrap();
     symlink(&target, &link).unwrap();
     save(&model, &config, &link).unwrap();
@@ -230,8 +233,8 @@ fn saving_follows_links_and_gives_the_usual_permissions() {
     assert_eq!(fs::read_dir(&target).unwrap().count(), 3);
     assert_eq!(
         fs::read_dir(out.path()).unwrap().count(),
-        2,
-        "nothing was left beside the folder"
+        1,
+        "nothing was left beside the link"
     );
 
     let mode = |path: &Path| fs::metadata(path).unwrap().mode();
