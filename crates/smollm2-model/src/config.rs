@@ -5,17 +5,19 @@ mod json;
 
 pub use feed_forward::{FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig};
 
-use crate::DecoderBackend;
 use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Tensor, backend::Backend},
 };
 
-use crate::{ModelError, SmolLm2};
+use crate::{DecoderBackend, ModelError, SmolLm2};
+
+/// Most numbers in a rotary table: 2^19 positions of 64 channels, 128 MB.
+const MAX_ROTARY: usize = 1 << 25;
 
 /// Draws every weight. Burn does it at the first use, so two clones of an unused model would be two models, and the
 /// seed at that moment would count.
-struct DrawNow;
+pub(crate) struct DrawNow;
 
 impl<B: Backend> ModuleVisitor<B> for DrawNow {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
@@ -104,7 +106,7 @@ pub struct SmolLm2Config {
     pub feed_forward: Vec<FeedForwardConfig>,
 }
 
-/// The six numbers in which the published sizes differ.
+/// What the published sizes differ in.
 struct Size {
     hidden: usize,
     intermediate: usize,
@@ -266,6 +268,16 @@ impl SmolLm2Config {
             if value == 0 || value > 1 << 28 {
                 return Err(ModelError::config(key, "a size between 1 and 2^28", value));
             }
+        }
+        self.validate_heads()
+    }
+
+    fn validate_heads(&self) -> Result<(), ModelError> {
+        // The rotary table has a row per position, and no weight in a file vouches for their number.
+        let (positions, limit) = (self.max_position_embeddings, MAX_ROTARY / self.head_dim);
+        if positions > limit {
+            let expected = format!("at most {limit} for head_dim = {}", self.head_dim);
+            return Err(ModelError::config("max_position_embeddings", expected, positions));
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             let expected = format!("a divisor of num_attention_heads = {}", self.num_attention_heads);

@@ -33,16 +33,15 @@ mod reservoir;
 
 pub use compare::{Comparison, compare, compare_watched};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::DecoderBackend;
 use kan_rational::{Activation, Coefficients, Degrees, Denominator, GroupRational, GroupRationalConfig, Init};
 use serde::Serialize;
 
 use self::{fit::LayerFit, reservoir::Reservoir};
 use crate::{
-    FeedForward, FeedForwardConfig, GatedRational, GatedRationalConfig, ModelError, RationalConfig, SmolLm2,
-    SmolLm2Config,
+    DecoderBackend, FeedForward, FeedForwardConfig, GatedRational, GatedRationalConfig, ModelError, RationalConfig,
+    SmolLm2, SmolLm2Config,
 };
 
 /// Half-width of the range on which the denominators of [`to_exact`] suit SiLU: it spans the bulk of the gates of
@@ -54,12 +53,14 @@ const EXACT_RANGE: f64 = 16.0;
 pub struct ConversionOptions {
     /// Channel groups per layer. Default 8.
     pub groups: usize,
-    /// Degrees of every function. Default (5, 4); (7, 6) is closer by two orders of magnitude.
+    /// Degrees of every function. Default (5, 4); (7, 6) is closer by two orders of magnitude. For
+    /// [`to_gated_rational`] the numerator is at most one degree above the denominator: SiLU grows linearly.
     pub degrees: Degrees,
     /// Degrees of single layers, instead of `degrees`. Default none.
     pub layer_degrees: BTreeMap<usize, Degrees>,
-    /// Bound on the relative error ([`GroupReport::relative_error`]) of every group: layers that exceed it are
-    /// fitted again with degrees (7, 6), then (9, 8). Default none.
+    /// Bound on the relative error ([`GroupReport::relative_error`]) of every group: layers that exceed it, or have an
+    /// unguarded group, are fitted again with the higher ones of degrees (5, 4), (7, 6) and (9, 8), and the best fit
+    /// is taken: a guarded one where there is one, and of those the closest. Default none.
     pub max_error: Option<f64>,
     /// Form of the denominator. Default [`Denominator::SumOfAbs`].
     pub denominator: Denominator,
@@ -67,7 +68,7 @@ pub struct ConversionOptions {
     pub samples: usize,
     /// Seed of the sampling. Default 0.
     pub seed: u64,
-    /// Layers to convert. Default `None`: all.
+    /// Layers to convert, each once whatever their order. Default `None`: all.
     pub layers: Option<Vec<usize>>,
 }
 
@@ -83,6 +84,12 @@ impl Default for ConversionOptions {
             seed: 0,
             layers: None,
         }
+    }
+}
+
+impl ConversionOptions {
+    fn degrees_of(&self, layer: usize) -> Degrees {
+        self.layer_degrees.get(&layer).copied().unwrap_or(self.degrees)
     }
 }
 
@@ -112,6 +119,9 @@ pub struct GroupReport {
     pub relative_error: f64,
     /// Largest `|F - silu|` over the samples, unweighted.
     pub max_error: f64,
+    /// Whether the function is guarded outside the range seen ([`to_gated_rational`] says how). False: no guard could
+    /// be had with these degrees, and larger gates than those of calibration may break the model.
+    pub guarded: bool,
 }
 
 /// Every function of a conversion, layer by layer and group by group.
@@ -135,7 +145,8 @@ impl ConversionReport {
 /// `rows` are token ids of text like that the model is used on, each a sequence of its own; a few thousand tokens
 /// are enough. Outside the range seen a function is guarded: it is kept near SiLU up to twice the range, and beyond
 /// grows no faster than linearly (a rational of these degrees has one slope at both ends, SiLU two, so one of its
-/// ends must drift: report and calibration text should cover the gates that matter).
+/// ends must drift: report and calibration text should cover the gates that matter). The report says of every group
+/// whether that could be had.
 ///
 /// # Errors
 /// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no
@@ -149,14 +160,7 @@ pub fn to_gated_rational<B: DecoderBackend>(
 ) -> Result<(SmolLm2<B>, SmolLm2Config, ConversionReport), ModelError> {
     let layers = swiglu_layers(config, options)?;
     calibrate::check_rows(rows, config, 1)?;
-    if options.samples < 64 {
-        return Err(ModelError::conversion("samples", "at least 64", options.samples));
-    }
-    // Refuses groups and degrees before the calibration runs.
-    for layer in &layers {
-        let degrees = options.layer_degrees.get(layer).copied().unwrap_or(options.degrees);
-        with_layer(config.clone(), *layer, gated_config(options, degrees, false)).validate()?;
-    }
+    check_fit(config, &layers, options)?;
     let make = |stream| Reservoir::new(options.samples, options.seed, stream);
     let done = |rows_done| progress(Stage::Calibrate, rows_done, rows.len());
     let mut seen = calibrate::collect(&model, rows, &layers, options.groups, make, done)?;
@@ -182,6 +186,33 @@ pub fn to_gated_rational<B: DecoderBackend>(
     Ok((model, config, report))
 }
 
+/// Refuses what no layer can be fitted with, before the calibration runs.
+fn check_fit(config: &SmolLm2Config, layers: &[usize], options: &ConversionOptions) -> Result<(), ModelError> {
+    if options.samples < 64 {
+        return Err(ModelError::conversion("samples", "at least 64", options.samples));
+    }
+    if let Some(bound) = options.max_error.filter(|bound| bound.is_nan() || *bound < 0.0) {
+        return Err(ModelError::conversion(
+            "max_error",
+            "a number that is not negative",
+            bound,
+        ));
+    }
+    for layer in layers {
+        let degrees = options.degrees_of(*layer);
+        if degrees.numerator > degrees.denominator + 1 {
+            let expected = "a numerator at most one degree above the denominator (SiLU grows linearly)";
+            return Err(ModelError::conversion(
+                format!("degrees of layer {layer}"),
+                expected,
+                degrees,
+            ));
+        }
+        with_layer(config.clone(), *layer, gated_config(options, degrees, false)).validate()?;
+    }
+    Ok(())
+}
+
 /// Keeps SiLU and adds a group rational function that is zero: the logits stay the same to the last bit.
 ///
 /// The residual trains: a numerator that is zero has a gradient. The denominator's gradient is proportional to the
@@ -202,7 +233,7 @@ pub fn to_exact<B: DecoderBackend>(
     let (mut model, mut config) = (model, config.clone());
     let mut starts: BTreeMap<(usize, usize), Coefficients> = BTreeMap::new();
     for layer in layers {
-        let degrees = options.layer_degrees.get(&layer).copied().unwrap_or(options.degrees);
+        let degrees = options.degrees_of(layer);
         let gate = gated_config(options, degrees, true);
         let next = with_layer(config.clone(), layer, gate.clone());
         next.validate()?;
@@ -237,14 +268,21 @@ fn zero_start(layer: usize, degrees: Degrees, form: Denominator) -> Result<Coeff
 /// The layers to convert, which must all be SwiGLU.
 fn swiglu_layers(config: &SmolLm2Config, options: &ConversionOptions) -> Result<Vec<usize>, ModelError> {
     let is_swiglu = |layer: &usize| matches!(config.feed_forward.get(*layer), Some(FeedForwardConfig::SwiGlu));
-    let layers = match &options.layers {
+    let layers: BTreeSet<usize> = match &options.layers {
         None => (0..config.num_hidden_layers).filter(is_swiglu).collect(),
-        Some(layers) => layers.clone(),
+        Some(layers) => layers.iter().copied().collect(),
     };
+    if let Some(layer) = options.layer_degrees.keys().find(|layer| !layers.contains(*layer)) {
+        return Err(ModelError::conversion(
+            "layer_degrees",
+            "layers that are converted",
+            layer,
+        ));
+    }
     match layers.iter().find(|layer| !is_swiglu(layer)) {
         Some(layer) => Err(ModelError::conversion("layers", "SwiGLU layers of the model", layer)),
         None if layers.is_empty() => Err(ModelError::conversion("layers", "at least one SwiGLU layer", "none")),
-        None => Ok(layers),
+        None => Ok(layers.into_iter().collect()),
     }
 }
 

@@ -68,7 +68,7 @@ pub enum ModelError {
         vocab_size: usize,
     },
 
-    /// The logits hold a NaN: the weights or the activations overflowed.
+    /// The logits hold a NaN, or the highest is infinite: the weights or the activations overflowed.
     #[error("row {row}: the logits of step {step} are not numbers (the weights or activations overflowed)")]
     NotANumber {
         /// Row of the batch.

@@ -21,12 +21,10 @@ mod sampler;
 
 pub use sampler::{Sampler, Sampling};
 
-use crate::DecoderBackend;
-use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::{KvCache, ModelError, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, KvCache, ModelError, SmolLm2, SmolLm2Config, ops::floats};
 
 /// How to continue a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,13 +56,17 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
+    /// Refuses settings that have no meaning.
+    ///
     /// # Errors
     /// [`ModelError::Setting`] naming the field.
     pub fn validate(&self) -> Result<(), ModelError> {
-        if !(self.repetition_penalty.is_finite() && self.repetition_penalty > 0.0) {
+        // Logits are f32: a penalty too small or too large for that would make them infinite or NaN.
+        let penalty = self.repetition_penalty as f32;
+        if !(penalty.is_normal() && penalty > 0.0) {
             return Err(ModelError::Setting {
                 setting: "repetition_penalty",
-                expected: "a finite number above 0",
+                expected: "a number above 0, within f32",
                 found: self.repetition_penalty.to_string(),
             });
         }
@@ -164,7 +166,13 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
         check(prompts, config)?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let capacity = (longest + settings.max_new_tokens).min(config.max_position_embeddings);
+        // Left padding takes room in the cache, but no position: a short prompt may go on beyond a long one's end.
+        let limit = |prompt: &Vec<u32>| {
+            settings
+                .max_new_tokens
+                .min(config.max_position_embeddings - prompt.len())
+        };
+        let capacity = longest + prompts.iter().map(limit).max().unwrap_or(0);
         let device = model.output_embedding().device();
         let padded = prompts.iter().flat_map(|prompt| {
             let padding = std::iter::repeat_n(0, longest - prompt.len());
@@ -175,7 +183,7 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
             index,
             tokens: prompt.clone(),
             added: 0,
-            limit: settings.max_new_tokens.min(capacity - longest),
+            limit: limit(prompt),
             sampler: Sampler::new(settings.sampling, settings.seed, index as u64),
         };
         Ok(Self {
@@ -271,9 +279,4 @@ fn check(prompts: &[Vec<u32>], config: &SmolLm2Config) -> Result<(), ModelError>
 
 fn ints<B: Backend>(values: Vec<i32>, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2, Int> {
     Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
-    // A cast to f32 gives f32 data, so the conversion cannot fail.
-    tensor.cast(DType::F32).into_data().into_vec().unwrap_or_default()
 }

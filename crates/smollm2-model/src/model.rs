@@ -19,14 +19,13 @@ pub use layout::{Sequence, SequenceLayout};
 pub use norm::RmsNorm;
 pub use parameters::ParameterPath;
 
-use crate::DecoderBackend;
 use burn::{
     module::{Initializer, Module},
     nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
     tensor::{Int, Tensor, backend::Backend},
 };
 
-use crate::SmolLm2Config;
+use crate::{DecoderBackend, SmolLm2Config};
 use layout::foreign;
 use rotary::RotaryTable;
 

@@ -1,8 +1,8 @@
 //! The operations of a decoder that are worth more than a chain of tensor operations: normalisation, rotation,
 //! attention, gating.
 //!
-//! B batch, T query tokens, S key tokens, N = B·T rows, P rows of a rotation, D hidden, F feed-forward width, H heads,
-//! K key/value heads, C head dim.
+//! B batch, T query tokens, S key tokens, N = B·T rows, P rows of a rotation or positions of a cache, D hidden,
+//! F feed-forward width, H heads, K key/value heads, C head dim.
 
 mod autodiff;
 #[cfg(feature = "cubecl")]
@@ -12,7 +12,7 @@ mod flex;
 pub mod reference;
 
 use burn::tensor::{
-    Bool, Tensor, TensorPrimitive,
+    Bool, DType, Tensor, TensorPrimitive,
     backend::Backend,
     ops::{BoolTensor, FloatTensor},
 };
@@ -20,18 +20,20 @@ use kan_rational::RationalBackend;
 
 /// A backend that runs a decoder.
 ///
-/// The default methods are the plain-tensor [`mod@reference`], and every backward pass is explicit: an operation keeps its
-/// inputs and nothing else, so attention never keeps a `[T, S]` matrix. A backend with something faster overrides the
-/// methods; Flex does, with one pass over memory per operation on all cores.
+/// The default methods are the plain-tensor [`mod@reference`], and every backward pass is explicit: an operation keeps
+/// its inputs and computes the rest again, so of attention no `[B, H, T, S]` weights are kept, only the mask if there
+/// is one. A backend with something faster overrides the methods; Flex does, with one pass over memory per operation
+/// on all cores.
 ///
-/// Tensors may be views. Every method panics when the shapes do not fit together, as Burn's own operations do.
+/// Tensors may be views. A gradient has shape and float type of the input it belongs to, `grad_output` those of the
+/// operation's output. Every method panics when the shapes do not fit together, as Burn's own operations do.
 pub trait DecoderBackend: RationalBackend {
     /// See [`rms_norm`].
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
         reference::rms_norm::<Self>(x, weight, epsilon)
     }
 
-    /// Gradients of [`rms_norm`](Self::rms_norm) in `x` and `weight`.
+    /// Gradients of [`rms_norm`](Self::rms_norm) in `x: [N, D]` and `weight: [D]`, for `grad_output: [N, D]`.
     fn rms_norm_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -51,7 +53,7 @@ pub trait DecoderBackend: RationalBackend {
         reference::silu::<Self>(x)
     }
 
-    /// Gradient of [`silu`](Self::silu) in `x`.
+    /// Gradient of [`silu`](Self::silu) in `x: [N, F]`, for `grad_output: [N, F]`.
     fn silu_backward(x: FloatTensor<Self>, grad_output: FloatTensor<Self>) -> FloatTensor<Self> {
         reference::silu_backward::<Self>(x, grad_output)
     }
@@ -61,7 +63,7 @@ pub trait DecoderBackend: RationalBackend {
         reference::gated_silu::<Self>(gate, up)
     }
 
-    /// Gradients of [`gated_silu`](Self::gated_silu) in `gate` and `up`.
+    /// Gradients of [`gated_silu`](Self::gated_silu) in `gate` and `up`, `[N, F]`, for `grad_output: [N, F]`.
     fn gated_silu_backward(
         gate: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -80,7 +82,8 @@ pub trait DecoderBackend: RationalBackend {
         reference::causal_attention::<Self>(query, key, value, hidden)
     }
 
-    /// Gradients of [`causal_attention`](Self::causal_attention) in `query`, `key` and `value`.
+    /// Gradients of [`causal_attention`](Self::causal_attention) in `query: [B, H, T, C]`, `key` and `value`,
+    /// `[B, K, S, C]`, for `grad_output: [B, H, T, C]`.
     fn causal_attention_backward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -90,13 +93,20 @@ pub trait DecoderBackend: RationalBackend {
     ) -> [FloatTensor<Self>; 3] {
         reference::causal_attention_backward::<Self>(query, key, value, hidden, grad_output)
     }
+
+    /// See [`write_tokens`].
+    fn write_tokens(buffer: FloatTensor<Self>, new: FloatTensor<Self>, start: usize) -> FloatTensor<Self> {
+        reference::write_tokens::<Self>(buffer, new, start)
+    }
 }
 
 /// `x / sqrt(mean(x²) + epsilon) ⊙ weight` over the last dimension, differentiable in `x` and `weight`:
 /// [Root Mean Square Layer Normalization](https://arxiv.org/abs/1910.07467), equation 4.
 ///
 /// # Shapes
-/// - `x`: `[N, D]`; `weight`: `[D]`; output: `[N, D]`. The mean square is taken in f32.
+/// - `x`, output: `[N, D]`; `weight`: `[D]`
+///
+/// Half-precision rows are normalised in f32 and rounded before the weight multiplies, as in `transformers`.
 pub fn rms_norm<B: DecoderBackend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
     assert_eq!(x.dims()[1], weight.dims()[0], "channels of x and of the weight");
     wrap(B::rms_norm(unwrap(x), unwrap(weight), epsilon))
@@ -142,7 +152,8 @@ pub fn gated_silu<B: DecoderBackend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Te
 /// Causal grouped-query attention, `softmax(query keyᵀ / sqrt(C)) value`, differentiable in all three.
 ///
 /// The last query stands at the last key: query `t` sees keys `0 ..= t + (S - T)`. H is a multiple of K, and query
-/// head `h` reads key/value head `h / (H/K)`. A row that sees no key at all is finite and otherwise unspecified.
+/// head `h` reads key/value head `h / (H/K)`. The softmax is taken in f32. A row that sees no key at all is finite and
+/// otherwise unspecified.
 ///
 /// # Shapes
 /// - `query`: `[B, H, T, C]`; `key`, `value`: `[B, K, S, C]`, S at least T
@@ -167,6 +178,28 @@ pub fn causal_attention<B: DecoderBackend>(
     }
     let hidden = hidden.map(Tensor::into_primitive);
     wrap(B::causal_attention(unwrap(query), unwrap(key), unwrap(value), hidden))
+}
+
+/// Writes the keys or values of new tokens at positions `start .. start + T` of a cache; in place where the backend
+/// can and `buffer` is the only handle.
+///
+/// # Shapes
+/// - `buffer`, output: `[B, K, P, C]`
+/// - `new`: `[B, K, T, C]`, of the same float type; `start + T` at most P
+pub fn write_tokens<B: DecoderBackend>(buffer: Tensor<B, 4>, new: Tensor<B, 4>, start: usize) -> Tensor<B, 4> {
+    let ([batch, groups, capacity, channels], [_, _, tokens, _]) = (buffer.dims(), new.dims());
+    assert_eq!(new.dims(), [batch, groups, tokens, channels], "new tokens");
+    assert!(
+        start + tokens <= capacity,
+        "{start} + {tokens} tokens in a cache of {capacity}"
+    );
+    wrap(B::write_tokens(unwrap(buffer), unwrap(new), start))
+}
+
+/// The values of a tensor as f32, row-major.
+pub(crate) fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    let values = tensor.cast(DType::F32).into_data().into_vec();
+    values.expect("a tensor cast to f32 holds f32")
 }
 
 fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {

@@ -38,11 +38,10 @@ pub use safetensors_file::read_safetensors;
 pub use save::{save, write_safetensors};
 pub use source::{HubModel, ModelSource};
 
-use crate::DecoderBackend;
 use burn::tensor::{DType, backend::Backend};
 
 use self::{archive::Archive, folder::Folder, gguf::Gguf};
-use crate::{ModelError, SmolLm2, SmolLm2Config, StoredDtype};
+use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config, StoredDtype};
 
 /// A model, its configuration, and what did not fit.
 #[derive(Debug)]
@@ -96,22 +95,19 @@ pub fn load_with<B: DecoderBackend>(
     options: &LoadOptions,
     device: &B::Device,
 ) -> Result<Loaded<B>, ModelError> {
-    let archive: Box<dyn Archive> = match source.clone().resolve()? {
-        ModelSource::Gguf(path) => Box::new(Gguf::open(&path)?),
-        ModelSource::Folder(path) => Box::new(Folder::open(&path)?),
+    let (mut config, mut archive): (SmolLm2Config, Box<dyn Archive>) = match source.clone().resolve()? {
+        ModelSource::Gguf(path) => {
+            let file = Gguf::open(&path)?;
+            (file.config(), Box::new(file))
+        }
+        ModelSource::Folder(path) => {
+            let folder = Folder::open(&path)?;
+            (folder.config()?, Box::new(folder))
+        }
         // `resolve` gives a folder for a hub id.
         ModelSource::Hub(model) => return Err(ModelError::Source { found: model.repo }),
     };
-    let mut config = archive.config()?;
-    if options.strict {
-        let report = LoadReport::compare(&config, &archive.tensors())?;
-        if !report.is_clean() {
-            return Err(ModelError::Tensors {
-                report: Box::new(report),
-            });
-        }
-    }
-    let (model, report) = named::fill::<B>(&config, archive.as_ref(), options.dtype, device)?;
+    let (model, report) = named::fill::<B>(&config, archive.as_mut(), options, device)?;
     config.dtype = match model.output_embedding().dtype() {
         DType::F16 => StoredDtype::Float16,
         DType::BF16 => StoredDtype::Bfloat16,

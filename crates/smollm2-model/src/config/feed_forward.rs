@@ -146,9 +146,16 @@ impl Default for RationalConfig {
 impl RationalConfig {
     /// Number of coefficients.
     pub fn num_parameters(&self) -> usize {
+        self.shapes().iter().map(|[rows, columns]| rows * columns).sum()
+    }
+
+    /// Rows and columns of the numerator's and the denominator's coefficients.
+    pub(crate) fn shapes(&self) -> [[usize; 2]; 2] {
         let rows = |shared: bool| if shared { 1 } else { self.groups };
-        rows(self.share_numerator) * (self.numerator_degree + 1)
-            + rows(self.share_denominator) * self.denominator_degree
+        [
+            [rows(self.share_numerator), self.numerator_degree + 1],
+            [rows(self.share_denominator), self.denominator_degree],
+        ]
     }
 
     fn validate(&self, key: &str, channels: &[usize]) -> Result<(), ModelError> {

@@ -71,8 +71,9 @@ fn token(value: &Value) -> Option<u32> {
 }
 
 impl SmolLm2Config {
-    /// Reads `config.json`. Missing keys take the defaults of `transformers`' `LlamaConfig`; unknown keys are
-    /// ignored; the optional `feed_forward` is one object for all layers or a list with one per layer.
+    /// Reads `config.json`. Missing keys take the defaults of `transformers`' `LlamaConfig`, except that a missing
+    /// token id means there is none; unknown keys are ignored; the optional `feed_forward` is one object for all
+    /// layers or a list with one per layer.
     ///
     /// Both dialects are understood: `rope_theta` and `torch_dtype` (transformers 4), `rope_parameters` and `dtype`
     /// (transformers 5).
@@ -135,22 +136,26 @@ impl SmolLm2Config {
             "tie_word_embeddings": self.tie_word_embeddings,
             "initializer_range": self.initializer_range,
             "bos_token_id": self.bos_token_id,
-            "eos_token_id": null,
+            "eos_token_id": self.eos_json(),
             "pad_token_id": self.pad_token_id,
             "torch_dtype": self.dtype.name(),
             "use_cache": true,
         });
-        config["eos_token_id"] = match self.eos_token_ids.as_slice() {
-            [] => Value::Null,
-            [id] => json!(id),
-            ids => json!(ids),
-        };
         match self.uniform_feed_forward() {
             Some(FeedForwardConfig::SwiGlu) => {}
             Some(layer) => config["feed_forward"] = json!(layer),
             None => config["feed_forward"] = json!(self.feed_forward),
         }
         format!("{config:#}\n")
+    }
+
+    /// `eos_token_id` as `transformers` writes it: null, an id, or a list.
+    pub(crate) fn eos_json(&self) -> Value {
+        match self.eos_token_ids.as_slice() {
+            [] => Value::Null,
+            [id] => json!(id),
+            ids => json!(ids),
+        }
     }
 }
 
@@ -189,6 +194,7 @@ fn rope_theta(keys: &Keys<'_>) -> Result<f64, ModelError> {
                 prefix: "rope_parameters.",
             };
             inner.only("rope_type", json!("default"))?;
+            inner.only("type", json!("default"))?; // the older name of rope_type
             inner.number("rope_theta")?
         }
         Some(_) => return Err(keys.error("rope_parameters", "an object")),

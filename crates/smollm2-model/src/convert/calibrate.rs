@@ -2,11 +2,10 @@
 //!
 //! T tokens, D hidden, F feed-forward width, G groups.
 
-use crate::DecoderBackend;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 
 use super::reservoir::{Reservoir, Sample};
-use crate::{FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, ops::floats};
 
 /// Refuses rows the model cannot run: empty, longer than its positions, or with ids outside its vocabulary.
 pub(super) fn check_rows(rows: &[Vec<u32>], config: &SmolLm2Config, shortest: usize) -> Result<(), ModelError> {
@@ -58,27 +57,20 @@ pub(super) fn collect<B: DecoderBackend>(
         let channels = embedded.dims()[2];
         let mut x = embedded.reshape([row.len(), channels]); // [T, D]
         for (index, block) in model.model.layers.iter().enumerate() {
+            x = block.attend(x, 1, &sequence, None); // [T, D]
+            let normed = block.post_attention_layernorm.forward(x.clone()); // [T, D]
             let place = layers.iter().position(|layer| *layer == index);
             if let (Some(place), FeedForward::SwiGlu(mlp)) = (place, &block.mlp) {
-                let normed = block.feed_forward_input(x.clone(), 1, &sequence); // [T, D]
-                let gate = values(mlp.gate_proj.forward(normed.clone())); // T·F
-                let up = values(mlp.up_proj.forward(normed)); // T·F
+                let gate = floats(mlp.gate_proj.forward(normed.clone())); // T·F
+                let up = floats(mlp.up_proj.forward(normed.clone())); // T·F
                 add(&mut reservoirs[place], &gate, &up, row.len())
                     .map_err(|value| ModelError::conversion(format!("layer {index}"), "finite activations", value))?;
             }
-            x = block.forward_rows(x, 1, &sequence, None); // [T, D]
+            x = block.mlp.forward(normed) + x; // [T, D]
         }
         progress(done + 1);
     }
     Ok(reservoirs)
-}
-
-fn values<B: DecoderBackend>(tensor: Tensor<B, 2>) -> Vec<f32> {
-    tensor
-        .into_data()
-        .convert_dtype(DType::F32)
-        .into_vec()
-        .unwrap_or_default()
 }
 
 /// Hands every value to its group's reservoir; the first value that is not finite is returned.

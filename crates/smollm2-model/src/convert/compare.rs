@@ -2,11 +2,10 @@
 //!
 //! T tokens, V vocab.
 
-use crate::DecoderBackend;
 use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
 
 use super::calibrate::{check_rows, row_tensor};
-use crate::{ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
 
 /// Positions whose logits exist at one time: `[256, V]` four times over is 200 MB for the published vocabulary.
 const CHUNK: usize = 256;

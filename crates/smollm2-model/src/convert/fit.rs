@@ -36,26 +36,41 @@ pub(super) fn fit_layer(
 ) -> Result<LayerFit, ModelError> {
     let samples: Vec<(Samples, GroupReport)> = reservoirs
         .iter_mut()
-        .map(|reservoir| prepare(layer, reservoir))
+        .enumerate()
+        .map(|(group, reservoir)| prepare(layer, group, reservoir))
         .collect();
-    let asked = options.layer_degrees.get(&layer).copied().unwrap_or(options.degrees);
+    let asked = options.degrees_of(layer);
+    let mut best = fit_groups(&samples, asked, options.denominator)?;
+    let Some(bound) = options.max_error else {
+        return Ok(best);
+    };
     let ladder = [Degrees::new(5, 4), Degrees::new(7, 6), Degrees::new(9, 8)];
-    let higher = ladder
-        .into_iter()
-        .filter(|degrees| degrees.numerator > asked.numerator && options.max_error.is_some());
-    let mut best: Option<LayerFit> = None;
-    for degrees in std::iter::once(asked).chain(higher) {
-        let fit = fit_groups(layer, &samples, degrees, options.denominator)?;
-        let worst = fit.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max);
-        best = Some(fit);
-        if options.max_error.is_none_or(|bound| worst <= bound) {
+    for degrees in ladder.into_iter().filter(|degrees| degrees.numerator > asked.numerator) {
+        if best.rank() <= (0, bound) {
             break;
         }
+        // Too few samples for degrees that nobody asked for are no failure.
+        let Ok(fit) = fit_groups(&samples, degrees, options.denominator) else {
+            break;
+        };
+        if fit.rank() < best.rank() {
+            best = fit;
+        }
     }
-    best.ok_or_else(|| ModelError::conversion("degrees", "at least one choice", 0))
+    Ok(best)
 }
 
-fn prepare(layer: usize, reservoir: &mut Reservoir) -> (Samples, GroupReport) {
+impl LayerFit {
+    /// Smaller is better: the number of groups without a guard, then the largest relative error.
+    fn rank(&self) -> (usize, f64) {
+        let unguarded = self.groups.iter().filter(|group| !group.guarded).count();
+        let worst = self.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max);
+        (unguarded, worst)
+    }
+}
+
+/// The samples of one group, and its report as far as it is known before the fit.
+fn prepare(layer: usize, group: usize, reservoir: &mut Reservoir) -> (Samples, GroupReport) {
     let range = reservoir.range();
     let mut samples = Samples::default();
     for (sample, share) in reservoir.samples() {
@@ -67,46 +82,29 @@ fn prepare(layer: usize, reservoir: &mut Reservoir) -> (Samples, GroupReport) {
     }
     let report = GroupReport {
         layer,
-        group: 0,
+        group,
         range: (f64::from(range.0), f64::from(range.1)),
         seen: reservoir.seen(),
         degrees: Degrees::default(),
         relative_error: f64::NAN,
         max_error: f64::NAN,
+        guarded: false,
     };
     (samples, report)
 }
 
 /// Fits the groups on as many threads as there are processors.
-fn fit_groups(
-    layer: usize,
-    samples: &[(Samples, GroupReport)],
-    degrees: Degrees,
-    form: Denominator,
-) -> Result<LayerFit, ModelError> {
+fn fit_groups(samples: &[(Samples, GroupReport)], degrees: Degrees, form: Denominator) -> Result<LayerFit, ModelError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = samples.len().div_ceil(threads).max(1);
-    let fit_one = |(group, (samples, report)): (usize, &(Samples, GroupReport))| {
-        let coefficients =
-            fit_group(samples, degrees, form).map_err(|source| ModelError::Fit { layer, group, source })?;
-        let report = measure(
-            samples,
-            &coefficients,
-            GroupReport {
-                group,
-                degrees,
-                ..report.clone()
-            },
-            form,
-        );
-        Ok((coefficients, report))
+    let fit_share = |share: &[(Samples, GroupReport)]| -> Vec<_> {
+        let fit = |(samples, report): &(Samples, GroupReport)| fit_group(samples, report, degrees, form);
+        share.iter().map(fit).collect()
     };
-    let numbered: Vec<_> = samples.iter().enumerate().collect();
     let fitted: Vec<Result<_, ModelError>> = thread::scope(|scope| {
-        let fit_share = |share: Vec<_>| move || share.into_iter().map(fit_one).collect::<Vec<_>>();
-        let workers: Vec<_> = numbered
+        let workers: Vec<_> = samples
             .chunks(share)
-            .map(|share| scope.spawn(fit_share(share.to_vec())))
+            .map(|share| scope.spawn(move || fit_share(share)))
             .collect();
         // A panic in a worker is a bug of the fit: pass it on.
         let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
@@ -124,17 +122,40 @@ fn fit_groups(
     })
 }
 
-/// Least squares with guard samples whose weight is raised until the function is safe outside the range seen.
-fn fit_group(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<Coefficients, RationalError> {
+fn fit_group(
+    samples: &Samples,
+    report: &GroupReport,
+    degrees: Degrees,
+    form: Denominator,
+) -> Result<(Coefficients, GroupReport), ModelError> {
+    let (coefficients, guarded) = fit_guarded(samples, degrees, form).map_err(|source| ModelError::Fit {
+        layer: report.layer,
+        group: report.group,
+        source,
+    })?;
+    let (relative_error, max_error) = errors(samples, &coefficients, form);
+    let report = GroupReport {
+        degrees,
+        relative_error,
+        max_error,
+        guarded,
+        ..report.clone()
+    };
+    Ok((coefficients, report))
+}
+
+/// Least squares with guard samples whose weight is raised until the function is safe outside the range seen, and
+/// whether it became so.
+fn fit_guarded(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<(Coefficients, bool), RationalError> {
     let swish = |x: f64| Activation::Swish.eval(x);
     let mut last = None;
     for share in GUARD_SHARES {
         let guarded = samples.clone().with_tails(swish, GUARD_REACH, GUARD_COUNT, share);
         let fit = weighted_least_squares(&guarded, degrees, form)?;
         if is_safe(&fit.coefficients, samples.range(), form) {
-            return Ok(fit.coefficients);
+            return Ok((fit.coefficients, true));
         }
-        last = Some(fit.coefficients);
+        last = Some((fit.coefficients, false));
     }
     last.ok_or(RationalError::NoFit { degrees })
 }
@@ -151,19 +172,15 @@ fn is_safe(coefficients: &Coefficients, range: (f64, f64), form: Denominator) ->
     near && coefficients.growth() <= 1
 }
 
-/// Errors on the samples alone, without the guard.
-fn measure(samples: &Samples, coefficients: &Coefficients, report: GroupReport, form: Denominator) -> GroupReport {
-    let (mut squares, mut power, mut max_error) = (0.0, 0.0, 0.0f64);
+/// Relative and largest error on the samples alone, without the guard.
+fn errors(samples: &Samples, coefficients: &Coefficients, form: Denominator) -> (f64, f64) {
+    let (mut squares, mut power, mut largest) = (0.0, 0.0, 0.0f64);
     for ((x, y), weight) in samples.x.iter().zip(&samples.y).zip(&samples.weights) {
         let error = coefficients.eval(*x, form) - y;
         squares += weight * error * error;
         power += weight * y * y;
-        max_error = max_error.max(error.abs());
+        largest = largest.max(error.abs());
     }
-    let relative_error = if power > 0.0 { (squares / power).sqrt() } else { 0.0 };
-    GroupReport {
-        relative_error,
-        max_error,
-        ..report
-    }
+    let relative = if power > 0.0 { (squares / power).sqrt() } else { 0.0 };
+    (relative, largest)
 }

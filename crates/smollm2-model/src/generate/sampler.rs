@@ -1,9 +1,10 @@
 //! From logits to one token.
 
-use crate::ModelError;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+
+use crate::ModelError;
 
 /// How a token is chosen from the logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub enum Sampling {
 }
 
 impl Sampling {
+    /// Refuses numbers that have no meaning.
+    ///
     /// # Errors
     /// [`ModelError::Setting`] naming the field.
     pub fn validate(&self) -> Result<(), ModelError> {
@@ -81,7 +84,7 @@ impl Sampler {
         Self { sampling, rng }
     }
 
-    /// The next token; `None` when a logit is NaN or all are minus infinity.
+    /// The next token; `None` when a logit is NaN or the highest is infinite.
     pub fn choose(&mut self, logits: &[f32]) -> Option<u32> {
         if logits.iter().any(|logit| logit.is_nan()) {
             return None;
@@ -117,13 +120,16 @@ impl Sampling {
             return argmax(logits).map(|token| vec![(token, 1.0)]);
         };
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
-        let highest = f64::from(logits[*order.first()? as usize]);
-        if highest == f64::NEG_INFINITY {
-            return None;
-        }
-        if top_k > 0 {
+        let descending = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        // Selecting takes a pass where sorting the whole vocabulary takes many.
+        if (1..order.len()).contains(&top_k) {
+            order.select_nth_unstable_by(top_k - 1, descending);
             order.truncate(top_k);
+        }
+        order.sort_unstable_by(descending);
+        let highest = f64::from(logits[*order.first()? as usize]);
+        if !highest.is_finite() {
+            return None;
         }
         let weight = |token: u32| ((f64::from(logits[token as usize]) - highest) / temperature).exp();
         let mut kept: Vec<(u32, f64)> = order.into_iter().map(|token| (token, weight(token))).collect();
@@ -169,7 +175,7 @@ fn argmax(logits: &[f32]) -> Option<u32> {
             best = Some((token, *logit));
         }
     }
-    best.map(|(token, _)| token)
+    best.filter(|(_, highest)| highest.is_finite()).map(|(token, _)| token)
 }
 
 #[cfg(test)]
@@ -266,6 +272,34 @@ mod tests {
         let mut sampler = Sampler::new(Sampling::Greedy, 0, 0);
         assert_eq!(sampler.choose(&[1.0, 3.0, 3.0]), Some(1));
         assert_eq!(sampler.choose(&[1.0, f32::NAN]), None);
+    }
+
+    #[test]
+    fn no_token_is_chosen_by_an_infinite_logit() {
+        const LOW: f32 = f32::NEG_INFINITY;
+        for sampling in [Sampling::Greedy, sample(1.0, 0, 1.0, 0.0), sample(1.0, 1, 1.0, 0.0)] {
+            let mut sampler = Sampler::new(sampling, 0, 0);
+            assert_eq!(sampler.choose(&[LOW, LOW]), None, "{sampling:?}");
+            assert_eq!(sampler.choose(&[1.0, f32::INFINITY]), None, "{sampling:?}");
+            assert_eq!(sampler.choose(&[]), None, "{sampling:?}");
+            assert_eq!(sampler.choose(&[LOW, -3.0, LOW]), Some(1), "{sampling:?}");
+        }
+    }
+
+    #[test]
+    fn top_k_keeps_the_first_of_equals() {
+        let tokens = |top_k| {
+            let kept = sample(1.0, top_k, 1.0, 0.0).distribution(&[0.0, 2.0, 1.0, 2.0, 1.0, 1.0]);
+            kept.expect("numbers")
+                .into_iter()
+                .map(|(token, _)| token)
+                .collect::<Vec<_>>()
+        };
+        for top_k in 1..=6 {
+            assert_eq!(tokens(top_k), [1, 3, 2, 4, 5, 0][..top_k]);
+        }
+        assert_eq!(tokens(0), tokens(6));
+        assert_eq!(tokens(7), tokens(6));
     }
 
     #[test]

@@ -2,14 +2,13 @@
 //!
 //! N = B·T rows, D hidden.
 
-use crate::DecoderBackend;
 use burn::{
     module::Module,
     tensor::{Tensor, backend::Backend},
 };
 
 use super::{attention::Attention, cache::LayerCache, feed_forward::FeedForward, layout::Sequence, norm::RmsNorm};
-use crate::{FeedForwardConfig, SmolLm2Config};
+use crate::{DecoderBackend, FeedForwardConfig, SmolLm2Config};
 
 /// Attention and feed-forward, each behind a norm and a residual: `LlamaDecoderLayer` in
 /// `transformers/models/llama/modeling_llama.py`.
@@ -36,6 +35,8 @@ impl<B: DecoderBackend> Block<B> {
         }
     }
 
+    /// The output of the block on `x`.
+    ///
     /// # Shapes
     /// - `x`: `[B, T, D]`
     /// - output: `[B, T, D]`
@@ -55,19 +56,19 @@ impl<B: DecoderBackend> Block<B> {
         sequence: &Sequence<B>,
         cache: Option<&mut LayerCache<B>>,
     ) -> Tensor<B, 2> {
-        let x = self
-            .self_attn
-            .forward(self.input_layernorm.forward(x.clone()), batch, sequence, cache)
-            + x; // [N, D]
+        let x = self.attend(x, batch, sequence, cache); // [N, D]
         self.mlp.forward(self.post_attention_layernorm.forward(x.clone())) + x // [N, D]
     }
 
-    /// What the feed-forward of the block on `x: [N, D]` sees, `[N, D]`: for calibration.
-    pub(crate) fn feed_forward_input(&self, x: Tensor<B, 2>, batch: usize, sequence: &Sequence<B>) -> Tensor<B, 2> {
-        let x = self
-            .self_attn
-            .forward(self.input_layernorm.forward(x.clone()), batch, sequence, None)
-            + x; // [N, D]
-        self.post_attention_layernorm.forward(x) // [N, D]
+    /// The first half of the block: attention and its residual, `[N, D]`.
+    pub(crate) fn attend(
+        &self,
+        x: Tensor<B, 2>,
+        batch: usize,
+        sequence: &Sequence<B>,
+        cache: Option<&mut LayerCache<B>>,
+    ) -> Tensor<B, 2> {
+        let normed = self.input_layernorm.forward(x.clone()); // [N, D]
+        self.self_attn.forward(normed, batch, sequence, cache) + x // [N, D]
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! B batch, T new tokens, S key tokens, K key/value heads, C head dim, P capacity.
 
-use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend, s};
+use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 
-use crate::SmolLm2Config;
+use crate::{DecoderBackend, SmolLm2Config, ops::write_tokens};
 
-/// Keys and values of every layer, in buffers allocated once: appending a token writes one row per head and copies
-/// nothing (on backends that assign in place when a tensor has one owner).
+/// Keys and values of every layer, in buffers allocated once, at the first tokens and in their float type. Appending a
+/// token writes one row per head; where [`write_tokens`] works in place, nothing else is copied.
 ///
 /// Prompts of different lengths share a cache when the shorter ones are padded on the left:
 /// [`KvCache::ragged`] remembers by how much, hides the padding and shifts the positions, so that every row computes
@@ -21,24 +21,23 @@ pub struct KvCache<B: Backend> {
     device: B::Device,
 }
 
-/// The buffers of one layer, `[B, K, P, C]` each, of which `len` positions are filled.
+/// The buffers of one layer, `[B, K, P, C]` each, of which `len` positions are filled; `None` before the first tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerCache<B: Backend> {
-    /// `None` only inside [`LayerCache::append`], which takes the buffer out to own it alone.
     key: Option<Tensor<B, 4>>,
     value: Option<Tensor<B, 4>>,
     len: usize,
+    capacity: usize,
 }
 
 impl<B: Backend> KvCache<B> {
     /// An empty cache for `batch` rows of up to `capacity` tokens.
     pub fn new(config: &SmolLm2Config, batch: usize, capacity: usize, device: &B::Device) -> Self {
-        let shape = [batch, config.num_key_value_heads, capacity, config.head_dim];
-        let buffer = || Some(Tensor::zeros(shape, device)); // [B, K, P, C]
         let layer = |_| LayerCache {
-            key: buffer(),
-            value: buffer(),
+            key: None,
+            value: None,
             len: 0,
+            capacity,
         };
         Self {
             layers: (0..config.num_hidden_layers).map(layer).collect(),
@@ -99,7 +98,7 @@ impl<B: Backend> KvCache<B> {
         let layer = |layer: &LayerCache<B>| LayerCache {
             key: repeat(&layer.key),
             value: repeat(&layer.value),
-            len: layer.len,
+            ..*layer
         };
         Self {
             layers: self.layers.iter().map(layer).collect(),
@@ -160,18 +159,17 @@ impl<B: Backend> KvCache<B> {
     }
 }
 
-impl<B: Backend> LayerCache<B> {
+impl<B: DecoderBackend> LayerCache<B> {
     /// Writes the new keys and values, `[B, K, T, C]`, and returns all, `[B, K, S, C]`.
     pub(crate) fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
-        let end = self.len + key.dims()[2];
-        let range = self.len..end;
+        let (start, capacity) = (self.len, self.capacity);
+        let end = start + key.dims()[2];
         self.len = end;
         let write = |buffer: &mut Option<Tensor<B, 4>>, new: Tensor<B, 4>| {
+            let [batch, heads, _, channels] = new.dims();
+            let empty = || Tensor::zeros([batch, heads, capacity, channels], (&new.device(), new.dtype())); // [B, K, P, C]
             // Taken out so that the assignment owns the buffer alone and happens in place.
-            let whole = match buffer.take() {
-                Some(whole) => whole.slice_assign(s![.., .., range.clone(), ..], new),
-                None => new,
-            };
+            let whole = write_tokens(buffer.take().unwrap_or_else(empty), new, start); // [B, K, P, C]
             let seen = whole.clone().narrow(2, 0, end); // [B, K, S, C]
             *buffer = Some(whole);
             seen

@@ -120,6 +120,8 @@ impl<B: DecoderBackend> FeedForward<B> {
         }
     }
 
+    /// The output of the layer on every row of `x`.
+    ///
     /// # Shapes
     /// - `x`: `[N, D]`
     /// - output: `[N, D]`
@@ -146,9 +148,9 @@ impl<B: DecoderBackend> GatedRational<B> {
         let gate = self.gate_proj.forward(x.clone()); // [N, F]
         let up = self.up_proj.forward(x); // [N, F]
         let product = if self.keep_silu {
-            gated_silu(gate.clone(), up.clone()) + self.gate_rational.forward_gated(gate, up)
+            gated_silu(gate.clone(), up.clone()) + self.gate_rational.forward_gated(gate, up) // [N, F]
         } else {
-            self.gate_rational.forward_gated(gate, up)
+            self.gate_rational.forward_gated(gate, up) // [N, F]
         };
         self.down_proj.forward(product) // [N, D]
     }

@@ -31,6 +31,8 @@ impl<B: Backend> RmsNorm<B> {
 }
 
 impl<B: DecoderBackend> RmsNorm<B> {
+    /// Every row of `x` normalised.
+    ///
     /// # Shapes
     /// - `x`: `[N, D]`
     /// - output: `[N, D]`

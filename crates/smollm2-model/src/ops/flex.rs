@@ -104,6 +104,22 @@ impl DecoderBackend for Flex {
         let hidden = hidden.map(|hidden| hidden.to_contiguous());
         Attention::new(&query, &key, &value, hidden.as_ref()).backward(&Heads::of(&grad))
     }
+
+    /// In place, where Flex's own slice assignment (0.21) holds a second handle of the buffer while it writes, and so
+    /// copies all of it for every token.
+    fn write_tokens(mut buffer: FlexTensor, new: FlexTensor, start: usize) -> FlexTensor {
+        if !are_f32([&buffer, &new]) || !buffer.is_contiguous() || buffer.layout().start_offset() != 0 {
+            return reference::write_tokens::<Self>(buffer, new, start);
+        }
+        let new = contiguous(new);
+        let (capacity, row) = (buffer.shape()[2], buffer.shape()[3]);
+        let length = new.shape()[2] * row;
+        let heads = buffer.storage_mut::<f32>().chunks_exact_mut((capacity * row).max(1));
+        for (head, new) in heads.zip(values(&new).chunks_exact(length.max(1))) {
+            head[start * row..][..length].copy_from_slice(new);
+        }
+        buffer // [B, K, P, C]
+    }
 }
 
 fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {

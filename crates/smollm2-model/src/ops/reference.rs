@@ -8,6 +8,7 @@ use burn::tensor::{
     activation::{self, sigmoid, softmax},
     backend::Backend,
     ops::{BoolTensor, FloatTensor},
+    s,
 };
 
 use super::{unwrap, wrap};
@@ -29,8 +30,9 @@ fn inverse_root_mean_square<B: Backend>(x: Tensor<B, 2>, epsilon: f64) -> Tensor
 pub fn rms_norm<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
     let (x, weight) = (wrap::<B, 2>(x), wrap::<B, 1>(weight));
     let dtype = x.dtype();
-    let scale = inverse_root_mean_square(as_type(x.clone(), DType::F32), epsilon); // [N, 1]
-    unwrap(x * as_type(scale, dtype) * as_type(weight, dtype).unsqueeze())
+    let x = as_type(x, DType::F32);
+    let scale = inverse_root_mean_square(x.clone(), epsilon); // [N, 1]
+    unwrap(as_type(x * scale, dtype) * as_type(weight, dtype).unsqueeze()) // [N, D]
 }
 
 /// With `r` the inverse root mean square and `g = dy ⊙ weight`: `dx = r (g - x r² mean(g ⊙ x))` and
@@ -74,13 +76,13 @@ pub fn rotate<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTens
 
 /// See [`super::silu`].
 pub fn silu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    unwrap(activation::silu(wrap::<B, 2>(x)))
+    unwrap(activation::silu(wrap::<B, 2>(x))) // [N, F]
 }
 
 /// `dx = dy ⊙ s (1 + x (1 - s))` with `s` the sigmoid of `x`.
 pub fn silu_backward<B: Backend>(x: FloatTensor<B>, grad_output: FloatTensor<B>) -> FloatTensor<B> {
     let (_, slope) = silu_and_slope(wrap::<B, 2>(x)); // [N, F]
-    unwrap(wrap::<B, 2>(grad_output) * slope)
+    unwrap(wrap::<B, 2>(grad_output) * slope) // [N, F]
 }
 
 /// `silu(x)` and its derivative `s (1 + x (1 - s)) = s + silu - silu s`, with `s` the sigmoid of `x`.
@@ -93,7 +95,7 @@ fn silu_and_slope<B: Backend>(x: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>) {
 
 /// See [`super::gated_silu`].
 pub fn gated_silu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
-    unwrap(activation::silu(wrap::<B, 2>(gate)) * wrap(up))
+    unwrap(activation::silu(wrap::<B, 2>(gate)) * wrap(up)) // [N, F]
 }
 
 /// `dup = dy ⊙ silu(gate)`, `dgate = dy ⊙ up ⊙ s (1 + gate (1 - s))` with `s` the sigmoid of the gate.
@@ -104,7 +106,7 @@ pub fn gated_silu_backward<B: Backend>(
 ) -> [FloatTensor<B>; 2] {
     let (gate, up, grad) = (wrap::<B, 2>(gate), wrap::<B, 2>(up), wrap::<B, 2>(grad_output));
     let (silu, slope) = silu_and_slope(gate); // [N, F]
-    [unwrap(grad.clone() * up * slope), unwrap(grad * silu)]
+    [unwrap(grad.clone() * up * slope), unwrap(grad * silu)] // [N, F] each
 }
 
 /// See [`super::causal_attention`]. The queries that share a key/value head are rows of one product, so keys and values are
@@ -145,6 +147,13 @@ pub fn causal_attention_backward<B: Backend>(
     [unwrap(grad_query), unwrap(grad_key), unwrap(grad_value)]
 }
 
+/// See [`super::write_tokens`].
+pub fn write_tokens<B: Backend>(buffer: FloatTensor<B>, new: FloatTensor<B>, start: usize) -> FloatTensor<B> {
+    let (buffer, new) = (wrap::<B, 4>(buffer), wrap::<B, 4>(new));
+    let end = start + new.dims()[2];
+    unwrap(buffer.slice_assign(s![.., .., start..end, ..], new)) // [B, K, P, C]
+}
+
 /// Factor of the scores for heads of `channels` channels.
 pub(super) fn scale(channels: usize) -> f64 {
     (channels as f64).powf(-0.5)
@@ -172,5 +181,8 @@ fn probabilities<B: Backend>(query: Tensor<B, 4>, key: Tensor<B, 4>, hidden: Opt
         };
         scores.mask_fill(mask, HIDDEN)
     };
-    softmax(scores, 3).reshape([batch, groups, heads / groups * tokens, keys]) // [B, K, R·T, S]
+    let dtype = scores.dtype();
+    let weights = softmax(as_type(scores, DType::F32), 3); // [B, H, T, S]
+    let weights = as_type(weights, dtype);
+    weights.reshape([batch, groups, heads / groups * tokens, keys]) // [B, K, R·T, S]
 }

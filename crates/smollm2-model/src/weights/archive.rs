@@ -1,26 +1,20 @@
-//! What every kind of weight file offers: a configuration and tensors under their Hugging Face names.
+//! What every kind of weight file offers: tensors under their Hugging Face names.
 
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 
-use crate::{ModelError, SmolLm2Config};
+use crate::ModelError;
+
+/// Shapes by name, sizes outermost first: what is known of tensors before they are read.
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A readable set of tensors under Hugging Face names, matrices as `[out, in]`.
 pub(super) trait Archive {
-    /// The configuration stored with the weights.
-    fn config(&self) -> Result<SmolLm2Config, ModelError>;
-
     /// Names and shapes, without reading data.
-    fn tensors(&self) -> BTreeMap<String, Stored>;
+    fn shapes(&self) -> Shapes;
 
-    /// One tensor, in the stored float type; quantised blocks come out as f32.
-    fn read(&self, name: &str) -> Result<TensorData, ModelError>;
-}
-
-/// What is known of a tensor before it is read.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    /// Sizes, outermost first.
-    pub(super) shape: Vec<usize>,
+    /// One tensor, in the stored float type; quantised blocks come out as f32. Asked for once: an archive in memory
+    /// gives it away.
+    fn read(&mut self, name: &str) -> Result<TensorData, ModelError>;
 }

@@ -11,7 +11,7 @@ use burn::tensor::TensorData;
 use serde_json::Value;
 
 use super::{
-    archive::{Archive, Stored},
+    archive::{Archive, Shapes},
     element::is_weight_type,
     safetensors_file::SafetensorsFile,
 };
@@ -76,29 +76,23 @@ impl Folder {
             None => Ok(folder),
         }
     }
-}
 
-impl Archive for Folder {
-    fn config(&self) -> Result<SmolLm2Config, ModelError> {
+    /// The configuration beside the weights.
+    pub(super) fn config(&self) -> Result<SmolLm2Config, ModelError> {
         let path = self.path.join(CONFIG);
         SmolLm2Config::from_json(&read_text(&path)?).map_err(|error| error.in_file(&path))
     }
+}
 
-    fn tensors(&self) -> BTreeMap<String, Stored> {
+impl Archive for Folder {
+    fn shapes(&self) -> Shapes {
         let tensors = self.files.iter().flat_map(SafetensorsFile::tensors);
         tensors
-            .map(|(name, tensor)| {
-                (
-                    name.to_owned(),
-                    Stored {
-                        shape: tensor.shape.clone(),
-                    },
-                )
-            })
+            .map(|(name, tensor)| (name.to_owned(), tensor.shape.clone()))
             .collect()
     }
 
-    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+    fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
         let missing = || ModelError::Safetensors {
             path: self.path.clone(),
             field: name.to_owned(),
@@ -189,12 +183,18 @@ fn is_plain_file_name(name: &str) -> bool {
     single && !name.contains(['/', '\\', '\0']) && name.ends_with(".safetensors")
 }
 
-/// A text file of bounded size.
+/// A text file of at most [`MAX_JSON`] bytes.
 pub(super) fn read_text(path: &Path) -> Result<String, ModelError> {
     let file = File::open(path).map_err(|error| ModelError::io("open", path, error))?;
     let mut text = String::new();
-    file.take(MAX_JSON)
+    file.take(MAX_JSON + 1)
         .read_to_string(&mut text)
         .map_err(|error| ModelError::io("read", path, error))?;
-    Ok(text)
+    match text.len() as u64 <= MAX_JSON {
+        true => Ok(text),
+        false => {
+            let reason = std::io::Error::other(format!("more than {MAX_JSON} bytes of JSON"));
+            Err(ModelError::io("read", path, reason))
+        }
+    }
 }

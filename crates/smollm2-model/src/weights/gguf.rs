@@ -26,7 +26,7 @@ use self::{
     header::{Header, Tensor},
 };
 use super::{
-    archive::{Archive, Stored},
+    archive::{Archive, Shapes},
     element::decode,
 };
 use crate::{FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
@@ -51,18 +51,24 @@ impl Gguf {
         let config = Metadata { path, header: &header }
             .config()
             .map_err(|error| error.in_file(path))?;
-        let names = header
-            .tensors
-            .keys()
-            .map(|name| (hugging_face_name(name), name.clone()))
-            .collect();
-        Ok(Self {
+        let mut gguf = Self {
             path: path.to_owned(),
             map,
             header,
-            names,
+            names: BTreeMap::new(),
             config,
-        })
+        };
+        for name in gguf.header.tensors.keys() {
+            if let Some(other) = gguf.names.insert(hugging_face_name(name), name.clone()) {
+                return Err(gguf.error(name, "one tensor of this meaning", format!("{other} as well")));
+            }
+        }
+        Ok(gguf)
+    }
+
+    /// The configuration in the metadata.
+    pub(super) fn config(&self) -> SmolLm2Config {
+        self.config.clone()
     }
 
     fn error(&self, field: &str, expected: &str, found: impl ToString) -> ModelError {
@@ -99,17 +105,13 @@ impl Gguf {
 }
 
 impl Archive for Gguf {
-    fn config(&self) -> Result<SmolLm2Config, ModelError> {
-        Ok(self.config.clone())
-    }
-
-    fn tensors(&self) -> BTreeMap<String, Stored> {
-        let shape = |own: &String| self.header.tensors.get(own).map(|tensor| tensor.shape.clone());
-        let stored = |(name, own): (&String, _)| Some((name.clone(), Stored { shape: shape(own)? }));
+    fn shapes(&self) -> Shapes {
+        let stored =
+            |(name, own): (&String, &String)| Some((name.clone(), self.header.tensors.get(own)?.shape.clone()));
         self.names.iter().filter_map(stored).collect()
     }
 
-    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
+    fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
         let tensor = self.names.get(name).and_then(|own| self.header.tensors.get(own));
         let tensor = tensor.ok_or_else(|| self.error(name, "a tensor of this name", "nothing"))?;
         let data = self.dequantise(name, tensor)?;
@@ -191,9 +193,6 @@ impl Metadata<'_> {
         }
         let hidden_size = self.required("llama.embedding_length")?;
         let heads = self.required("llama.attention.head_count")?;
-        let head_dim = self
-            .size("llama.attention.key_length")?
-            .or(self.size("llama.rope.dimension_count")?);
         let embedding = self.header.tensors.get("token_embd.weight");
         let vocab = embedding.and_then(|tensor| tensor.shape.first()).copied();
         let end = self.token("tokenizer.ggml.eos_token_id")?;
@@ -204,7 +203,7 @@ impl Metadata<'_> {
             num_hidden_layers: layers,
             num_attention_heads: heads,
             num_key_value_heads: self.size("llama.attention.head_count_kv")?.unwrap_or(heads),
-            head_dim: head_dim.or(hidden_size.checked_div(heads)).unwrap_or(0),
+            head_dim: self.head_dim(hidden_size, heads)?,
             rms_norm_eps: self.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
             rope_theta: self.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
             max_position_embeddings: self.required("llama.context_length")?,
@@ -227,9 +226,28 @@ impl Metadata<'_> {
             _ => Err(self.error(key, only)),
         };
         only("general.architecture", "llama")?;
-        match self.header.metadata.contains_key("llama.rope.scaling.type") {
-            true => only("llama.rope.scaling.type", "none"),
-            false => Ok(()),
+        if self.header.metadata.contains_key("llama.rope.scaling.type") {
+            only("llama.rope.scaling.type", "none")?;
+        }
+        // llama.cpp scales by either key even where no type is given; 0 means 1 there.
+        for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+            if !matches!(self.number(key)?, None | Some(0.0 | 1.0)) {
+                return Err(self.error(key, "1"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Channels per head; rotation of a part of them is refused.
+    fn head_dim(&self, hidden_size: usize, heads: usize) -> Result<usize, ModelError> {
+        let given = self.size("llama.attention.key_length")?;
+        let channels = given.or(hidden_size.checked_div(heads)).unwrap_or(0);
+        match self.size("llama.rope.dimension_count")? {
+            Some(rotated) if rotated != channels => {
+                let expected = format!("{channels}, the channels of a head");
+                Err(self.error("llama.rope.dimension_count", &expected))
+            }
+            _ => Ok(channels),
         }
     }
 

@@ -1,19 +1,19 @@
 //! A model as tensors under Hugging Face names, and back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::DecoderBackend;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
 
 use super::{
-    archive::{Archive, Stored},
+    LoadOptions,
+    archive::{Archive, Shapes},
     element::transpose,
     report::{EMBEDDING, LoadReport, OUTPUT_PROJECTION},
 };
-use crate::{ModelError, ParameterPath, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, ModelError, ParameterPath, SmolLm2, SmolLm2Config, config::DrawNow};
 
 /// Which float type loaded weights have. Rational coefficients are f32 in every case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,93 +66,66 @@ pub fn from_named_tensors<B: DecoderBackend>(
     tensors: BTreeMap<String, TensorData>,
     device: &B::Device,
 ) -> Result<SmolLm2<B>, ModelError> {
-    let archive = Tensors { config, tensors };
-    let (model, report) = fill(config, &archive, LoadDtype::Device, device)?;
-    match report.is_clean() {
-        true => Ok(model),
-        false => Err(ModelError::Tensors {
-            report: Box::new(report),
-        }),
-    }
+    let (model, _) = fill(config, &mut Tensors(tensors), &LoadOptions::default(), device)?;
+    Ok(model)
 }
 
 /// Tensors in memory as an archive.
-struct Tensors<'a> {
-    config: &'a SmolLm2Config,
-    tensors: BTreeMap<String, TensorData>,
-}
+struct Tensors(BTreeMap<String, TensorData>);
 
-impl Archive for Tensors<'_> {
-    fn config(&self) -> Result<SmolLm2Config, ModelError> {
-        Ok(self.config.clone())
+impl Archive for Tensors {
+    fn shapes(&self) -> Shapes {
+        let shape = |(name, data): (&String, &TensorData)| (name.clone(), data.shape.to_vec());
+        self.0.iter().map(shape).collect()
     }
 
-    fn tensors(&self) -> BTreeMap<String, Stored> {
-        let stored = |data: &TensorData| Stored {
-            shape: data.shape.as_slice().to_vec(),
-        };
-        self.tensors
-            .iter()
-            .map(|(name, data)| (name.clone(), stored(data)))
-            .collect()
-    }
-
-    fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let found = self.tensors.get(name).cloned();
+    fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
+        let found = self.0.remove(name);
         found.ok_or_else(|| ModelError::config(name, "a tensor of this name", "nothing"))
     }
 }
 
-/// A model of `config` with the tensors of `archive` where name and shape fit; the report says where they do not.
+/// A model of `config` with the tensors of `archive` where name and shape fit. The report says where they do not; a
+/// strict load refuses then.
 pub(super) fn fill<B: DecoderBackend>(
     config: &SmolLm2Config,
-    archive: &dyn Archive,
-    dtype: LoadDtype,
+    archive: &mut dyn Archive,
+    options: &LoadOptions,
     device: &B::Device,
 ) -> Result<(SmolLm2<B>, LoadReport), ModelError> {
-    let stored = archive.tensors();
+    config.validate()?;
+    let stored = archive.shapes();
     let report = LoadReport::compare(config, &stored)?;
-    if config.tie_word_embeddings && stored.contains_key(OUTPUT_PROJECTION) && stored.contains_key(EMBEDDING) {
-        check_tied(archive)?;
+    if options.strict && !report.is_clean() {
+        let report = Box::new(report);
+        return Err(ModelError::Tensors { report });
     }
-    let skipped = report
-        .missing
-        .iter()
-        .map(|entry| &entry.name)
-        .chain(report.misshaped.iter().map(|entry| &entry.name));
+    let missing = report.missing.iter().map(|entry| &entry.name);
+    let misshaped = report.misshaped.iter().map(|entry| &entry.name);
     let mut filler = Filler {
         archive,
-        dtype,
-        skipped: skipped.collect(),
+        dtype: options.dtype,
+        skipped: missing.chain(misshaped).collect(),
+        has_twin: config.tie_word_embeddings && stored.contains_key(OUTPUT_PROJECTION),
         path: ParameterPath::default(),
         error: None,
     };
     // Parameters of a fresh model are drawn when first looked at: those replaced here never are.
-    config.validate()?;
     let model = SmolLm2::new(config, device).map(&mut filler);
-    match filler.error {
-        Some(error) => Err(error),
-        None => Ok((model, report)),
+    if let Some(error) = filler.error {
+        return Err(error);
     }
-}
-
-/// A file that holds both sides of a tie must hold the same numbers twice.
-fn check_tied(archive: &dyn Archive) -> Result<(), ModelError> {
-    let (embedding, projection) = (archive.read(EMBEDDING)?, archive.read(OUTPUT_PROJECTION)?);
-    match embedding.shape == projection.shape && embedding.as_bytes() == projection.as_bytes() {
-        true => Ok(()),
-        false => Err(ModelError::TiedWeights {
-            embedding: EMBEDDING,
-            projection: OUTPUT_PROJECTION,
-        }),
-    }
+    model.visit(&mut DrawNow);
+    Ok((model, report))
 }
 
 /// Puts the archive's tensors in the parameters' places.
 struct Filler<'a> {
-    archive: &'a dyn Archive,
+    archive: &'a mut dyn Archive,
     dtype: LoadDtype,
-    skipped: Vec<&'a String>,
+    skipped: BTreeSet<&'a String>,
+    /// Whether the archive holds an output projection beside a tied embedding.
+    has_twin: bool,
     path: ParameterPath,
     /// The first failure: a mapper cannot return one.
     error: Option<ModelError>,
@@ -169,10 +142,10 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let name = self.path.name();
-        if self.error.is_some() || self.skipped.contains(&&name) {
+        if self.error.is_some() || self.skipped.contains(&name) {
             return param;
         }
-        let data = match self.archive.read(&name) {
+        let data = match self.read(&name) {
             Ok(data) => data,
             Err(error) => {
                 self.error = Some(error);
@@ -194,6 +167,21 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_> {
 }
 
 impl Filler<'_> {
+    /// The tensor of a parameter. A file that holds both sides of a tie must hold the same numbers twice.
+    fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
+        let data = self.archive.read(name)?;
+        if name == EMBEDDING && self.has_twin {
+            let projection = self.archive.read(OUTPUT_PROJECTION)?;
+            if data.shape != projection.shape || data.as_bytes() != projection.as_bytes() {
+                return Err(ModelError::TiedWeights {
+                    embedding: EMBEDDING,
+                    projection: OUTPUT_PROJECTION,
+                });
+            }
+        }
+        Ok(data)
+    }
+
     /// The type to load as; `None` is the device's default.
     fn target(&self, name: &str, stored: DType) -> Option<DType> {
         if is_coefficients(name) {

@@ -1,12 +1,17 @@
 //! What fits and what does not between a configuration and the tensors of a file.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use super::archive::Stored;
+use super::archive::Shapes;
 use crate::{FeedForwardConfig, ModelError, RationalConfig, SmolLm2Config};
 
 /// Similarity (Jaro-Winkler, 0 to 1) from which a known name is offered as the one that was meant.
 const NEAREST: f64 = 0.85;
+
+/// Most pairs of names compared, and the longest name: enough for a wrong model, not for a file made to keep the
+/// loader busy.
+const COMPARISONS: usize = 1 << 18;
+const LONGEST: usize = 256;
 
 /// How the tensors of a file differ from what the configuration calls for. All lists are empty after a strict load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +57,7 @@ impl LoadReport {
     ///
     /// # Errors
     /// [`ModelError::Vocabulary`] and [`ModelError::Config`]: what no lenient load can make good.
-    pub(super) fn compare(config: &SmolLm2Config, stored: &BTreeMap<String, Stored>) -> Result<Self, ModelError> {
+    pub(super) fn compare(config: &SmolLm2Config, stored: &Shapes) -> Result<Self, ModelError> {
         if config.num_hidden_layers > stored.len() {
             let expected = format!("at most the number of tensors, {}", stored.len());
             return Err(ModelError::config(
@@ -63,33 +68,49 @@ impl LoadReport {
         }
         check_vocabulary(config, stored)?;
         let expected = expected_tensors(config);
-        let mut report = Self::default();
-        for (name, shape) in &expected {
-            match stored.get(name) {
-                None => report
-                    .missing
-                    .push(mismatch(name, stored.keys().filter(|key| !expected.contains_key(*key)))),
-                Some(tensor) if tensor.shape != *shape => report.misshaped.push(ShapeMismatch {
-                    name: name.clone(),
-                    expected: shape.clone(),
-                    found: tensor.shape.clone(),
-                }),
-                Some(_) => {}
-            }
-        }
         let ignored = |name: &str| {
             name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == OUTPUT_PROJECTION)
         };
-        for name in stored
+        let missing: Vec<&String> = expected.keys().filter(|name| !stored.contains_key(*name)).collect();
+        let unused: Vec<&String> = stored
             .keys()
             .filter(|name| !expected.contains_key(*name) && !ignored(name))
-        {
-            report
-                .unused
-                .push(mismatch(name, expected.keys().filter(|key| !stored.contains_key(*key))));
-        }
-        Ok(report)
+            .collect();
+        let misshaped = expected.iter().filter_map(|(name, shape)| {
+            let found = stored.get(name)?;
+            (found != shape).then(|| ShapeMismatch {
+                name: name.clone(),
+                expected: shape.clone(),
+                found: found.clone(),
+            })
+        });
+        Ok(Self {
+            missing: mismatches(&missing, &unused),
+            unused: mismatches(&unused, &missing),
+            misshaped: misshaped.collect(),
+        })
     }
+}
+
+/// Each name with the most similar of the candidates, for as many names as [`COMPARISONS`] allows.
+fn mismatches(names: &[&String], candidates: &[&String]) -> Vec<NameMismatch> {
+    let compared = COMPARISONS / candidates.len().max(1);
+    let mismatch = |(index, name): (usize, &&String)| NameMismatch {
+        name: (*name).clone(),
+        nearest: (index < compared).then(|| nearest(name, candidates)).flatten(),
+    };
+    names.iter().enumerate().map(mismatch).collect()
+}
+
+fn nearest(name: &str, candidates: &[&String]) -> Option<String> {
+    let scored = candidates
+        .iter()
+        .filter(|candidate| name.len().max(candidate.len()) <= LONGEST)
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    let nearest = scored
+        .filter(|(score, _)| *score >= NEAREST)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    nearest.map(|(_, candidate)| (*candidate).clone())
 }
 
 /// Name of the untied output projection.
@@ -97,8 +118,8 @@ pub(super) const OUTPUT_PROJECTION: &str = "lm_head.weight";
 /// Name of the embedding.
 pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
 
-fn check_vocabulary(config: &SmolLm2Config, stored: &BTreeMap<String, Stored>) -> Result<(), ModelError> {
-    match stored.get(EMBEDDING).and_then(|tensor| tensor.shape.first()) {
+fn check_vocabulary(config: &SmolLm2Config, stored: &Shapes) -> Result<(), ModelError> {
+    match stored.get(EMBEDDING).and_then(|shape| shape.first()) {
         Some(rows) if *rows != config.vocab_size => Err(ModelError::Vocabulary {
             config: config.vocab_size,
             tensor: *rows,
@@ -107,25 +128,14 @@ fn check_vocabulary(config: &SmolLm2Config, stored: &BTreeMap<String, Stored>) -
     }
 }
 
-fn mismatch<'a>(name: &str, candidates: impl Iterator<Item = &'a String>) -> NameMismatch {
-    let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    let nearest = scored
-        .filter(|(score, _)| *score >= NEAREST)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    NameMismatch {
-        name: name.to_owned(),
-        nearest: nearest.map(|(_, candidate)| candidate.clone()),
-    }
-}
-
 /// Names and shapes of every parameter of a model of this configuration, matrices as `[out, in]`.
-pub(super) fn expected_tensors(config: &SmolLm2Config) -> BTreeMap<String, Vec<usize>> {
+pub(super) fn expected_tensors(config: &SmolLm2Config) -> Shapes {
     let (d, f, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
     let (q, k) = (
         config.num_attention_heads * config.head_dim,
         config.num_key_value_heads * config.head_dim,
     );
-    let mut tensors = BTreeMap::new();
+    let mut tensors = Shapes::new();
     let mut add = |name: String, shape: Vec<usize>| tensors.insert(name, shape);
     add(EMBEDDING.to_owned(), vec![v, d]);
     add("model.norm.weight".to_owned(), vec![d]);
@@ -175,16 +185,10 @@ fn feed_forward_tensors(config: &FeedForwardConfig, d: usize, f: usize) -> Vec<(
 }
 
 fn rational_tensors(name: &str, config: &RationalConfig) -> [(String, Vec<usize>); 2] {
-    let rows = |shared: bool| if shared { 1 } else { config.groups };
+    let [numerator, denominator] = config.shapes();
     [
-        (
-            format!("{name}.numerator"),
-            vec![rows(config.share_numerator), config.numerator_degree + 1],
-        ),
-        (
-            format!("{name}.denominator"),
-            vec![rows(config.share_denominator), config.denominator_degree],
-        ),
+        (format!("{name}.numerator"), numerator.to_vec()),
+        (format!("{name}.denominator"), denominator.to_vec()),
     ]
 }
 

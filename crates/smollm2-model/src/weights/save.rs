@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::DecoderBackend;
 use burn::tensor::{DType, TensorData, backend::Backend};
 use safetensors::{Dtype, View, serialize_to_file};
 use serde_json::json;
@@ -17,7 +16,7 @@ use super::{
     named::{Parameter, is_coefficients, parameters},
     report::expected_tensors,
 };
-use crate::{ModelError, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config};
 
 /// Writes `model` into the folder `dir`: `model.safetensors`, `config.json`, `generation_config.json`.
 ///
@@ -50,13 +49,11 @@ pub fn save<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: 
             },
         )
     });
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(|error| ModelError::io("create", parent, error))?;
-    let staging = tempfile::Builder::new().prefix(".saving-").tempdir_in(parent);
-    let staging = staging.map_err(|error| ModelError::io("create a folder in", parent, error))?;
+    // A folder that exists may be a mount point or a link: only inside it is renaming sure to work.
+    let place = if dir.is_dir() { dir } else { folder_of(dir) };
+    fs::create_dir_all(place).map_err(|error| ModelError::io("create", place, error))?;
+    let staging = tempfile::Builder::new().prefix(".saving-").tempdir_in(place);
+    let staging = staging.map_err(|error| ModelError::io("create a folder in", place, error))?;
     write_tensors(views, &staging.path().join(WEIGHTS))?;
     write_text(&staging.path().join(GENERATION_CONFIG), &generation_config(config))?;
     write_text(&staging.path().join(CONFIG), &config.to_json())?;
@@ -120,10 +117,8 @@ fn generation_config(config: &SmolLm2Config) -> String {
     if let Some(id) = config.bos_token_id {
         generation["bos_token_id"] = json!(id);
     }
-    match config.eos_token_ids.as_slice() {
-        [] => {}
-        [id] => generation["eos_token_id"] = json!(id),
-        ids => generation["eos_token_id"] = json!(ids),
+    if !config.eos_token_ids.is_empty() {
+        generation["eos_token_id"] = config.eos_json();
     }
     if let Some(id) = config.pad_token_id {
         generation["pad_token_id"] = json!(id);
@@ -139,14 +134,32 @@ fn write_tensors<'a, V: View>(tensors: impl Iterator<Item = (&'a str, V)>, path:
     // transformers refuses files whose metadata does not name the framework.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     serialize_to_file(tensors, Some(metadata), path)
+        .and_then(|()| Ok(permit(path)?))
         .map_err(|error| ModelError::io("write", path, std::io::Error::other(error)))
+}
+
+/// Gives a file the permissions a new file gets: safetensors writes a private temporary file and renames it.
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn permit(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let all = fs::Permissions::from_mode(0o666); // less the umask, which can only be seen on a file
+        let new = tempfile::Builder::new().permissions(all).tempfile_in(folder_of(path))?;
+        fs::set_permissions(path, new.as_file().metadata()?.permissions())?;
+    }
+    Ok(())
+}
+
+/// The folder a path lies in.
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Moves the files of `staging` to `dir`.
 fn publish(staging: tempfile::TempDir, dir: &Path) -> Result<(), ModelError> {
     if !dir.exists() {
-        // A temporary folder is private to its owner; a model folder follows the usual permissions.
-        set_permissions_like_parent(staging.path(), dir);
         let staged = staging.keep();
         return fs::rename(&staged, dir).map_err(|error| {
             // Nothing was published: leave nothing behind either. The rename's failure is the one worth reporting.
@@ -166,17 +179,6 @@ fn publish(staging: tempfile::TempDir, dir: &Path) -> Result<(), ModelError> {
     }
     replace(GENERATION_CONFIG)?;
     replace(CONFIG)
-}
-
-fn set_permissions_like_parent(staging: &Path, dir: &Path) {
-    let parent = dir
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    if let Ok(metadata) = fs::metadata(parent) {
-        // Failing to widen them leaves a usable, private folder.
-        let _ = fs::set_permissions(staging, metadata.permissions());
-    }
 }
 
 /// A parameter fetched from its device when it is written, so that one tensor at a time is in host memory.

@@ -6,7 +6,7 @@ use burn::backend::Flex;
 use fixtures::shared;
 use kan_rational::Degrees;
 use smollm2_model::{
-    SmolLm2, SmolLm2Config,
+    FeedForwardConfig, FeedForwardKind, ModelError, SmolLm2, SmolLm2Config,
     convert::{Comparison, ConversionOptions, ConversionReport, Stage, compare, to_gated_rational},
     weights::{ModelSource, load},
 };
@@ -172,5 +172,130 @@ fn the_real_model_converts_without_a_loss() {
         };
         let comparison = compare(&real.model, &model, &config, &other).unwrap();
         assert_within("human conversations", &comparison, &loose);
+    }
+}
+
+fn convert_wide(options: ConversionOptions) -> Result<(SmolLm2Config, ConversionReport), ModelError> {
+    let (model, config, rows) = crate::far::wide(2);
+    let options = ConversionOptions { groups: 4, ..options };
+    let (_, config, report) = to_gated_rational(model, &config, &rows, &options, |_, _, _| {})?;
+    Ok((config, report))
+}
+
+/// Numerator's degree of every layer, 0 where it is not converted.
+fn degrees(config: &SmolLm2Config) -> Vec<usize> {
+    let degree = |layer: &FeedForwardConfig| match layer {
+        FeedForwardConfig::GatedRational(gate) => gate.rational.numerator_degree,
+        _ => 0,
+    };
+    config.feed_forward.iter().map(degree).collect()
+}
+
+#[test]
+fn options_say_which_layers_and_degrees() {
+    let default = ConversionOptions::default;
+    assert_eq!(degrees(&convert_wide(default()).unwrap().0), [5, 5]);
+
+    let (config, report) = convert_wide(ConversionOptions {
+        layers: Some(vec![1, 1]),
+        ..default()
+    })
+    .unwrap();
+    assert_eq!(degrees(&config), [0, 5]);
+    assert_eq!(config.feed_forward[0].kind(), FeedForwardKind::SwiGlu);
+    let groups: Vec<_> = report.groups.iter().map(|group| (group.layer, group.group)).collect();
+    assert_eq!(groups, [(1, 0), (1, 1), (1, 2), (1, 3)]);
+
+    let (config, report) = convert_wide(ConversionOptions {
+        layer_degrees: [(1, Degrees::new(7, 6))].into(),
+        ..default()
+    })
+    .unwrap();
+    assert_eq!(degrees(&config), [5, 7]);
+    assert_eq!(report.groups[4].degrees, Degrees::new(7, 6));
+}
+
+#[test]
+fn a_bound_on_the_error_raises_the_degrees_as_far_as_it_helps() {
+    let worst = |max_error| {
+        let options = ConversionOptions {
+            max_error,
+            ..Default::default()
+        };
+        let (config, report) = convert_wide(options).unwrap();
+        (degrees(&config), report.worst_relative_error())
+    };
+    let (asked, first) = worst(None);
+    assert_eq!(asked, [5, 5]);
+    assert_eq!(worst(Some(first)), (asked, first));
+    let (raised, second) = worst(Some(0.9 * first));
+    assert!(
+        raised.iter().any(|degree| *degree > 5) && second <= 0.9 * first,
+        "{raised:?}: {first:e}, {second:e}"
+    );
+    // What no degrees can keep gives the closest fit.
+    let (_, closest) = worst(Some(0.0));
+    assert!(closest <= second, "{closest:e} {second:e}");
+}
+
+#[test]
+fn options_that_mean_nothing_are_named() {
+    let default = ConversionOptions::default;
+    for (options, named) in [
+        (
+            ConversionOptions {
+                layers: Some(vec![2]),
+                ..default()
+            },
+            "layers",
+        ),
+        (
+            ConversionOptions {
+                layers: Some(Vec::new()),
+                ..default()
+            },
+            "layers",
+        ),
+        (
+            ConversionOptions {
+                layer_degrees: [(2, Degrees::new(5, 4))].into(),
+                ..default()
+            },
+            "layer_degrees",
+        ),
+        (
+            ConversionOptions {
+                layer_degrees: [(1, Degrees::new(6, 4))].into(),
+                ..default()
+            },
+            "degrees of layer 1",
+        ),
+        (
+            ConversionOptions {
+                degrees: Degrees::new(4, 2),
+                ..default()
+            },
+            "degrees of layer 0",
+        ),
+        (
+            ConversionOptions {
+                max_error: Some(f64::NAN),
+                ..default()
+            },
+            "max_error",
+        ),
+        (
+            ConversionOptions {
+                samples: 63,
+                ..default()
+            },
+            "samples",
+        ),
+    ] {
+        let error = convert_wide(options).expect_err(named);
+        assert!(
+            matches!(&error, ModelError::Conversion { what, .. } if what == named),
+            "{named}: {error}"
+        );
     }
 }

@@ -53,6 +53,7 @@ pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -
             let seen = groups
                 .next_if(|seen| (seen.layer, seen.group) == (layer, group))
                 .unwrap();
+            assert!(seen.guarded);
             let place = format!("layer {layer}, group {group}, fitted on {:?}", seen.range);
             let (low, high) = (2.0 * seen.range.0.min(0.0), 2.0 * seen.range.1.max(0.0));
             let reach = low.abs().max(high);
@@ -90,18 +91,24 @@ pub(crate) fn fixed_weights(config: &SmolLm2Config) -> BTreeMap<String, TensorDa
     tensors
 }
 
-/// A tiny model whose gates reach as far as those of the published checkpoints.
+/// A tiny model of `layers` blocks whose gates reach as far as those of the published checkpoints, and rows for it.
+pub(crate) fn wide(layers: usize) -> (SmolLm2<Flex>, SmolLm2Config, Vec<Vec<u32>>) {
+    let mut config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
+    config.num_hidden_layers = layers;
+    let config = config.with_feed_forward(FeedForwardKind::SwiGlu);
+    let mut tensors = fixed_weights(&config);
+    for (_, gate) in tensors.iter_mut().filter(|(name, _)| name.contains("gate_proj")) {
+        let wide: Vec<f32> = gate.iter::<f32>().map(|weight| 100.0 * weight).collect();
+        *gate = TensorData::new(wide, gate.shape.clone());
+    }
+    let model = from_named_tensors(&config, tensors, &Default::default()).unwrap();
+    let row = |row: u32| -> Vec<u32> { (0..32).map(|t| (t * (row + 1) + row) % 64).collect() };
+    (model, config, (0..8).map(row).collect())
+}
+
 #[test]
 fn functions_stay_finite_and_linear_far_from_what_they_saw() {
-    let config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
-    let mut tensors = fixed_weights(&config);
-    let gate = tensors.get_mut("model.layers.0.mlp.gate_proj.weight").unwrap();
-    let wide: Vec<f32> = gate.iter::<f32>().map(|weight| 100.0 * weight).collect();
-    *gate = TensorData::new(wide, gate.shape.clone());
-    let model: SmolLm2<Flex> = from_named_tensors(&config, tensors, &Default::default()).unwrap();
-    let rows: Vec<Vec<u32>> = (0..8)
-        .map(|row| (0..32).map(|t| (t * (row + 1) + row) % 64).collect())
-        .collect();
+    let (model, config, rows) = wide(1);
     for degrees in [(5, 4), (7, 6), (9, 8)] {
         let options = ConversionOptions {
             groups: 4,

@@ -48,7 +48,7 @@ fn masked_loss<B: DecoderBackend>(model: &SmolLm2<B>, ids: Tensor<B, 2, Int>, ma
 struct Gradients<'a, AB: AutodiffBackend> {
     gradients: &'a AB::Gradients,
     names: HashMap<burn::module::ParamId, String>,
-    found: BTreeMap<String, (usize, TensorData)>,
+    found: BTreeMap<String, TensorData>,
 }
 
 impl<AB: AutodiffBackend> ModuleVisitor<AB> for Gradients<'_, AB> {
@@ -65,7 +65,7 @@ impl<AB: AutodiffBackend> ModuleVisitor<AB> for Gradients<'_, AB> {
         } else {
             gradient.into_data()
         };
-        self.found.insert(name.clone(), (D, data));
+        self.found.insert(name.clone(), data);
     }
 }
 
@@ -77,11 +77,7 @@ fn gradients(model: &SmolLm2<Tracked>, loss: Tensor<Tracked, 1>) -> BTreeMap<Str
         found: BTreeMap::new(),
     };
     model.visit(&mut visitor);
-    visitor
-        .found
-        .into_iter()
-        .map(|(name, (_, data))| (name, data))
-        .collect()
+    visitor.found
 }
 
 #[test]
@@ -269,16 +265,13 @@ fn impossible_prompts_and_settings_are_named_errors() {
         )
         .contains("temperature")
     );
-    assert!(
-        error(
-            &[1],
-            GenerationConfig {
-                repetition_penalty: 0.0,
-                ..Default::default()
-            }
-        )
-        .contains("repetition")
-    );
+    for repetition_penalty in [0.0, 1e-40, 1e39, f64::NAN] {
+        let settings = GenerationConfig {
+            repetition_penalty,
+            ..Default::default()
+        };
+        assert!(error(&[1], settings).contains("repetition"), "{repetition_penalty}");
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Integration tests of smollm2-model, one binary.
 
+mod config;
 mod convert;
 mod exact;
 mod far;
+mod generate;
+mod gguf;
 mod golden;
 #[cfg(feature = "hub")]
 mod hub;

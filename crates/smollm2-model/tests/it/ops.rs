@@ -2,10 +2,13 @@
 
 use burn::{
     backend::{Autodiff, Flex},
-    tensor::{Bool, Distribution, Int, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
+    tensor::{Bool, DType, Distribution, Int, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
 use fixtures::tolerance::OPERATION;
-use smollm2_model::ops::{DecoderBackend, causal_attention, gated_silu, reference, rms_norm, rotate, silu};
+use half::bf16;
+use smollm2_model::ops::{
+    DecoderBackend, causal_attention, gated_silu, reference, rms_norm, rotate, silu, write_tokens,
+};
 
 type Tracked = Autodiff<Flex>;
 
@@ -239,19 +242,65 @@ fn empty_tensors_stay_empty() {
     assert_eq!(causal_attention(query, key.clone(), key, None).dims(), [1, 2, 0, 8]);
 }
 
-/// Half precision takes the reference's path on Flex; the result is the f32 result within the type's rounding.
+/// Half precision takes the reference's path on Flex. As in `transformers`, a row is normalised in f32 and rounded, and
+/// the product with the weight rounded again: to the bit.
 #[test]
-fn half_precision_runs() {
-    let x = normal([6, 16]);
-    let half = |x: &Tensor<Flex, 2>| x.clone().cast(burn::tensor::DType::BF16);
-    let weight = Tensor::<Flex, 1>::ones([16], &Default::default());
-    let found = rms_norm(half(&x), weight.clone().cast(burn::tensor::DType::BF16), 1e-5);
-    let expected = rms_norm(x, weight, 1e-5);
-    let difference = (found.cast(burn::tensor::DType::F32) - expected)
-        .abs()
-        .max()
-        .into_scalar();
-    assert!(difference < 0.03, "{difference}");
+fn half_precision_norms_round_twice() {
+    let half = |x: f32| bf16::from_f32(x).to_f32();
+    let x: Vec<f32> = (0..64).map(|i| half((i * 37 % 64) as f32 / 7.0 - 4.0)).collect();
+    let weight: Vec<f32> = (0..64).map(|i| half(1.0 + i as f32 / 50.0)).collect();
+    let scale = (x.iter().map(|x| x * x).sum::<f32>() / 64.0 + 1e-5).sqrt().recip();
+    let expected = x.iter().zip(&weight).map(|(x, weight)| half(half(x * scale) * weight));
+    let tensor = |values: &[f32]| Tensor::<Flex, 1>::from_floats(values, &Default::default()).cast(DType::BF16);
+    let found = rms_norm(tensor(&x).unsqueeze(), tensor(&weight), 1e-5);
+    assert_eq!(found.dtype(), DType::BF16);
+    let found: Vec<f32> = found.into_data().iter().collect();
+    assert_eq!(found, expected.collect::<Vec<f32>>());
+}
+
+/// A sum of 2,000 equal weights in half precision would stop growing at 256.
+#[test]
+fn half_precision_attention_sums_its_weights_in_f32() {
+    let device = Default::default();
+    let ones = |tokens| Tensor::<Flex, 4>::ones([1, 1, tokens, 8], &device).cast(DType::BF16);
+    let found = causal_attention(ones(1), ones(2000), ones(2000), None);
+    assert_eq!(found.dtype(), DType::BF16);
+    for value in found.into_data().iter::<f32>() {
+        assert!((value - 1.0).abs() < 0.02, "{value}");
+    }
+}
+
+#[test]
+fn tokens_are_written_in_place() {
+    for ([batch, groups, capacity, channels], tokens, start) in [
+        ([1, 1, 1, 1], 1, 0),
+        ([2, 3, 7, 4], 2, 3),
+        ([2, 3, 7, 4], 7, 0),
+        ([1, 2, 5, 8], 1, 4),
+    ] {
+        let what = format!("{tokens} tokens at {start} of {capacity}");
+        let buffer = normal([batch, groups, capacity, channels]);
+        // Laid out as the projections leave them, [B, T, K, C].
+        let new = normal([batch, tokens, groups, channels]).swap_dims(1, 2);
+        let expected = reference::write_tokens::<Flex>(unwrap(buffer.clone()), unwrap(new.clone()), start);
+        let expected = wrap::<Flex, 4>(expected).into_data();
+        let half = |tensor: &Tensor<Flex, 4>| tensor.clone().cast(DType::BF16);
+        let written = write_tokens(half(&buffer), half(&new), start).into_data();
+        assert_eq!(written, expected.clone().convert_dtype(DType::BF16), "{what}, bf16");
+
+        let before = buffer.to_data();
+        assert_eq!(
+            write_tokens(buffer.clone(), new.clone(), start).into_data(),
+            expected,
+            "{what}"
+        );
+        assert_eq!(buffer.to_data(), before, "{what}: another handle saw the write");
+        let buffer = unwrap::<Flex, 4>(buffer);
+        let place = buffer.storage::<f32>().as_ptr();
+        let written = Flex::write_tokens(buffer, unwrap(new), start);
+        assert_eq!(written.storage::<f32>().as_ptr(), place, "{what}: copied");
+        assert_eq!(wrap::<Flex, 4>(written).into_data(), expected, "{what}");
+    }
 }
 
 /// The number of threads changes no bit: how the work is cut follows from the shapes.

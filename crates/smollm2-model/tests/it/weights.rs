@@ -128,16 +128,22 @@ fn every_kind_and_an_untied_head_round_trip() {
 }
 
 #[test]
-fn bf16_is_written_rounded_and_kept_on_request() {
+fn half_precision_is_written_rounded_and_kept_on_request() {
+    for (stored, dtype) in [(StoredDtype::Bfloat16, DType::BF16), (StoredDtype::Float16, DType::F16)] {
+        check_half_precision(stored, dtype);
+    }
+}
+
+fn check_half_precision(stored_as: StoredDtype, half: DType) {
     let mut config = tiny_config(FeedForwardKind::GatedRational);
     let model = config.init::<B>(&Default::default()).unwrap();
-    config.dtype = StoredDtype::Bfloat16;
+    config.dtype = stored_as;
     let out = tempfile::tempdir().unwrap();
     save(&model, &config, out.path()).unwrap();
     let stored = read_safetensors(&out.path().join("model.safetensors")).unwrap();
     for (name, data) in named_tensors(&model) {
         let coefficients = name.contains("gate_rational");
-        let dtype = if coefficients { DType::F32 } else { DType::BF16 };
+        let dtype = if coefficients { DType::F32 } else { half };
         assert_eq!(stored[&name].dtype, dtype, "{name}");
         assert!(
             stored[&name].as_bytes() == data.convert_dtype(dtype).as_bytes(),
@@ -147,12 +153,16 @@ fn bf16_is_written_rounded_and_kept_on_request() {
     let source = ModelSource::Folder(out.path().to_owned());
     let wide = load::<B>(&source, &Default::default()).unwrap();
     assert_eq!(wide.config.dtype, StoredDtype::Float32);
+    let widened = stored
+        .iter()
+        .map(|(name, data)| (name.clone(), data.clone().convert_dtype(DType::F32)));
+    assert_same(&named_tensors(&wide.model), &widened.collect());
     let options = LoadOptions {
         dtype: LoadDtype::Stored,
         ..Default::default()
     };
     let kept = load_with::<B>(&source, &options, &Default::default()).unwrap();
-    assert_eq!(kept.config.dtype, StoredDtype::Bfloat16);
+    assert_eq!(kept.config.dtype, stored_as);
     assert_same(&named_tensors(&kept.model), &stored);
 }
 
@@ -199,6 +209,44 @@ fn a_lenient_load_reports_what_a_strict_one_refuses() {
     };
     let lenient = load_with::<B>(&source, &options, &Default::default()).unwrap();
     assert_eq!(lenient.report, *report);
+    // What the file lacks is drawn once, not anew by every clone.
+    let clone = lenient.model.clone();
+    assert_same(&named_tensors(&clone), &named_tensors(&lenient.model));
+}
+
+/// A folder may be a link to another file system, as `/dev/shm` is on Linux: nothing is renamed across its border.
+#[cfg(unix)]
+#[test]
+fn saving_follows_links_and_gives_the_usual_permissions() {
+    use std::os::unix::fs::{MetadataExt, symlink};
+    let config = tiny_config(FeedForwardKind::SwiGlu);
+    let model = config.init::<B>(&Default::default()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let (target, link) = (other.path().join("target"), out.path().join("link"));
+    fs::create_dir(&target).unwrap();
+    symlink(&target, &link).unwrap();
+    save(&model, &config, &link).unwrap();
+    assert!(link.is_symlink() && target.join("model.safetensors").is_file());
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 3);
+    assert_eq!(
+        fs::read_dir(out.path()).unwrap().count(),
+        1,
+        "nothing was left beside the link"
+    );
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode();
+    let usual = out.path().join("usual");
+    fs::write(&usual, "").unwrap();
+    let new = out.path().join("new");
+    save(&model, &config, &new).unwrap();
+    assert_eq!(mode(&new), mode(&target));
+    for folder in [&target, &new] {
+        assert_eq!(mode(&folder.join("model.safetensors")), mode(&usual));
+        assert_eq!(mode(&folder.join("config.json")), mode(&usual));
+    }
 }
 
 #[test]

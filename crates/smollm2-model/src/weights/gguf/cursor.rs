@@ -157,40 +157,36 @@ impl<'a> Cursor<'a> {
         }
         let kind = self.u32(field)?;
         let length = self.u64(field)?;
-        let size = match kind {
-            0 | 1 | 7 => 1,
-            2 | 3 => 2,
-            4..=6 => 4,
-            10..=12 => 8,
-            8 | 9 => 0,
-            other => return Err(self.error(field, "an element type from 0 to 12", other)),
-        };
-        if size > 0 {
-            let bytes = length
-                .checked_mul(size)
-                .ok_or_else(|| self.error(field, "a length the file can hold", length))?;
-            self.bytes(field, bytes)?;
-            return Ok(Value::Array(length));
-        }
-        let room = self.remaining() as u64 / 8;
-        if length > room {
-            return Err(self.error(
-                field,
-                format!("at most {room} elements, by the size of the file"),
-                length,
-            ));
-        }
-        for _ in 0..length {
-            match kind {
-                8 => {
-                    let bytes = self.u64(field)?;
-                    self.bytes(field, bytes)?;
+        match kind {
+            0 | 1 | 7 => self.skip(field, length, 1)?,
+            2 | 3 => self.skip(field, length, 2)?,
+            4..=6 => self.skip(field, length, 4)?,
+            10..=12 => self.skip(field, length, 8)?,
+            8 | 9 => {
+                // A string has at least its length, an array its type and length.
+                let room = self.remaining() as u64 / 8;
+                if length > room {
+                    let expected = format!("at most {room} elements, by the size of the file");
+                    return Err(self.error(field, expected, length));
                 }
-                _ => {
-                    self.array_value(field, depth + 1)?;
+                for _ in 0..length {
+                    if kind == 8 {
+                        let bytes = self.u64(field)?;
+                        self.skip(field, bytes, 1)?;
+                    } else {
+                        self.array_value(field, depth + 1)?;
+                    }
                 }
             }
+            other => return Err(self.error(field, "an element type from 0 to 12", other)),
         }
         Ok(Value::Array(length))
+    }
+
+    /// Passes over `count` numbers of `size` bytes.
+    fn skip(&mut self, field: &str, count: u64, size: u64) -> Result<(), ModelError> {
+        let bytes = count.checked_mul(size);
+        let bytes = bytes.ok_or_else(|| self.error(field, "a length the file can hold", count))?;
+        self.bytes(field, bytes).map(|_| ())
     }
 }

@@ -81,7 +81,7 @@ impl Header {
         check_count(&cursor, "metadata_kv_count", entry_count, MIN_ENTRY)?;
         let metadata = read_metadata(&mut cursor, entry_count)?;
         let descriptions = read_descriptions(&mut cursor, tensor_count)?;
-        let tensors = place(&cursor, &metadata, descriptions, file.len())?;
+        let tensors = place(&cursor, alignment(&cursor, &metadata)?, descriptions, file.len())?;
         Ok(Self { metadata, tensors })
     }
 }
@@ -127,17 +127,11 @@ fn read_descriptions(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<Descript
             shape.push(cursor.u64(&format!("{name}.dimensions"))?);
         }
         let type_id = cursor.u32(&format!("{name}.type"))?;
-        let dtype = TYPES
-            .iter()
-            .find(|(id, _)| *id == type_id)
-            .map(|(_, dtype)| *dtype)
-            .ok_or_else(|| {
-                cursor.error(
-                    &format!("{name}.type"),
-                    "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 or a K-quant",
-                    type_id,
-                )
-            })?;
+        let dtype = TYPES.iter().find(|(id, _)| *id == type_id).map(|(_, dtype)| *dtype);
+        let dtype = dtype.ok_or_else(|| {
+            let expected = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 or a K-quant";
+            cursor.error(&format!("{name}.type"), expected, type_id)
+        })?;
         let offset = cursor.u64(&format!("{name}.offset"))?;
         let (shape, bytes) = measure(&shape, dtype).ok_or_else(|| {
             let expected = format!("sizes of whole {dtype:?} blocks whose bytes can be counted");
@@ -169,17 +163,21 @@ fn measure(innermost_first: &[u64], dtype: GgmlDType) -> Option<(Vec<usize>, usi
     Some((shape, bytes))
 }
 
+fn alignment(cursor: &Cursor<'_>, metadata: &BTreeMap<String, Value>) -> Result<u64, ModelError> {
+    match metadata.get("general.alignment") {
+        None => Ok(DEFAULT_ALIGNMENT),
+        Some(Value::Unsigned(value)) if value.is_multiple_of(8) && (8..=65536).contains(value) => Ok(*value),
+        Some(other) => Err(cursor.error("general.alignment", "a multiple of 8 up to 65536", other)),
+    }
+}
+
+/// Where every described tensor lies in the file.
 fn place(
     cursor: &Cursor<'_>,
-    metadata: &BTreeMap<String, Value>,
+    alignment: u64,
     descriptions: Vec<Description>,
     file_size: usize,
 ) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let alignment = match metadata.get("general.alignment") {
-        None => DEFAULT_ALIGNMENT,
-        Some(Value::Unsigned(value)) if value.is_multiple_of(8) && (8..=65536).contains(value) => *value,
-        Some(other) => return Err(cursor.error("general.alignment", "a multiple of 8 up to 65536", other)),
-    };
     let data_start = (cursor.position() as u64).next_multiple_of(alignment);
     let available = (file_size as u64).saturating_sub(data_start);
     let mut tensors = BTreeMap::new();
@@ -188,27 +186,20 @@ fn place(
         if !offset.is_multiple_of(alignment) {
             return Err(cursor.error(&field, format!("a multiple of {alignment}"), offset));
         }
-        let end = offset
-            .checked_add(bytes as u64)
-            .filter(|end| *end <= available)
-            .ok_or_else(|| {
-                cursor.error(
-                    &field,
-                    format!("{bytes} bytes within the {available} of data"),
-                    format!("offset {offset}"),
-                )
-            })?;
+        let end = offset.checked_add(bytes as u64).filter(|end| *end <= available);
+        let end = end.ok_or_else(|| {
+            let expected = format!("{bytes} bytes within the {available} of data");
+            cursor.error(&field, expected, format!("offset {offset}"))
+        })?;
         // Both are at most the file's size, which is a usize.
         let (start, end) = ((data_start + offset) as usize, (data_start + end) as usize);
-        tensors.insert(
-            name,
-            Tensor {
-                dtype,
-                shape,
-                start,
-                end,
-            },
-        );
+        let tensor = Tensor {
+            dtype,
+            shape,
+            start,
+            end,
+        };
+        tensors.insert(name, tensor);
     }
     check_overlap(cursor, &tensors)?;
     Ok(tensors)

@@ -1,0 +1,54 @@
+//! The three sizes, and `config.json` as transformers 4 and 5 write it.
+
+use fixtures::shared;
+use serde_json::{Value, json};
+use smollm2_model::{SmolLm2Config, StoredDtype};
+
+#[test]
+fn presets_have_the_published_sizes() {
+    for (config, parameters, heads, theta) in [
+        (SmolLm2Config::smollm2_135m(), 134_515_008, (9, 3), 100_000.0),
+        (SmolLm2Config::smollm2_360m(), 361_821_120, (15, 5), 100_000.0),
+        (SmolLm2Config::smollm2_1_7b(), 1_711_376_384, (32, 32), 130_000.0),
+    ] {
+        config.validate().unwrap();
+        assert_eq!(config.num_parameters(), parameters);
+        // What the number of parameters does not tell.
+        assert_eq!((config.num_attention_heads, config.num_key_value_heads), heads);
+        assert_eq!((config.head_dim, config.rope_theta), (64, theta));
+        assert_eq!(SmolLm2Config::from_json(&config.to_json()).unwrap(), config);
+    }
+}
+
+#[test]
+fn presets_are_the_published_configurations() {
+    for (name, preset) in [
+        ("config.json", SmolLm2Config::smollm2_135m()),
+        ("360M-Instruct/config.json", SmolLm2Config::smollm2_360m()),
+    ] {
+        let Some(path) = shared(&format!("models/tokenizer/{name}")) else {
+            return;
+        };
+        let mut expected = preset.with_instruct_tokens();
+        expected.dtype = StoredDtype::Bfloat16;
+        let published = SmolLm2Config::from_json(&std::fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(published, expected, "{name}");
+    }
+}
+
+#[test]
+fn both_dialects_say_the_same() {
+    let mut four: Value = serde_json::from_str(&SmolLm2Config::smollm2_135m().to_json()).unwrap();
+    four["torch_dtype"] = json!("float16");
+    four["eos_token_id"] = json!([0, 2]);
+    let mut five = four.clone();
+    for key in ["rope_theta", "rope_scaling", "torch_dtype"] {
+        five.as_object_mut().unwrap().remove(key);
+    }
+    five["dtype"] = json!("float16");
+    five["rope_parameters"] = json!({ "rope_theta": 100_000.0, "rope_type": "default" });
+    let [four, five] = [four, five].map(|value| SmolLm2Config::from_json(&value.to_string()).unwrap());
+    assert_eq!(four, five);
+    assert_eq!((five.rope_theta, five.dtype), (100_000.0, StoredDtype::Float16));
+    assert_eq!(five.eos_token_ids, [0, 2]);
+}
