@@ -1,6 +1,7 @@
 //! Rows of a Parquet file as the JSON objects a JSONL file of the same data holds.
 
 use std::fs::File;
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use parquet::file::reader::SerializedFileReader;
@@ -10,7 +11,18 @@ use serde_json::{Number, Value};
 
 use crate::{BenchError, Document};
 
+/// The reader asserts what a file says of itself: one that lies must be an error, not a panic.
 pub(super) fn read(path: &Path) -> Result<Vec<Document>, BenchError> {
+    catch_unwind(|| rows(path)).unwrap_or_else(|_| {
+        Err(BenchError::Parquet {
+            path: path.to_owned(),
+            row: 0,
+            problem: "its schema or its pages contradict each other; write the file anew".to_owned(),
+        })
+    })
+}
+
+fn rows(path: &Path) -> Result<Vec<Document>, BenchError> {
     let wrong = |row: usize, problem: String| BenchError::Parquet {
         path: path.to_owned(),
         row,

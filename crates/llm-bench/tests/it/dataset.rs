@@ -1,6 +1,6 @@
 //! The same data as JSONL, as Parquet, in shards, and from a hub.
 
-use crate::parquet_rows::{Column, Leaf, text, texts, write};
+use crate::parquet_rows::{Column, Leaf, text, texts, write, write_schema};
 use crate::reference::smollm2_chat;
 use fixtures::shared;
 use llm_bench::{PromptOptions, Task, build_prompts, load_split};
@@ -177,6 +177,20 @@ fn absent_values_and_empty_lists_survive() {
     write(&folder.join("test.parquet"), &columns, &rows);
     let documents = load_split(root.path(), None, &quiz(), "test").unwrap();
     assert_eq!(documents.into_iter().map(Value::Object).collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn a_parquet_schema_that_lies_is_an_error() {
+    let (root, folder) = empty_root();
+    let path = folder.join("test.parquet");
+    for lie in [
+        "message schema { optional group a (LIST) { optional binary element (UTF8); } }",
+        "message schema { optional group a (LIST) { repeated group list { optional binary element (UTF8); } optional binary b (UTF8); } }",
+    ] {
+        write_schema(&path, lie);
+        let error = load_split(root.path(), None, &quiz(), "test").unwrap_err().to_string();
+        assert!(error.contains("test.parquet, row 0"), "{error}");
+    }
 }
 
 #[test]

@@ -153,3 +153,24 @@ fn write_column(group: &mut SerializedRowGroupWriter<std::fs::File>, leaf: Leaf,
     }
     column.close().unwrap();
 }
+
+/// A file of one row with a schema that no honest writer makes.
+pub(crate) fn write_schema(path: &Path, schema: &str) {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::new())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    while let Some(mut column) = group.next_column().unwrap() {
+        let typed = column.typed::<ByteArrayType>();
+        typed
+            .write_batch(
+                &[ByteArray::from("x")],
+                Some(&[typed.get_descriptor().max_def_level()]),
+                Some(&[0]),
+            )
+            .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+}
