@@ -184,3 +184,38 @@ fn errors(samples: &Samples, coefficients: &Coefficients, form: Denominator) -> 
     let relative = if power > 0.0 { (squares / power).sqrt() } else { 0.0 };
     (relative, largest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::reservoir::Sample, *};
+
+    /// Gates spread evenly over `-reach ..= reach`.
+    fn reservoir(reach: f32) -> Reservoir {
+        let mut reservoir = Reservoir::new(2048, 0, 0);
+        for step in -500..=500 {
+            let gate = reach * step as f32 / 500.0;
+            reservoir.add(Sample { gate, up: 1.0 });
+        }
+        reservoir
+    }
+
+    /// On a narrow range higher degrees lose to rounding what they gain, so that the last fit need not be the best.
+    #[test]
+    fn a_bound_out_of_reach_leaves_the_best_fit() {
+        let options = ConversionOptions {
+            max_error: Some(0.0),
+            ..Default::default()
+        };
+        let mut last_was_best = Vec::new();
+        for reach in [0.05, 0.2, 0.5, 1.0, 2.0, 8.0] {
+            let samples = [prepare(0, 0, &mut reservoir(reach))];
+            let fit = |numerator| fit_groups(&samples, Degrees::new(numerator, numerator - 1), options.denominator);
+            let ranks: Vec<_> = [5, 7, 9].map(fit).into_iter().flatten().map(|fit| fit.rank()).collect();
+            let best = ranks.iter().copied().reduce(|a, b| if b < a { b } else { a });
+            let found = fit_layer(0, &mut [reservoir(reach)], &options).map(|fit| fit.rank());
+            assert_eq!(found.ok(), best, "{reach}: {ranks:?}");
+            last_was_best.push(ranks.last().copied() == best);
+        }
+        assert!(last_was_best.contains(&false), "{last_was_best:?}");
+    }
+}
