@@ -218,4 +218,21 @@ mod tests {
         }
         assert!(last_was_best.contains(&false), "{last_was_best:?}");
     }
+
+    /// A line over a modulus cannot follow SiLU to both sides.
+    #[test]
+    fn a_function_without_a_guard_is_reported_and_fitted_again() {
+        let fit = |max_error| {
+            let options = ConversionOptions {
+                degrees: Degrees::new(1, 1),
+                max_error,
+                ..Default::default()
+            };
+            fit_layer(0, &mut [reservoir(8.0)], &options).expect("a fit")
+        };
+        let asked = fit(None);
+        assert!(!asked.groups[0].guarded && asked.groups[0].relative_error < 0.5);
+        let raised = fit(Some(0.5));
+        assert!(raised.groups[0].guarded && raised.degrees == Degrees::new(5, 4));
+    }
 }
