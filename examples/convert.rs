@@ -169,6 +169,10 @@ fn table(report: &ConversionReport) -> String {
         text.push_str(&format!(
             "\n{layer:>5} {range:>22} {degrees:>8} {relative:>16.2e} {error:>12.2e}"
         ));
+        let unsafe_groups = groups.iter().filter(|group| !group.guarded).count();
+        if unsafe_groups > 0 {
+            text.push_str(&format!("  {unsafe_groups} groups may grow fast outside the range"));
+        }
     }
     text
 }
