@@ -1,6 +1,6 @@
 //! Every GGUF tensor type, from bytes made here against values of ggml's own Python package (gguf 0.17, `quants.py`).
 
-use crate::malformed::{entry, gguf, tensor, text};
+use crate::malformed_gguf::{entry, gguf, tensor, text};
 use burn::backend::Flex;
 use smollm2_model::{
     ModelError,
