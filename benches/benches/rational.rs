@@ -1,4 +1,5 @@
-//! `cargo bench -p benches --bench rational`: the gated rational beside SiLU(gate) * up, forward and with backward.
+//! `cargo bench -p benches --bench rational`: the rational beside SiLU(x) and the gated one beside SiLU(gate) * up, forward and
+//! with backward, in both forms.
 //!
 //! The shape is one SmolLM2-135M feed-forward over 2,048 tokens: gate and up of `[2048, 1536]` in f32, on Flex.
 
@@ -7,7 +8,7 @@ use burn::{
     tensor::{Distribution, Tensor, activation::silu},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kan_rational::{Degrees, GroupRational, GroupRationalConfig, RationalBackend};
+use kan_rational::{Degrees, Denominator, GroupRational, GroupRationalConfig, RationalBackend};
 use std::hint::black_box;
 
 type B = Autodiff<Flex>;
@@ -18,8 +19,15 @@ fn inputs() -> [Tensor<B, 2>; 3] {
     std::array::from_fn(|_| Tensor::random(SHAPE, Distribution::Normal(0.0, 1.5), &Default::default()))
 }
 
-fn module<B: RationalBackend>(degrees: (usize, usize)) -> GroupRational<B> {
-    let config = GroupRationalConfig::new().with_degrees(Degrees::new(degrees.0, degrees.1));
+/// Names and settings of the functions that are timed.
+const FUNCTIONS: [(&str, Degrees, Denominator); 3] = [
+    ("(5, 4)", Degrees::new(5, 4), Denominator::SumOfAbs),
+    ("(7, 6)", Degrees::new(7, 6), Denominator::SumOfAbs),
+    ("(5, 4), form B", Degrees::new(5, 4), Denominator::AbsOfSum),
+];
+
+fn module<B: RationalBackend>(degrees: Degrees, form: Denominator) -> GroupRational<B> {
+    let config = GroupRationalConfig::new().with_degrees(degrees).with_denominator(form);
     config.init(SHAPE[1], &Default::default())
 }
 
@@ -27,13 +35,16 @@ fn forward(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("forward");
     group.throughput(Throughput::Elements((SHAPE[0] * SHAPE[1]) as u64));
     let [gate, up, _] = inputs().map(Tensor::inner);
+    group.bench_function("silu", |bencher| bencher.iter(|| black_box(silu(gate.clone()))));
     group.bench_function("silu * up", |bencher| {
         bencher.iter(|| black_box(silu(gate.clone()) * up.clone()))
     });
-    for degrees in [(5, 4), (7, 6)] {
-        let module = module::<Flex>(degrees);
-        let name = format!("gated rational {degrees:?}");
-        group.bench_function(name, |bencher| {
+    for (name, degrees, form) in FUNCTIONS {
+        let module = module::<Flex>(degrees, form);
+        group.bench_function(format!("rational {name}"), |bencher| {
+            bencher.iter(|| black_box(module.forward(gate.clone())))
+        });
+        group.bench_function(format!("gated rational {name}"), |bencher| {
             bencher.iter(|| black_box(module.forward_gated(gate.clone(), up.clone())))
         });
     }
@@ -47,11 +58,14 @@ fn forward_and_backward(criterion: &mut Criterion) {
         let y = f(gate.clone().require_grad(), up.clone().require_grad()); // [T, F]
         black_box((y * grad.clone()).sum().backward());
     };
+    group.bench_function("silu", |bencher| bencher.iter(|| run(&|gate, _| silu(gate))));
     group.bench_function("silu * up", |bencher| bencher.iter(|| run(&|gate, up| silu(gate) * up)));
-    for degrees in [(5, 4), (7, 6)] {
-        let module = module::<B>(degrees);
-        let name = format!("gated rational {degrees:?}");
-        group.bench_function(name, |bencher| {
+    for (name, degrees, form) in FUNCTIONS {
+        let module = module::<B>(degrees, form);
+        group.bench_function(format!("rational {name}"), |bencher| {
+            bencher.iter(|| run(&|gate, _| module.forward(gate)))
+        });
+        group.bench_function(format!("gated rational {name}"), |bencher| {
             bencher.iter(|| run(&|gate, up| module.forward_gated(gate, up)))
         });
     }

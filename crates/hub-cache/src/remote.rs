@@ -230,13 +230,16 @@ impl Remote {
         }
     }
 
+    /// Writes a note whole: another process may read it at this moment, or write the same.
     fn note(&self, path: &Path, text: &str) -> Result<(), HubError> {
         let wrong = || self.repo.cache_error("write", path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(wrong())?;
         }
-        // Whoever reads half a note takes it for none.
-        fs::write(path, text).map_err(wrong())
+        let (process, thread) = (std::process::id(), std::thread::current().id());
+        let partial = path.with_file_name(format!(".{process}-{thread:?}"));
+        fs::write(&partial, text).map_err(wrong())?;
+        fs::rename(&partial, path).map_err(wrong())
     }
 
     fn no_file(&self, name: &str) -> HubError {

@@ -321,6 +321,20 @@ fn an_unwritable_cache_is_named() {
     );
 }
 
+/// A reference that is written anew can be read at every moment.
+#[test]
+fn a_snapshot_does_not_vanish_while_another_is_noted() {
+    let setting = setting();
+    setting.fetch().unwrap();
+    let remote = setting.repo.remote().unwrap();
+    std::thread::scope(|scope| {
+        let noting = scope.spawn(|| (0..2000).for_each(|_| remote.finish().unwrap()));
+        while !noting.is_finished() {
+            assert!(setting.repo.cached().unwrap().is_some());
+        }
+    });
+}
+
 #[test]
 fn two_at_once_share_a_transfer() {
     let setting = setting();
