@@ -36,7 +36,7 @@ impl EvaluateOptions {
 
 /// Hears how far an evaluation is. `()` listens to nothing.
 pub trait Progress {
-    /// `done` of `total` documents of `task` are answered.
+    /// `done` of `total` documents of `task` are answered; 0 at first.
     fn documents(&mut self, task: &str, done: usize, total: usize);
 }
 
@@ -184,6 +184,7 @@ fn evaluate_task(
         build_prompts(task, &options.prompts, &chat)?
     };
     let mut answers = Vec::with_capacity(set.prompts.len());
+    progress.documents(&task.task, 0, set.prompts.len());
     for batch in set.prompts.chunks(options.batch_size.max(1)) {
         answers.extend(answer_batch(model, &task.task, batch, journal)?);
         progress.documents(&task.task, answers.len(), set.prompts.len());

@@ -353,7 +353,7 @@ fn progress_is_told_of_every_batch() {
     options.batch_size = 4;
     let mut heard = Heard(Vec::new());
     evaluate(&mut Toy::new(""), &[task], &options, &mut heard).unwrap();
-    assert_eq!(heard.0, [4, 6]);
+    assert_eq!(heard.0, [0, 4, 6]);
 }
 
 #[test]
