@@ -5,7 +5,7 @@
 #   tar -xJf gpu.tar.xz && OUT=results bash gpu/gpu.sh [FLASHKAT]      # on the machine with the GPU
 #
 # FLASHKAT: folder of a FlashKAT checkout whose Triton kernels are timed beside ours (needs python3 with torch and triton).
-# STAGES: which of "check kernels flashkat training" to run, in that order; all by default, some eight minutes.
+# STAGES: which of "check kernels flashkat training" to run, in that order; all by default. Its duration was never measured.
 # Wanted on the machine: a driver, and NVRTC with the CUDA headers, in CUDA_PATH, /usr/local/cuda or python's packages: CubeCL
 # compiles its kernels there. Builds nothing. Leaves log.txt, device.txt and JSON in $OUT; ends with a short table, and fails if a
 # check failed.
