@@ -148,7 +148,6 @@ fn half<B: RationalBackend>() {
                     ..half
                 },
                 &full,
-                &full,
             );
         }
     }
