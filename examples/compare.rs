@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::comparison::{Outcome, Setting, Start, fill, table};
 use examples::device::DeviceKind;
-use examples::flags::at_least_one;
+use examples::flags;
 use examples::hub::HubFlags;
 use examples::synthetic::{SyntheticWorld, TASKS};
 use examples::training::{PRETRAINED_GATE, held_out_rows, kinds};
@@ -50,9 +50,9 @@ struct Arguments {
     /// Fetch from the hub what --data-dir lacks.
     #[arg(long, requires = "model")]
     hub_data: bool,
-    /// Items of each task at most.
-    #[arg(long, value_parser = at_least_one)]
-    limit: Option<usize>,
+    /// Items of each task at most, or below 1 a fraction of them.
+    #[arg(long, value_parser = flags::limit)]
+    limit: Option<f64>,
     /// Examples before each question; the task's own number without it.
     #[arg(long, requires = "model")]
     num_fewshot: Option<usize>,
@@ -179,7 +179,7 @@ fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
     let mut prompts = PromptOptions::new(root.join("data"));
     prompts.apply_chat_template = true;
     prompts.num_fewshot = Some(0);
-    prompts.limit = arguments.limit.or(arguments.quick.then_some(16));
+    prompts.limit = arguments.limit.or(arguments.quick.then_some(16.0));
     let tasks = TASKS.map(|name| Task::from_file(&root.join("tasks").join(format!("{name}.yaml"))));
     Ok(Setting {
         start: Start::Scratch(Box::new(small_config(tokenizer.vocab_size()))),

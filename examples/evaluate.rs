@@ -6,7 +6,7 @@
 use anyhow::Result;
 use clap::{ArgAction, Parser};
 use examples::device::DeviceKind;
-use examples::flags::at_least_one;
+use examples::flags::{self, at_least_one};
 use examples::hub::HubFlags;
 use examples::progress::Tasks;
 use examples::{on_device, open, output};
@@ -27,9 +27,9 @@ struct Arguments {
     /// Examples before each question; the task's own number without it.
     #[arg(long)]
     num_fewshot: Option<usize>,
-    /// Items of each task at most; for testing only.
-    #[arg(long, value_parser = at_least_one)]
-    limit: Option<usize>,
+    /// Items of each task at most, or below 1 a fraction of them; for testing only.
+    #[arg(long, value_parser = flags::limit)]
+    limit: Option<f64>,
     /// Ask through the chat template.
     #[arg(long)]
     apply_chat_template: bool,

@@ -1,5 +1,18 @@
 //! Values of flags.
 
+/// The limit of a task's documents: a count of at least one, or a fraction below 1.
+///
+/// # Errors
+/// As [`at_least_one`].
+pub fn limit(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && (number < 1.0 || number.fract() == 0.0) => Ok(number),
+        _ => Err(format!(
+            "expected a whole number of at least 1 or a fraction between 0 and 1, found `{text}`"
+        )),
+    }
+}
+
 /// A count of at least one: of none there would be nothing to do, and much time lost until that shows.
 ///
 /// # Errors

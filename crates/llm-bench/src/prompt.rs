@@ -100,8 +100,9 @@ pub struct PromptOptions {
     pub hub: Option<HubAccess>,
     /// Examples before the question; the task's own number when absent, and where that is 0.
     pub num_fewshot: Option<usize>,
-    /// Documents evaluated at most, from the first; all when absent or 0.
-    pub limit: Option<usize>,
+    /// Documents evaluated at most, from the first; below 1 a fraction of the split, rounded up, as in
+    /// lm-evaluation-harness. All when absent or not above 0.
+    pub limit: Option<f64>,
     /// Put the prompt into the model's chat template.
     pub apply_chat_template: bool,
     /// With the template: examples as turns of their own (true, as lm-evaluation-harness 0.4.13) or within the one
@@ -160,7 +161,11 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     };
     builder.several_contexts = builder.has_several_contexts(first);
     let total = documents.len();
-    let limit = options.limit.filter(|limit| *limit > 0).unwrap_or(total);
+    let limit = match options.limit {
+        Some(count) if count >= 1.0 => count as usize,
+        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
+        _ => total,
+    };
     let numbered = documents.into_iter().take(limit).enumerate();
     let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
     Ok(PromptSet {

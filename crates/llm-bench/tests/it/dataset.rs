@@ -103,7 +103,7 @@ fn parquet_gives_the_rows_prompts_and_targets_of_jsonl() {
                     let mut options = PromptOptions::new(root);
                     options.num_fewshot = Some(shots);
                     options.apply_chat_template = shots > 0;
-                    options.limit = (shots > 0).then_some(200);
+                    options.limit = (shots > 0).then_some(200.0);
                     build_prompts(&task, &options, &smollm2_chat).unwrap()
                 };
                 let (left, right) = (prompts(root.path()), prompts(&jsonl));

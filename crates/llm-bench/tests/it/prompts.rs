@@ -222,8 +222,28 @@ fn a_task_without_examples_stays_without() {
 fn an_empty_split_is_an_error_and_a_limit_of_zero_is_none() {
     let error = failure(QUIZ, "");
     assert!(error.contains("split `test` holds no documents"), "{error}");
-    let set = build(QUIZ, [&questions(3), ""], |options| options.limit = Some(0)).unwrap();
-    assert_eq!(set.prompts.len(), 3);
+    assert_eq!(limited(3, 0.0), 3);
+}
+
+fn limited(documents: usize, limit: f64) -> usize {
+    let set = build(QUIZ, [&questions(documents), ""], |options| options.limit = Some(limit)).unwrap();
+    assert_eq!(set.documents, documents);
+    set.prompts.len()
+}
+
+#[test]
+fn a_limit_below_one_is_a_fraction_rounded_up() {
+    for (limit, expected) in [
+        (0.3, 3),
+        (0.31, 4),
+        (0.999, 10),
+        (1.0, 1),
+        (7.9, 7),
+        (50.0, 10),
+        (f64::NAN, 10),
+    ] {
+        assert_eq!(limited(10, limit), expected, "{limit}");
+    }
 }
 
 /// Two examples before one question, in every form.

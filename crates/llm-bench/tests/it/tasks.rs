@@ -155,7 +155,7 @@ fn examples_exclude_the_document_itself_and_a_small_pool_is_refused() {
 /// The first prompt of a built-in task, or of a file like it, without examples.
 fn first(task: &Task) -> Option<Prompt> {
     let mut options = PromptOptions::new(fixtures::shared("data/benchmarks")?);
-    (options.limit, options.num_fewshot) = (Some(1), Some(0));
+    (options.limit, options.num_fewshot) = (Some(1.0), Some(0));
     Some(build_prompts(task, &options, &no_chat).unwrap().prompts.remove(0))
 }
 
@@ -300,7 +300,7 @@ fn every_builtin_task_renders_its_first_documents() {
     };
     for name in Task::builtin_names() {
         let mut options = PromptOptions::new(&data);
-        options.limit = Some(20);
+        options.limit = Some(20.0);
         let set = build_prompts(&Task::builtin(name).unwrap(), &options, &no_chat).unwrap();
         assert_eq!(set.prompts.len(), 20, "{name}");
     }
