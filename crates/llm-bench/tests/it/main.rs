@@ -1,5 +1,6 @@
 //! Integration tests of llm-bench.
 
+mod browser;
 mod dataset;
 mod encoding;
 mod evaluation;

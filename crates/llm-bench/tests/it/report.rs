@@ -26,7 +26,7 @@ fn outcomes(random: &mut ChaCha8Rng, n: usize, p: f64) -> Vec<f64> {
     (0..n).map(|_| f64::from(u8::from(random.random_bool(p)))).collect()
 }
 
-fn sample() -> Report {
+pub(crate) fn sample() -> Report {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut report = Report {
         title: "SwiGLU and KAT <small>".to_owned(),
