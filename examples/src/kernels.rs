@@ -398,7 +398,10 @@ fn errors(found: &[f64], exact: &[f64]) -> [f64; 2] {
     let differences = || found.iter().zip(exact).map(|(f, e)| (f - e).abs());
     let norm = |squares: f64| squares.sqrt().max(f64::MIN_POSITIVE);
     let largest = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold(0.0, |most: f64, value| if value <= most { most } else { value })
+        values.fold(
+            0.0,
+            |most: f64, value| if most.is_nan() || value <= most { most } else { value },
+        )
     };
     let of_norm = differences().map(|d| d * d).sum::<f64>().sqrt() / norm(exact.iter().map(|e| e * e).sum());
     let most = largest(&mut exact.iter().map(|e| e.abs())).max(f64::MIN_POSITIVE);

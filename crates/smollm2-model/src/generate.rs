@@ -37,8 +37,10 @@ pub struct GenerationConfig {
     /// Logits of tokens already in the row are divided by this when positive and multiplied when negative (CTRL,
     /// arXiv 1909.05858, as transformers applies it). 1 changes nothing. Default 1.
     pub repetition_penalty: f64,
-    /// Seed of the draws; every row has a stream of its own. Default 0.
+    /// Seed of the draws. Default 0.
     pub seed: u64,
+    /// Which of the seed's independent streams the first row draws from; row `i` takes stream `stream + i`. Default 0.
+    pub stream: u64,
     /// Tokens after which a row ends; they are given out. Default none.
     pub stop_ids: Vec<u32>,
 }
@@ -50,6 +52,7 @@ impl Default for GenerationConfig {
             sampling: Sampling::Greedy,
             repetition_penalty: 1.0,
             seed: 0,
+            stream: 0,
             stop_ids: Vec::new(),
         }
     }
@@ -89,7 +92,7 @@ pub fn generate<'a, B: DecoderBackend>(
     })
 }
 
-/// Continues many prompts at once; each gives the tokens it would give alone with the stream of its row.
+/// Continues many prompts at once; row `i` gives the tokens it would give alone with [`stream`](GenerationConfig::stream) `+ i`.
 ///
 /// # Errors
 /// As [`generate`], and [`ModelError::NotANumber`].
@@ -184,7 +187,11 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
             tokens: prompt.clone(),
             added: 0,
             limit: limit(prompt),
-            sampler: Sampler::new(settings.sampling, settings.seed, index as u64),
+            sampler: Sampler::new(
+                settings.sampling,
+                settings.seed,
+                settings.stream.wrapping_add(index as u64),
+            ),
         };
         Ok(Self {
             model,

@@ -31,6 +31,9 @@ pub enum Activation {
     Sigmoid,
 }
 
+/// Form B's denominator coefficient where there should be none: far below what a fit would notice, and not zero.
+const OFF_THE_KINK: f64 = 1e-6;
+
 impl Activation {
     /// Every activation, in declaration order.
     pub const ALL: [Self; 8] = [
@@ -72,16 +75,26 @@ impl Activation {
         }
     }
 
-    /// The best coefficients stored for these degrees and this form: zero and identity exactly, our minimax fit on
-    /// `[-8, 8]` for swish and gelu, the published table fitted for form A otherwise.
+    /// The best coefficients stored for these degrees and this form: zero and identity, our minimax fit on `[-8, 8]` for
+    /// swish and gelu, the published table fitted for form A otherwise.
+    ///
+    /// Zero is exact; the identity is in form A. In form B it is `x / (1 + 1e-6 x^2)` (or `|x|` where the denominator's
+    /// degree is 1), and zero has that denominator too: `b = 0` is on the kink of form B's absolute value at every
+    /// `x`, so no `b` would ever get a gradient.
     ///
     /// # Errors
     /// [`RationalError::NoTable`] when every stored set has higher degrees, or was fitted for the other form.
     pub fn coefficients(self, degrees: Degrees, form: Denominator) -> Result<Coefficients, RationalError> {
-        match self {
-            Self::Zero => return Ok(Coefficients::zero(degrees)),
-            Self::Identity => return Ok(Coefficients::identity(degrees)),
-            _ => {}
+        let exact = match self {
+            Self::Zero => Some(Coefficients::zero(degrees)),
+            Self::Identity => Some(Coefficients::identity(degrees)),
+            _ => None,
+        };
+        if let Some(mut coefficients) = exact {
+            if form == Denominator::AbsOfSum {
+                coefficients.denominator[degrees.denominator.min(2) - 1] = OFF_THE_KINK;
+            }
+            return Ok(coefficients);
         }
         if let Ok(coefficients) = self.minimax_for(degrees, 8) {
             return Ok(coefficients);

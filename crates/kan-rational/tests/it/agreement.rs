@@ -43,10 +43,17 @@ fn check_forms<B: RationalBackend>(
 
 #[test]
 fn group_widths_of_language_models() {
-    for (width, groups) in [(576, 8), (768, 8), (960, 8), (1536, 8), (2560, 8), (8192, 8)] {
+    for (width, groups) in [
+        (576, 8),
+        (768, 8),
+        (960, 8),
+        (1536, 8),
+        (2560, 8),
+        (8192, 8),
+        (12_288, 8),
+    ] {
         for gated in [false, true] {
-            let case = Case::random(1, &[37, width], groups, FORMS[0], (5, 4), (false, false), gated);
-            on_every_backend!(check(&case));
+            on_every_backend!(check_forms(1, &[37, width], groups, (5, 4), (false, false), gated));
         }
     }
 }

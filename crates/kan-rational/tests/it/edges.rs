@@ -35,8 +35,8 @@ fn no_rows() {
 }
 
 fn nan<B: RationalBackend>() {
-    for at in [0, 7, 11, 30] {
-        let mut case = gated(2, &[2, 24], 4);
+    for (at, form) in [0, 7, 11, 30].into_iter().flat_map(|at| FORMS.map(|form| (at, form))) {
+        let mut case = Case::random(2, &[2, 24], 4, form, (5, 4), (false, false), true);
         let clean = explicit::<B>(&case);
         case.x[at] = f64::NAN;
         let found = explicit::<B>(&case);
@@ -100,6 +100,8 @@ fn extremes<B: RationalBackend>() {
                 };
                 for (found, exact) in found.iter().zip(exact) {
                     let error = (found - exact).abs() / exact.abs().max(1.0);
+                    let signed = exact != 0.0 || found.is_sign_negative() == exact.is_sign_negative();
+                    assert!(signed, "{degrees:?} {form:?} {name}: {found} {exact}");
                     assert!(error <= limit, "{degrees:?} {form:?} {name}: {found} {exact}");
                 }
             }
@@ -125,9 +127,16 @@ fn half<B: RationalBackend>() {
             println!("the device has no {dtype:?}: it is not checked");
             continue;
         }
-        for gated in [false, true] {
+        // Widths of groups whose vectors hold 8, 4, 2 and 1 numbers.
+        for ((width, form), gated) in [24, 12, 6, 5]
+            .into_iter()
+            .flat_map(|width| FORMS.map(|form| (width, form)))
+            .flat_map(|case| [(case, false), (case, true)])
+        {
             let round = |values: &[f64]| numbers::<Flex, 1>(wrap(primitive::<Flex>(values, &[values.len()], dtype)));
-            let mut case = Case::random(8, &[65, 96], 4, FORMS[0], (5, 4), (false, false), gated);
+            let degrees = if width == 12 { (7, 6) } else { (5, 4) };
+            let sharing = (width == 6, width == 5);
+            let mut case = Case::random(8, &[65, 4 * width], 4, form, degrees, sharing, gated);
             case.x = round(&case.x);
             case.grad = round(&case.grad);
             case.up = case.up.map(|up| round(&up));
@@ -191,11 +200,12 @@ fn views<B: RationalBackend>() {
     let [x, up, grad] = [&case.x, case.up.as_ref().unwrap(), &case.grad].map(|values| matrix::<B>(values, [40, 48]));
     let (a, b) = (matrix::<B>(&case.a, [8, 6]), matrix::<B>(&case.b, [8, 4]));
     let expected = run([&x, &up, &grad], [&a, &b], 8);
-    // A slice of wider rows, one that begins where memory is not aligned, a transposed matrix, one turned over twice.
-    let wide = |tensor: &Tensor<B, 2>, left: usize| {
-        let padding = |columns| Tensor::<B, 2>::full([40, columns], f32::NAN, &Default::default());
-        let all = Tensor::cat(vec![padding(left), tensor.clone(), padding(5)], 1); // [40, left + 48 + 5]
-        all.slice([0..40, left..left + 48]) // [40, 48]
+    // A slice of wider rows, a transposed matrix, one turned over twice. CubeCL reads a slice in place where it begins and
+    // ends at multiples of 512 bytes (CUDA) and copies it elsewhere.
+    let wide = |tensor: &Tensor<B, 2>, padding: usize| {
+        let nan = Tensor::<B, 2>::full([40, padding], f32::NAN, &Default::default());
+        let all = Tensor::cat(vec![nan.clone(), tensor.clone(), nan], 1); // [40, padding + 48 + padding]
+        all.slice([0..40, padding..padding + 48]) // [40, 48]
     };
     let transposed = |tensor: &Tensor<B, 2>| {
         let [rows, columns] = tensor.dims();
@@ -203,9 +213,10 @@ fn views<B: RationalBackend>() {
     };
     let turned = |tensor: &Tensor<B, 2>| tensor.clone().flip([0]).flip([0]);
     for [x, up, grad] in [
-        [wide(&x, 64), transposed(&up), wide(&grad, 3)],
-        [transposed(&x), wide(&up, 64), turned(&grad)],
+        [wide(&x, 128), transposed(&up), wide(&grad, 3)],
+        [transposed(&x), wide(&up, 128), turned(&grad)],
         [turned(&x), wide(&up, 3), transposed(&grad)],
+        [wide(&x, 256), wide(&up, 128), wide(&grad, 128)],
     ] {
         assert_eq!(run([&x, &up, &grad], [&transposed(&a), &b], 8), expected);
     }

@@ -2,7 +2,7 @@
 
 use crate::support::{Case, autodiff, noise};
 use fixtures::tolerance::RATIONAL_CENTRAL_DIFFERENCE;
-use kan_rational::{Denominator, reference::scalar};
+use kan_rational::{Activation, Degrees, Denominator, reference::scalar};
 
 const H: f64 = 1e-5;
 
@@ -54,16 +54,28 @@ fn explicit_gradients_agree_with_central_differences() {
 
 #[test]
 fn an_identity_start_trains_its_denominator() {
-    let mut case = Case::random(5, &[7, 16], 4, Denominator::SumOfAbs, (5, 4), (false, false), false);
-    case.a = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0].repeat(4);
-    case.b = vec![0.0; 16];
-    let found = autodiff::<crate::Device>(&case);
-    assert!(
-        found.denominator.iter().all(|gradient| gradient.abs() > 1e-3),
-        "{:?}",
-        found.denominator
-    );
-    assert_eq!(found.y, case.x);
+    for form in [Denominator::SumOfAbs, Denominator::AbsOfSum] {
+        let mut case = Case::random(5, &[7, 16], 4, form, (5, 4), (false, false), false);
+        let start = Activation::Identity.coefficients(Degrees::new(5, 4), form).unwrap();
+        case.a = start.numerator.repeat(4);
+        case.b = start.denominator.repeat(4);
+        let found = autodiff::<crate::Device>(&case);
+        assert!(
+            found.denominator.iter().all(|gradient| gradient.abs() > 1e-3),
+            "{form:?}: {:?}",
+            found.denominator
+        );
+        let moved = found
+            .y
+            .iter()
+            .zip(&case.x)
+            .map(|(y, x)| (y - x).abs())
+            .fold(0.0, f64::max);
+        assert!(
+            moved <= if form == Denominator::SumOfAbs { 0.0 } else { 1e-4 },
+            "{moved}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! One case in plain numbers, and the ways to compute it.
 
+use std::ops::Range;
+
 use burn::{
     backend::Autodiff,
     tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
@@ -61,7 +63,15 @@ pub(crate) fn relative(found: &[f64], expected: &[f64]) -> f64 {
         .iter()
         .zip(expected)
         .map(|(a, b)| (a - b).abs() / largest)
-        .fold(0.0, |max, e| if e <= max { max } else { e })
+        .fold(0.0, |max: f64, e| if max.is_nan() || e <= max { max } else { e })
+}
+
+#[test]
+fn a_nan_is_an_error_wherever_it_stands() {
+    for found in [[f64::NAN, 0.0], [0.0, f64::NAN]] {
+        assert!(relative(&found, &[0.0, 0.0]).is_nan());
+        assert!(norm_relative(&found, &[1.0, 1.0]).is_nan());
+    }
 }
 
 fn norm(values: impl IntoIterator<Item = f64>) -> f64 {
@@ -212,19 +222,56 @@ impl Case {
         (&self.a[row_a * n..][..n], &self.b[row_b * m..][..m])
     }
 
+    /// The same in numbers that f32 has.
+    pub(crate) fn in_f32(&self) -> Self {
+        let round = |values: &[f64]| values.iter().map(|v| f64::from(*v as f32)).collect::<Vec<f64>>();
+        Self {
+            x: round(&self.x),
+            up: self.up.as_deref().map(round),
+            grad: round(&self.grad),
+            a: round(&self.a),
+            b: round(&self.b),
+            ..self.clone()
+        }
+    }
+
     /// Everything in f64, one element at a time.
     pub(crate) fn scalar(&self) -> Gradients {
         let element = |x, a: &[f64], b: &[f64]| {
             let value = reference::scalar::value(x, a, b, self.form);
             (value, reference::scalar::gradients(x, a, b, 1.0, self.form))
         };
-        self.totals(element, |sum, term| sum + term)
+        self.pairwise(0..self.x.len(), &element)
+    }
+
+    /// The outputs of some elements, the sums of the gradients by halves: ten million terms lose no digit.
+    fn pairwise(
+        &self,
+        elements: Range<usize>,
+        element: &impl Fn(f64, &[f64], &[f64]) -> (f64, ElementGradients),
+    ) -> Gradients {
+        if elements.len() <= 1024 {
+            return self.totals(elements, element, |sum, term| sum + term);
+        }
+        let middle = elements.start + elements.len() / 2;
+        let mut left = self.pairwise(elements.start..middle, element);
+        let right = self.pairwise(middle..elements.end, element);
+        let add = |left: &mut [f64], right: &[f64]| left.iter_mut().zip(right).for_each(|(l, r)| *l += r);
+        add(&mut left.numerator, &right.numerator);
+        add(&mut left.denominator, &right.denominator);
+        left.y.extend(right.y);
+        left.x.extend(right.x);
+        left.up
+            .iter_mut()
+            .zip(right.up)
+            .for_each(|(left, right)| left.extend(right));
+        left
     }
 
     /// How much smaller the norm of an exact output is than that of the numbers it is the sum of: by this factor the
     /// result magnifies independent roundings of those numbers. The largest of all outputs.
     pub(crate) fn condition(&self) -> f64 {
-        let terms = self.totals(|x, a, b| magnitude(x, a, b, self.form), f64::hypot);
+        let terms = self.totals(0..self.x.len(), |x, a, b| magnitude(x, a, b, self.form), f64::hypot);
         let exact = self.scalar();
         let pairs = terms.outputs().into_iter().zip(exact.outputs());
         pairs
@@ -233,9 +280,10 @@ impl Case {
             .fold(0.0, f64::max)
     }
 
-    /// `F` and its gradients by `element` for each `(x, a, b)`; `add` joins the terms of a coefficient's gradient.
+    /// `F` and its gradients of some `elements`, by `element` for each `(x, a, b)`; `add` joins the terms of a coefficient's gradient.
     fn totals(
         &self,
+        elements: Range<usize>,
         element: impl Fn(f64, &[f64], &[f64]) -> (f64, ElementGradients),
         add: impl Fn(f64, f64) -> f64,
     ) -> Gradients {
@@ -246,9 +294,9 @@ impl Case {
             numerator: vec![0.0; self.a.len()],
             denominator: vec![0.0; self.b.len()],
         };
-        for (i, &x) in self.x.iter().enumerate() {
+        for i in elements {
             let ([row_a, row_b], (a, b)) = (self.rows(i), self.coefficients(i));
-            let (value, gradients) = element(x, a, b);
+            let (value, gradients) = element(self.x[i], a, b);
             let up = self.up.as_ref().map_or(1.0, |up| up[i]);
             let scale = self.grad[i] * up;
             found.y.push(value * up);

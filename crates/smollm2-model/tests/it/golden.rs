@@ -6,10 +6,14 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 use fixtures::{shared, tolerance};
+use kan_rational::Denominator;
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate, generate_batch};
 use smollm2_model::weights::{ModelSource, load, parameter_names, read_safetensors};
-use smollm2_model::{FeedForwardKind, KvCache, SequenceLayout, SmolLm2, SmolLm2Config};
+use smollm2_model::{
+    FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, KvCache, SequenceLayout, SmolLm2,
+    SmolLm2Config,
+};
 use std::collections::{BTreeMap, HashMap};
 
 type Plain = Flex;
@@ -24,8 +28,17 @@ fn ids<B: Backend>(data: &TensorData) -> Tensor<B, 2, Int> {
 }
 
 fn largest_difference(found: TensorData, expected: &TensorData) -> f64 {
+    assert_eq!(found.num_elements(), expected.num_elements());
     let pairs = found.iter::<f64>().zip(expected.iter::<f64>());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    largest(pairs.map(|(a, b)| (a - b).abs()))
+}
+
+/// The largest number; NaN where one is.
+fn largest(numbers: impl Iterator<Item = f64>) -> f64 {
+    numbers.fold(
+        0.0,
+        |max: f64, number| if max.is_nan() || number <= max { max } else { number },
+    )
 }
 
 /// Mean negative log-likelihood of the tokens whose mask is set, each predicted from those before it.
@@ -91,6 +104,8 @@ fn tiny_models_equal_pytorch_in_every_hidden_state_loss_and_gradient() {
         let states = loaded
             .model
             .hidden_states(ids(&golden["ids"]), &SequenceLayout::default());
+        let expected = golden.keys().filter(|name| name.starts_with("hidden.")).count();
+        assert_eq!(states.len(), expected, "{kind}: hidden states");
         for (index, state) in states.into_iter().enumerate() {
             let difference = largest_difference(state.into_data(), &golden[&format!("hidden.{index}")]);
             assert!(
@@ -156,10 +171,35 @@ fn prompt(length: usize, seed: u32) -> Vec<u32> {
         .collect()
 }
 
+/// Every kind of feed-forward, those with rational functions in both forms and with every way to share coefficients.
+fn every_configuration() -> Vec<(String, SmolLm2Config)> {
+    let plain = [FeedForwardKind::SwiGlu, FeedForwardKind::SiluMlp].map(|kind| (kind.to_string(), config(kind)));
+    let mut found = Vec::from(plain);
+    for kind in [FeedForwardKind::GatedRational, FeedForwardKind::GroupKan] {
+        for form in [Denominator::SumOfAbs, Denominator::AbsOfSum] {
+            for (share_numerator, share_denominator) in [(false, false), (true, false), (false, true), (true, true)] {
+                let mut config = config(kind);
+                for layer in &mut config.feed_forward {
+                    let (FeedForwardConfig::GatedRational(GatedRationalConfig { rational, .. })
+                    | FeedForwardConfig::GroupKan(GroupKanConfig { rational, .. })) = layer
+                    else {
+                        panic!("{kind} has no rational function")
+                    };
+                    rational.denominator_form = form;
+                    (rational.share_numerator, rational.share_denominator) = (share_numerator, share_denominator);
+                }
+                let name = format!("{kind}, {form:?}, shared {share_numerator} {share_denominator}");
+                found.push((name, config));
+            }
+        }
+    }
+    found
+}
+
 #[test]
 fn every_parameter_of_every_kind_gets_a_gradient() {
-    for kind in FeedForwardKind::ALL {
-        let model = config(kind).init::<Tracked>(&Default::default()).expect("a model");
+    for (kind, config) in every_configuration() {
+        let model = config.init::<Tracked>(&Default::default()).expect("a model");
         let data = TensorData::new(prompt(32, 1).iter().map(|id| *id as i32).collect::<Vec<_>>(), [1, 32]);
         let loss = masked_loss(&model, Tensor::from_data(data, &Default::default()), &[1.0; 32]);
         let found = gradients(&model, loss);
@@ -201,18 +241,35 @@ fn ragged_prompts_give_the_tokens_of_each_alone() {
             .zip(0..)
             .map(|(length, seed)| prompt(*length, seed))
             .collect();
-        let settings = GenerationConfig {
+        let greedy = GenerationConfig {
             max_new_tokens: 12,
             stop_ids: vec![5, 6, 7],
             ..Default::default()
         };
-        let together = generate_batch(&model, &config, &prompts, &settings).expect("tokens");
-        for (prompt, together) in prompts.iter().zip(together) {
-            let alone: Vec<u32> = generate(&model, &config, prompt, &settings)
-                .expect("a generator")
-                .collect::<Result<_, _>>()
-                .expect("tokens");
-            assert_eq!(alone, together, "{kind}");
+        let drawn = GenerationConfig {
+            sampling: Sampling::Sample {
+                temperature: 0.8,
+                top_k: 40,
+                top_p: 0.95,
+                min_p: 0.01,
+            },
+            repetition_penalty: 1.2,
+            stream: 3,
+            ..greedy.clone()
+        };
+        for settings in [greedy, drawn] {
+            let together = generate_batch(&model, &config, &prompts, &settings).expect("tokens");
+            for ((prompt, together), row) in prompts.iter().zip(together).zip(0..) {
+                let own = GenerationConfig {
+                    stream: settings.stream + row,
+                    ..settings.clone()
+                };
+                let alone: Vec<u32> = generate(&model, &config, prompt, &own)
+                    .expect("a generator")
+                    .collect::<Result<_, _>>()
+                    .expect("tokens");
+                assert_eq!(alone, together, "{kind}, row {row}");
+            }
         }
     }
 }
@@ -297,9 +354,10 @@ fn the_real_model_continues_as_transformers_does() {
     let mut checked = 0;
     for (name, case) in reference.as_object().expect("cases") {
         let (prompt, expected) = (numbers(&case["ids"]), numbers(&case["greedy_48"]));
-        if prompt.is_empty() || expected.is_empty() {
-            continue;
-        }
+        assert!(
+            !prompt.is_empty() && !expected.is_empty(),
+            "{name} holds no continuation"
+        );
         let settings = GenerationConfig {
             max_new_tokens: 48,
             stop_ids: vec![2, 0],
@@ -312,5 +370,5 @@ fn the_real_model_continues_as_transformers_does() {
         assert_eq!(found, expected, "{name}");
         checked += 1;
     }
-    assert!(checked > 0, "the reference holds no continuation");
+    assert!(checked >= 8, "the reference holds {checked} continuations");
 }
