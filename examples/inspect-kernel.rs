@@ -114,6 +114,7 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
     println!("{}, {groups} groups, degrees {degrees}", report.backend);
     let mut elements = arguments.dtypes.clone();
     elements.retain(|element| is_present::<B>(*element, device));
+    println!("checks: errors of the norm (and the largest of the largest number)");
     for &shape in &arguments.shapes {
         for &element in &elements {
             let rows = shape.rows.min(arguments.check_rows);
@@ -158,7 +159,7 @@ fn print_check(check: &Check) {
     let list: Vec<String> = check
         .errors
         .iter()
-        .map(|error| format!("{} {:.0e}", error.output, error.of_norm))
+        .map(|error| format!("{} {:.0e} ({:.0e})", error.output, error.of_norm, error.largest))
         .collect();
     let verdict = if check.passed { "ok    " } else { "FAILED" };
     println!("{verdict} {} {}: {}", check.shape, check.dtype, list.join(", "));
@@ -167,17 +168,18 @@ fn print_check(check: &Check) {
 fn print_header<B: Backend>(clock: &Clock<B>) {
     println!("{:.1} us to launch a kernel, left out below", clock.launch() * 1e6);
     println!(
-        "{:<15} {:>12} {:>5} {:>11} {:>9} {:>8} {:>9}",
-        "operation", "shape", "type", "time us", "GB/s", "of copy", "over SiLU"
+        "{:<15} {:>12} {:>5} {:>8} {:>11} {:>9} {:>8} {:>9}",
+        "operation", "shape", "type", "MB", "time us", "GB/s", "of copy", "over SiLU"
     );
 }
 
 fn print_figures(f: &Figures) {
     println!(
-        "{:<15} {:>12} {:>5} {:>11.1} {:>9.1} {:>8.2} {:>9}",
+        "{:<15} {:>12} {:>5} {:>8.1} {:>11.1} {:>9.1} {:>8.2} {:>9}",
         f.operation,
         f.shape.to_string(),
         f.dtype,
+        f.bytes as f64 / 1e6,
         f.microseconds,
         f.gigabytes_per_second,
         f.fraction_of_copy,

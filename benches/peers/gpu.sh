@@ -5,16 +5,19 @@
 #   tar -xJf gpu.tar.xz && OUT=results bash gpu/gpu.sh [FLASHKAT]      # on the machine with the GPU
 #
 # FLASHKAT: folder of a FlashKAT checkout whose Triton kernels are timed beside ours (needs python3 with torch and triton).
-# STAGES: which of "check kernels flashkat training" to run, in that order; all by default. Its duration was never measured.
-# Wanted on the machine: a driver, and NVRTC with the CUDA headers, in CUDA_PATH, /usr/local/cuda or python's packages: CubeCL
-# compiles its kernels there. Builds nothing. Leaves log.txt, device.txt and JSON in $OUT; ends with a short table, and fails if a
+# STAGES: which of "tests models checks kernels flashkat training" to run, in that order; all by default. Durations were never
+# measured. Where a machine is had for minutes at a time: first STAGES="checks kernels flashkat training", then "tests", "models";
+# flashkat needs the kernels.json of the same $OUT.
+# LIMIT: seconds for each, 540 by default; what takes longer counts as failed.
+# Wanted on the machine: glibc, xz, a driver, and NVRTC of CUDA 11 or newer with the CUDA headers, in CUDA_PATH, /usr/local/cuda or
+# python's packages: CubeCL compiles its kernels there. Builds nothing. Leaves log.txt, device.txt and JSON in $OUT; ends with a short table, and fails if a
 # check failed.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(mkdir -p "${OUT:-results}" && cd "${OUT:-results}" && pwd)
 flashkat=${1:-}
-stages=${STAGES:-check kernels flashkat training}
+stages=${STAGES:-tests models checks kernels flashkat training}
 device=${DEVICE:-cuda}
 shapes=${SHAPES:-16384x576,16384x1536,16384x2304,8192x8192}
 wanted() { [[ " $stages " == *" $1 "* ]]; }
@@ -22,7 +25,7 @@ attempt() {
     local name=$1
     shift
     echo "== $name"
-    "$@" || echo "FAILED: $name"
+    timeout "${LIMIT:-540}" "$@" || echo "FAILED: $name"
 }
 
 run() {
@@ -51,11 +54,15 @@ run() {
         nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,clocks.max.mem,power.limit --format=csv,noheader || true
     } | tee "$out/device.txt"
 
-    if wanted check; then
-        # The tests of the repository, on this device: oracle, random shapes, edges, graphs; the tiny models beside the CPU.
-        export KALLM_SHARED=$here/shared KALLM_REQUIRE_SHARED=1 PROPTEST_CASES=${PROPTEST_CASES:-16} RUST_BACKTRACE=0
+    # The tests of the repository, on this device: oracle, random shapes, edges, graphs; the tiny models beside the CPU.
+    export KALLM_SHARED=$here/shared KALLM_REQUIRE_SHARED=1 PROPTEST_CASES=${PROPTEST_CASES:-16} RUST_BACKTRACE=0
+    if wanted tests; then
         attempt "tests of the kernels" "$here/kernel-tests" --skip cuda_source --skip fitting --skip tables
+    fi
+    if wanted models; then
         attempt "tests of the models" "$here/model-tests" gpu:: --nocapture
+    fi
+    if wanted checks; then
         # Threads that walk many rows, as in the timed shapes, and ten million terms for each coefficient.
         attempt "checks against f64" "$here/inspect-kernel" --device "$device" --no-timing --shapes 16384x576 \
             --check-rows 16384 --dtypes bf16,f16,f32 --output "$out/checks.json"

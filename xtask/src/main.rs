@@ -35,8 +35,8 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Type-check the CUDA build (needs no CUDA toolkit).
-    CheckCuda,
+    /// Type-check the examples for CUDA and WGPU, and the tests for CUDA (needs no toolkit).
+    CheckGpu,
     /// Run every example in its short form.
     Examples,
     /// Pack programs, tests and the script that runs them on a machine with a GPU and no toolchain.
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         Chore::Golden => golden(),
         Chore::Doc => doc(),
         Chore::Bench { arguments } => bench(&arguments),
-        Chore::CheckCuda => check_cuda(),
+        Chore::CheckGpu => check_gpu(),
         Chore::Examples => shell::run_examples(),
         Chore::Gpu => shell::package_gpu(),
         Chore::Ci => ci(),
@@ -108,6 +108,8 @@ const ON_WGPU: [&str; 9] = [
     "gpu::",
 ];
 
+const ON_GPU_APIS: &str = "kan-rational/cuda,kan-rational/wgpu,smollm2-train/wgpu";
+
 /// One build for both crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
 /// software Vulkan, so the `wgpu` features leave it off.
 fn test_wgpu() -> Result<()> {
@@ -115,13 +117,14 @@ fn test_wgpu() -> Result<()> {
     for package in ["kan-rational", "smollm2-train"] {
         all.extend(["--package", package]);
     }
-    all.extend([
-        "--features",
-        "kan-rational/cuda,kan-rational/wgpu,smollm2-train/wgpu",
-        "--",
-    ]);
+    all.extend(["--features", ON_GPU_APIS]);
+    let mut clippy = all.clone();
+    clippy[0] = "clippy";
+    clippy.extend(["--", "-D", "warnings"]);
+    all.push("--");
     all.extend(ON_WGPU);
-    cargo(&all)
+    cargo(&all)?;
+    cargo(&clippy)
 }
 
 /// The test that compares the losses writes them instead when it is told to.
@@ -151,16 +154,25 @@ fn bench(arguments: &[String]) -> Result<()> {
     cargo(&all)
 }
 
-fn check_cuda() -> Result<()> {
-    cargo(&[
+/// That the examples compile for GPUs, and for CUDA the tests that only a machine with one can run.
+fn check_gpu() -> Result<()> {
+    let examples = [
         "check",
         "--release",
         "--package",
         "examples",
         "--examples",
         "--features",
-        "cuda",
-    ])
+    ];
+    for features in ["cuda", "wgpu"] {
+        cargo(&[&examples[..], &[features]].concat())?;
+    }
+    let mut tests = vec!["check", "--release", "--tests"];
+    for package in ["kan-rational", "smollm2-train"] {
+        tests.extend(["--package", package]);
+    }
+    tests.extend(["--features", "kan-rational/cuda,smollm2-train/cuda"]);
+    cargo(&tests)
 }
 
 fn ci() -> Result<()> {
@@ -168,5 +180,5 @@ fn ci() -> Result<()> {
     test()?;
     shell::run_examples()?;
     test_wgpu()?;
-    check_cuda()
+    check_gpu()
 }

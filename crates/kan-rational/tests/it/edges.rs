@@ -1,6 +1,6 @@
 //! Values, types, views and tensors at the edges.
 
-use crate::support::{Case, Gradients, explicit, explicit_in, numbers, primitive, reference, wrap};
+use crate::support::{Case, Gradients, autodiff, explicit, explicit_in, numbers, primitive, reference, wrap};
 use burn::{
     backend::Flex,
     tensor::{DType, Tensor},
@@ -22,6 +22,7 @@ fn without_rows<B: RationalBackend>() {
                 let case = Case::random(1, shape, 4, form, (5, 4), (true, false), gated);
                 let found = explicit::<B>(&case);
                 assert_eq!(found, reference::<Flex>(&case));
+                assert_eq!(autodiff::<B>(&case), found);
                 assert!(found.y.is_empty());
                 assert_eq!((found.numerator, found.denominator), (vec![0.0; 6], vec![0.0; 16]));
             }

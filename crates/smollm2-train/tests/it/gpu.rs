@@ -3,16 +3,22 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use burn::{
     backend::Autodiff,
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::{
+        Int, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use fixtures::{shared, tolerance};
-use smollm2_model::weights;
+use smollm2_model::generate::{GenerationConfig, generate_batch};
+use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::{DecoderBackend, SequenceLayout};
 use smollm2_train::{ModelGradients, TrainBackend};
 use smoltalk_data::Batch;
 
@@ -66,6 +72,63 @@ fn losses_and_gradients_are_those_of_flex() {
             worst = worst.max(relative);
         }
         eprintln!("{kind}: loss off by {difference:.1e}, gradients by {worst:.1e} of their norm at most");
+    }
+}
+
+/// Every hidden state of the golden batch; of its first row as two packed documents; and what follows ragged prompts by
+/// way of the cache.
+fn inference<B: DecoderBackend>(folder: &Path) -> (Vec<TensorData>, Vec<Vec<u32>>) {
+    let device = Default::default();
+    let loaded = weights::load::<B>(&ModelSource::Folder(folder.to_owned()), &device).unwrap();
+    let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
+    let ids = golden["ids"].clone().convert::<i32>();
+    let [rows, tokens] = [ids.shape[0], ids.shape[1]];
+    let text: Vec<u32> = ids.iter::<i32>().map(|id| id as u32).collect();
+    let ids = Tensor::<B, 2, Int>::from_data(ids, &device); // [B, T]
+    let mut states = loaded.model.hidden_states(ids.clone(), &SequenceLayout::default());
+    assert_eq!(states[0].dims()[..2], [rows, tokens]);
+    let first = tokens as i32 / 3;
+    let each = |value: &dyn Fn(i32) -> i32| {
+        let values: Vec<i32> = (0..tokens as i32).map(value).collect();
+        Some(Tensor::from_data(TensorData::new(values, [1, tokens]), &device)) // [1, T]
+    };
+    let packed = SequenceLayout {
+        positions: each(&|at| if at < first { at } else { at - first }),
+        documents: each(&|at| i32::from(at >= first)),
+    };
+    states.push(loaded.model.hidden(ids.narrow(0, 0, 1), &packed)); // [1, T, D]
+    let prompts = [3, 9, 1, 6].map(|length| text[length..2 * length].to_vec());
+    let settings = GenerationConfig {
+        max_new_tokens: 8,
+        ..GenerationConfig::default()
+    };
+    let follow = generate_batch(&loaded.model, &loaded.config, &prompts, &settings).unwrap();
+    (states.into_iter().map(Tensor::into_data).collect(), follow)
+}
+
+#[test]
+fn hidden_states_and_ragged_generation_are_those_of_flex() {
+    for kind in KINDS {
+        let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
+            continue;
+        };
+        let (expected, follows) = inference::<burn::backend::Flex>(&folder);
+        let (found, follow) = inference::<<Gpu as AutodiffBackend>::InnerBackend>(&folder);
+        assert_eq!(follow, follows, "{kind}");
+        assert_eq!(found.len(), expected.len());
+        let mut worst = 0.0f64;
+        for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_eq!(found.num_elements(), expected.num_elements());
+            for (found, expected) in found.iter::<f64>().zip(expected.iter::<f64>()) {
+                let difference = (found - expected).abs();
+                assert!(
+                    difference <= tolerance::GPU_HIDDEN,
+                    "{kind}: state {layer} is off by {difference:e}"
+                );
+                worst = worst.max(difference);
+            }
+        }
+        eprintln!("{kind}: hidden states off by {worst:.1e} at most");
     }
 }
 
