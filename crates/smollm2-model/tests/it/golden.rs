@@ -172,7 +172,7 @@ fn prompt(length: usize, seed: u32) -> Vec<u32> {
 }
 
 /// Every kind of feed-forward, those with rational functions in both forms and with every way to share coefficients.
-fn every_configuration() -> Vec<(String, SmolLm2Config)> {
+pub(crate) fn every_configuration() -> Vec<(String, SmolLm2Config)> {
     let plain = [FeedForwardKind::SwiGlu, FeedForwardKind::SiluMlp].map(|kind| (kind.to_string(), config(kind)));
     let mut found = Vec::from(plain);
     for kind in [FeedForwardKind::GatedRational, FeedForwardKind::GroupKan] {

@@ -8,7 +8,7 @@ use burn::{
 };
 use fixtures::{shared, tolerance};
 use smollm2_model::{
-    FeedForwardKind, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
+    FeedForwardConfig, FeedForwardKind, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
     weights::{
         LoadDtype, LoadOptions, ModelSource, from_named_tensors, load, load_with, named_tensors, read_safetensors, save,
     },
@@ -82,6 +82,37 @@ fn tiny_folders_give_pytorch_logits_and_round_trip_to_the_same_bits() {
             .map(|entry| entry.unwrap().file_name())
             .collect();
         assert_eq!(files.len(), 3, "{files:?}");
+    }
+}
+
+#[test]
+fn every_configuration_comes_back_from_its_folder() {
+    let mut configurations = crate::golden::every_configuration();
+    let residuals: Vec<_> = configurations
+        .iter()
+        .filter_map(|(name, config)| {
+            let mut config = config.clone();
+            for layer in &mut config.feed_forward {
+                let FeedForwardConfig::GatedRational(layer) = layer else {
+                    return None;
+                };
+                layer.keep_silu = true;
+            }
+            Some((format!("{name}, beside SiLU"), config))
+        })
+        .collect();
+    assert_eq!(residuals.len(), 8);
+    configurations.extend(residuals);
+    for (name, config) in configurations {
+        let model = config.init::<B>(&Default::default()).unwrap();
+        let room = tempfile::tempdir().unwrap();
+        save(&model, &config, room.path()).unwrap();
+        let again = load::<B>(&ModelSource::Folder(room.path().to_owned()), &Default::default()).unwrap();
+        assert!(again.report.is_clean(), "{name}");
+        assert_eq!(again.config, config, "{name}");
+        assert_same(&named_tensors(&again.model), &named_tensors(&model));
+        let same = |model| logits(model, &[1, 2, 3]).into_data();
+        assert_eq!(same(&again.model), same(&model), "{name}");
     }
 }
 
