@@ -9,7 +9,7 @@ use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::at_least_one;
 use examples::hub::HubFlags;
-use examples::progress::{comparison, conversion};
+use examples::progress::{Spinner, comparison, conversion};
 use examples::{on_device, open, output};
 use kan_rational::Degrees;
 use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport};
@@ -71,7 +71,9 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     let (calibration, held_out) = texts(arguments, &opened.tokenizer)?;
     let converted = converted(arguments, &model, &config, &calibration);
     let (converted, new_config) = converted.with_context(|| format!("converting {}", arguments.model))?;
+    let spinner = Spinner::new("saving");
     weights::save(&converted, &new_config, &arguments.output)?;
+    drop(spinner);
     opened.tokenizer.save(&arguments.output)?;
     println!("written to {}", arguments.output.display());
     if !held_out.is_empty() {

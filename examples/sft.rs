@@ -83,6 +83,7 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     };
     let mut observer = Training::new("sft", false);
     let mut trainer = if arguments.resume {
+        observer.resuming();
         Trainer::resume(recipe, device, &mut rows, &options, &mut observer)?
     } else {
         start::<B>(arguments, recipe, &source, device)?

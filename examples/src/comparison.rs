@@ -1,7 +1,7 @@
 //! Training and judging the variants of one comparison.
 
 use crate::functions::{self, GroupFunction};
-use crate::progress::{Tasks, Training};
+use crate::progress::{Spinner, Tasks, Training};
 use crate::training;
 use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
@@ -68,7 +68,9 @@ impl<B: StepBackend> Setting<B> {
         let (model, variant) = self.train(&name, model, &config, device)?;
         let learned = functions::all(&model, &config);
         let folder = self.output.join(&name).join("model");
+        let spinner = Spinner::new(&format!("{name}: saving"));
         weights::save(&model, &config, &folder)?;
+        drop(spinner);
         self.tokenizer.save(&folder)?;
         let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, self.tokenizer.clone(), device.clone());
         let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;

@@ -1,6 +1,7 @@
 //! Models, tokenizers and texts from the command line's paths.
 
 use crate::hub::HubFlags;
+use crate::progress::Spinner;
 use anyhow::{Context, Result, bail};
 use llm_bench::{PromptOptions, Task, load_split};
 use smollm2_model::DecoderBackend;
@@ -29,7 +30,9 @@ pub struct Opened<B: DecoderBackend> {
 pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Opened<B>> {
     let resolved = hub.model(source)?;
     let tokenizer = tokenizer_of(&resolved)?;
+    let spinner = Spinner::new(&format!("loading {source}"));
     let loaded = weights::load::<B>(&resolved, device)?;
+    drop(spinner);
     if tokenizer.vocab_size() > loaded.config.vocab_size {
         bail!(
             "{source}: expected a tokenizer of at most {} ids, the model's vocabulary, found {}: they do not belong \

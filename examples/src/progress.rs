@@ -6,6 +6,7 @@ use smollm2_model::weights::TransferProgress;
 use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// A bar with a name, counts and the time left; where standard error is no terminal, a line when it starts.
 pub fn bar(name: &str, total: usize) -> ProgressBar {
@@ -27,6 +28,28 @@ pub fn finish(bar: &ProgressBar) {
     if bar.is_hidden() {
         let seconds = bar.elapsed().as_secs_f64();
         eprintln!("{}: {} done in {seconds:.0} s", bar.prefix(), bar.position());
+    }
+}
+
+/// A sign of life with the time gone by, for work that does not say how far it is: only in a terminal, and cleared
+/// when dropped.
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    /// Begins to turn.
+    pub fn new(work: &str) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.set_message(work.to_string());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -56,6 +79,7 @@ pub struct Training {
     quiet: bool,
     bar: Option<ProgressBar>,
     held_out: Stages,
+    waiting: Option<Spinner>,
     /// Every step.
     pub steps: Vec<StepRecord>,
 }
@@ -68,8 +92,14 @@ impl Training {
             quiet,
             bar: None,
             held_out: Stages::default(),
+            waiting: None,
             steps: Vec::new(),
         }
+    }
+
+    /// Shows that a checkpoint is being read, until the run starts.
+    pub fn resuming(&mut self) {
+        self.waiting = Some(Spinner::new("going on from the newest checkpoint"));
     }
 
     /// Median tokens a second, the first step apart when there are others: it warms up.
@@ -87,6 +117,7 @@ impl Training {
 
 impl TrainObserver for Training {
     fn started(&mut self, from_step: usize, steps: usize, memory: &MemoryEstimate) {
+        self.waiting = None;
         if self.quiet {
             let bar = bar(&self.name, steps);
             bar.set_position(from_step as u64);
@@ -120,14 +151,26 @@ impl TrainObserver for Training {
         }
     }
 
+    fn saving(&mut self, step: usize) {
+        // A bar on its way stays the only thing that is drawn.
+        if self.bar.as_ref().is_none_or(ProgressBar::is_finished) {
+            self.waiting = Some(Spinner::new(&format!("writing the checkpoint of step {step}")));
+        }
+    }
+
     fn saved(&mut self, step: usize, folder: &Path) {
+        self.waiting = None;
         if !self.quiet {
             eprintln!("checkpoint of step {step}: {}", folder.display());
         }
     }
 
     fn skipped_checkpoint(&mut self, reason: &str) {
-        eprintln!("passed over a checkpoint: {reason}");
+        let print = || eprintln!("passed over a checkpoint: {reason}");
+        match &self.waiting {
+            Some(spinner) => spinner.0.suspend(print),
+            None => print(),
+        }
     }
 }
 

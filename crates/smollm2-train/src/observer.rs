@@ -25,6 +25,10 @@ pub trait TrainObserver {
     fn evaluated(&mut self, evaluation: &EvalRecord) {
         let _ = evaluation;
     }
+    /// Before a checkpoint is written.
+    fn saving(&mut self, step: usize) {
+        let _ = step;
+    }
     /// After a checkpoint is complete on disk.
     fn saved(&mut self, step: usize, folder: &Path) {
         let _ = (step, folder);

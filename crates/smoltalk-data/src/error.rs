@@ -115,6 +115,17 @@ pub enum DataError {
         /// Conversations the source has.
         found: u64,
     },
+    /// A position in other data: what was read up to there is not what stands there now.
+    #[error(
+        "data position: expected conversations with the fingerprint {expected:016x} up to there, found {found:016x}; go \
+         on with the data, the held-out share and their order as they were"
+    )]
+    PositionData {
+        /// Fingerprint of the conversations the position lies behind.
+        expected: u64,
+        /// Fingerprint of those the source has there.
+        found: u64,
+    },
     /// A position in a buffer that its conversations do not reach.
     #[error(
         "data position: expected at least {expected} rows in the buffer, found {found}; have the data, the packing or \

@@ -1,8 +1,9 @@
 //! Rows in a deterministic order that can be taken up anywhere.
 
-use crate::source::Conversations;
+use crate::source::{Conversations, fingerprint};
 use crate::{
-    ChatTokenizer, DataError, Mask, Overlong, PackedRow, Packer, Packing, PackingCounts, Source, SystemPrompt,
+    ChatTokenizer, Conversation, DataError, Mask, Overlong, PackedRow, Packer, Packing, PackingCounts, Source,
+    SystemPrompt,
 };
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -73,6 +74,8 @@ pub struct DataPosition {
     pub conversations: u64,
     /// Rows of the current buffer already given out.
     pub rows: u64,
+    /// Of every conversation read in this pass, the current buffer's too, in their order: another source has another.
+    pub fingerprint: u64,
 }
 
 /// An endless sequence of rows, one pass over the source after the other.
@@ -116,38 +119,39 @@ impl DataLoader {
     /// counts say begins anew.
     ///
     /// # Errors
-    /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionRows`] when its rows are fewer;
-    /// whatever reading the source gives.
-    pub fn resume(mut self, position: DataPosition) -> Result<Self, DataError> {
-        self.reader = self.source.conversations();
+    /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionData`] when it held other
+    /// conversations up to there, [`DataError::PositionRows`] when its rows are fewer; whatever reading the source
+    /// gives.
+    pub fn resume(self, position: DataPosition) -> Result<Self, DataError> {
+        let mut loader = Self::new(self.source, self.tokenizer, self.config)?;
         for found in 0..position.conversations {
-            match self.reader.next() {
-                Some(conversation) => drop(conversation?),
-                None => {
-                    return Err(DataError::Position {
-                        expected: position.conversations,
-                        found,
-                    });
-                }
-            }
-        }
-        self.counts = PackingCounts::default();
-        self.rows.clear();
-        self.buffered = 0;
-        self.position = DataPosition { rows: 0, ..position };
-        if position.rows > 0 {
-            self.fill(usize::MAX)?;
-            let found = self.rows.len() as u64;
-            if found < position.rows {
-                return Err(DataError::PositionRows {
-                    expected: position.rows,
+            if loader.read()?.is_none() {
+                return Err(DataError::Position {
+                    expected: position.conversations,
                     found,
                 });
             }
-            self.rows.drain(..position.rows as usize);
-            self.position.rows = position.rows;
         }
-        Ok(self)
+        (loader.position.epoch, loader.position.conversations) = (position.epoch, position.conversations);
+        if position.rows > 0 {
+            loader.fill(usize::MAX)?;
+        }
+        if loader.position.fingerprint != position.fingerprint {
+            return Err(DataError::PositionData {
+                expected: position.fingerprint,
+                found: loader.position.fingerprint,
+            });
+        }
+        let found = loader.rows.len() as u64;
+        if found < position.rows {
+            return Err(DataError::PositionRows {
+                expected: position.rows,
+                found,
+            });
+        }
+        loader.rows.drain(..position.rows as usize);
+        loader.position = position;
+        Ok(loader)
     }
 
     /// The place before the next row.
@@ -193,8 +197,7 @@ impl DataLoader {
                 }
                 self.position = DataPosition {
                     epoch: self.position.epoch + 1,
-                    conversations: 0,
-                    rows: 0,
+                    ..DataPosition::default()
                 };
                 self.reader = self.source.conversations();
             }
@@ -242,12 +245,21 @@ impl DataLoader {
         self.buffered = 0;
     }
 
+    /// The next conversation of this pass, which the fingerprint then covers.
+    fn read(&mut self) -> Result<Option<Conversation>, DataError> {
+        let conversation = self.reader.next().transpose()?;
+        if let Some(conversation) = &conversation {
+            self.position.fingerprint = fingerprint(conversation, self.position.fingerprint);
+        }
+        Ok(conversation)
+    }
+
     /// Reads and packs one buffer, which ends early when it has `enough` tokens; false at the end of the source.
     fn fill(&mut self, enough: usize) -> Result<bool, DataError> {
         let mut buffer = Vec::new();
         let mut tokens = 0;
         while buffer.len() < self.config.buffer && tokens < enough {
-            let Some(conversation) = self.reader.next().transpose()? else {
+            let Some(conversation) = self.read()? else {
                 break;
             };
             let (mask, system) = (self.config.mask, self.config.system);

@@ -6,6 +6,7 @@ mod parquet;
 mod split;
 
 pub use hub::HubDataset;
+pub(crate) use split::fingerprint;
 
 use crate::{Conversation, DataError};
 use hub_cache::split_files;

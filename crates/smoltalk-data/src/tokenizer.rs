@@ -5,6 +5,8 @@ mod specification;
 
 use crate::{ChatTemplate, DataError, Message};
 use serde_json::Value;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::Tokenizer;
@@ -34,6 +36,9 @@ pub const SPECIAL_TOKENS: [&str; 17] = [
 /// SmolLM2's own lacks some control characters and the first bytes of unassigned characters, and leaves them out.
 const SAMPLE: &str =
     " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~\n\té日🦀";
+
+/// Largest file read: tokenizer.json of a million tokens is smaller.
+const MAX_FILE: u64 = 128 << 20;
 
 /// A tokenizer with its chat template and special ids. Cheap to clone.
 ///
@@ -71,7 +76,11 @@ impl ChatTokenizer {
     /// # Errors
     /// As [`ChatTokenizer::from_folder`] and [`ChatTokenizer::from_gguf`].
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        if path.extension().is_some_and(|extension| extension == "gguf") {
+        // A folder may have a name that ends like a file's.
+        let named = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if named && !path.is_dir() {
             Self::from_gguf(path)
         } else {
             Self::from_folder(path)
@@ -269,8 +278,22 @@ fn parse(json: &[u8]) -> Result<Tokenizer, String> {
     Tokenizer::from_bytes(json).map_err(|error| error.to_string())
 }
 
+/// A file of at most [`MAX_FILE`] bytes.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::io(path, source))
+    let file = File::open(path).map_err(|source| DataError::io(path, source))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|source| DataError::io(path, source))?;
+    match bytes.len() as u64 <= MAX_FILE {
+        true => Ok(bytes),
+        false => Err(DataError::tokenizer(
+            path,
+            "file",
+            &format!("at most {MAX_FILE} bytes"),
+            "more",
+        )),
+    }
 }
 
 pub(crate) fn built_in() -> PathBuf {

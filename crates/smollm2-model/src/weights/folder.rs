@@ -59,21 +59,27 @@ impl Folder {
             files: Vec::new(),
             places: BTreeMap::new(),
         };
+        let mut disagreements = Vec::new();
         for (place, shard) in index.shards().enumerate() {
             let file = SafetensorsFile::open(&path.join(shard))?;
             for (name, _) in file.tensors() {
-                index.check_tensor(name, shard)?;
+                disagreements.extend(index.disagreement(name, shard));
                 folder.places.insert(name.to_owned(), place);
             }
             folder.files.push(file);
         }
-        match index
+        let absent = index
             .weight_map
             .iter()
-            .find(|(name, _)| !folder.places.contains_key(*name))
-        {
-            Some((name, shard)) => Err(index.error(name, format!("a tensor of this name in {shard}"), "nothing")),
-            None => Ok(folder),
+            .filter(|(name, _)| !folder.places.contains_key(*name));
+        disagreements.extend(absent.map(|(name, shard)| format!("{name}: listed in {shard}, found in no shard")));
+        match disagreements.is_empty() {
+            true => Ok(folder),
+            false => Err(index.error(
+                "weight_map",
+                "each tensor in the shard it is listed in",
+                format!("{} that differ\n  {}", disagreements.len(), disagreements.join("\n  ")),
+            )),
         }
     }
 
@@ -155,12 +161,12 @@ impl ShardIndex {
         shards.into_iter()
     }
 
-    /// Refuses a tensor found in a shard that the index does not give it to.
-    fn check_tensor(&self, name: &str, shard: &str) -> Result<(), ModelError> {
+    /// What is wrong with a tensor found in a shard that the index does not give it to.
+    fn disagreement(&self, name: &str, shard: &str) -> Option<String> {
         match self.weight_map.get(name) {
-            Some(listed) if listed == shard => Ok(()),
-            Some(listed) => Err(self.error(name, format!("to be in {listed} only"), shard)),
-            None => Err(self.error(name, format!("an entry, as {shard} holds it"), "nothing")),
+            Some(listed) if listed == shard => None,
+            Some(listed) => Some(format!("{name}: listed in {listed}, found in {shard}")),
+            None => Some(format!("{name}: not listed, found in {shard}")),
         }
     }
 

@@ -29,7 +29,8 @@ pub struct LoadReport {
 pub struct NameMismatch {
     /// The name.
     pub name: String,
-    /// The most similar name on the other side, if any is similar.
+    /// The most similar name, if any is similar: for a missing tensor of the unused ones, for an unused one of the
+    /// missing ones, or, where none of those is, of all that the model has.
     pub nearest: Option<String>,
 }
 
@@ -84,22 +85,27 @@ impl LoadReport {
                 found: found.clone(),
             })
         });
+        let known: Vec<&String> = expected.keys().collect();
         Ok(Self {
-            missing: mismatches(&missing, &unused),
-            unused: mismatches(&unused, &missing),
+            missing: mismatches(&missing, &[&unused]),
+            unused: mismatches(&unused, &[&missing, &known]),
             misshaped: misshaped.collect(),
         })
     }
 }
 
-/// Each name with the most similar of the candidates, for as many names as [`COMPARISONS`] allows.
-fn mismatches(names: &[&String], candidates: &[&String]) -> Vec<NameMismatch> {
-    let compared = COMPARISONS / candidates.len().max(1);
-    let mismatch = |(index, name): (usize, &&String)| NameMismatch {
-        name: (*name).clone(),
-        nearest: (index < compared).then(|| nearest(name, candidates)).flatten(),
+/// Each name with the most similar one of the first list that has any, for as many names as [`COMPARISONS`] allows.
+fn mismatches(names: &[&String], lists: &[&[&String]]) -> Vec<NameMismatch> {
+    let mut left = COMPARISONS;
+    let mut similar = |name: &str, candidates: &[&String]| {
+        left = left.checked_sub(candidates.len())?;
+        nearest(name, candidates)
     };
-    names.iter().enumerate().map(mismatch).collect()
+    let mismatch = |name: &&String| NameMismatch {
+        name: (*name).clone(),
+        nearest: lists.iter().find_map(|candidates| similar(name, candidates)),
+    };
+    names.iter().map(mismatch).collect()
 }
 
 fn nearest(name: &str, candidates: &[&String]) -> Option<String> {

@@ -178,6 +178,28 @@ fn missing_unused_and_misshaped_tensors_are_named_with_the_nearest_name() {
     assert!(error.to_string().contains(NORM), "{error}");
 }
 
+/// One more tensor than the model has places for, beside all that it has.
+#[test]
+fn an_unused_tensor_is_named_with_the_nearest_name_though_that_one_is_there() {
+    const BIAS: &str = "model.layers.0.self_attn.q_proj.bias";
+    let error = Sound::new()
+        .edited(|header| {
+            let end = |tensor: &Value| tensor["data_offsets"][1].as_u64();
+            let end = header.as_object().expect("an object").values().filter_map(end).max();
+            header[BIAS] = json!({ "dtype": "F32", "shape": [0], "data_offsets": [end, end] });
+        })
+        .error();
+    let ModelError::Tensors { report } = error else {
+        panic!("{error}")
+    };
+    assert!(report.missing.is_empty(), "{report}");
+    assert_eq!(report.unused[0].name, BIAS);
+    assert_eq!(
+        report.unused[0].nearest.as_deref(),
+        Some("model.layers.0.self_attn.q_proj.weight")
+    );
+}
+
 #[test]
 fn a_vocabulary_or_depth_that_the_weights_do_not_have_is_refused() {
     let edited = |edit: &dyn Fn(&mut Value)| {
@@ -310,6 +332,20 @@ fn a_broken_index_is_refused() {
         let sound = shards();
         let error = sound.write(INDEX, &index).error();
         assert!(matches!(error, ModelError::ShardIndex { .. }), "{index}: {error}");
+    }
+    // Every disagreement is named, not the first alone.
+    let mut both = map(SHARD);
+    both.remove(UP);
+    both.remove(NORM);
+    both.insert("model.extra.weight".to_string(), json!(SHARD));
+    let sound = shards();
+    let error = sound.write(INDEX, json!({ "weight_map": both }).to_string()).error();
+    for words in [
+        format!("{UP}: not listed, found in {SHARD}"),
+        format!("{NORM}: not listed, found in {SHARD}"),
+        format!("model.extra.weight: listed in {SHARD}, found in no shard"),
+    ] {
+        assert!(error.to_string().contains(&words), "{error}");
     }
     let sound = shards();
     let error = sound

@@ -58,7 +58,7 @@ struct Place {
 }
 
 /// A [`Place`], for messages.
-const SHAPE: &str = "an object of `loader` and `position` with `epoch`, `conversations` and `rows`";
+const SHAPE: &str = "an object of `loader` and `position` with `epoch`, `conversations`, `rows` and `fingerprint`";
 
 impl RowSource for ConversationRows {
     fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError> {

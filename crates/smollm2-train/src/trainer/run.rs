@@ -144,8 +144,9 @@ impl<AB: TrainBackend> Trainer<AB> {
                 metrics.sync()?;
                 let (step, position) = (self.step, source.position()?);
                 let state = RunState { step, position };
+                observer.saving(step);
                 let folder = self.save(&root, &state, options.companions)?;
-                observer.saved(self.step, &folder);
+                observer.saved(step, &folder);
             }
         }
         plot_loss(&read_metrics(&path)?, &options.output.join("loss.svg"))?;

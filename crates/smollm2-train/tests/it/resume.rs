@@ -12,9 +12,12 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 use smollm2_model::{FeedForwardKind, SmolLm2Config, weights};
 use smollm2_train::{
-    AdamW, AdamWConfig, MemoryRows, Metric, RunOptions, TrainConfig, TrainError, Trainer, checkpoint, read_metrics,
+    AdamW, AdamWConfig, ConversationRows, MemoryRows, Metric, RowSource, RunOptions, TrainConfig, TrainError,
+    TrainObserver, Trainer, checkpoint, read_metrics,
 };
-use smoltalk_data::{Batch, PackedRow};
+use smoltalk_data::{
+    Batch, ChatTokenizer, Conversation, DataError, LoaderConfig, Message, PackedRow, Packing, Source, SystemPrompt,
+};
 
 type B = Autodiff<Flex>;
 
@@ -191,6 +194,38 @@ fn a_run_refuses_a_folder_with_checkpoints_beyond_it() {
     assert_eq!(checkpoint::latest(&options.checkpoints()).unwrap().checkpoint.step, 12);
 }
 
+/// Writes down when checkpoints begin and end.
+#[derive(Default)]
+struct Saves(Vec<String>);
+
+impl TrainObserver for Saves {
+    fn saving(&mut self, step: usize) {
+        self.0.push(format!("saving {step}"));
+    }
+
+    fn saved(&mut self, step: usize, folder: &Path) {
+        assert!(folder.join("manifest.json").is_file());
+        self.0.push(format!("saved {step}"));
+    }
+}
+
+#[test]
+fn an_observer_hears_before_and_after_each_checkpoint() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    let options = RunOptions {
+        companions: &stop_at_eight,
+        ..RunOptions::new(&output)
+    };
+    let mut saves = Saves::default();
+    start(&model)
+        .run(&mut MemoryRows::new(rows()), &[], &options, &mut saves)
+        .unwrap_err();
+    let whole = [2, 4, 6].map(|step| [format!("saving {step}"), format!("saved {step}")]);
+    assert_eq!(saves.0, [whole.concat(), vec!["saving 8".to_owned()]].concat());
+}
+
 /// A second run would remove what the first is writing.
 #[test]
 fn a_folder_another_run_writes_into_is_refused() {
@@ -312,31 +347,41 @@ fn killed_while_saving() {
     );
     draw(&model, FeedForwardKind::GatedRational);
     go_on(&model, &whole);
-    let mut kills = 0;
-    for attempt in 0..8u64 {
+    let root = killed.join("checkpoints");
+    let mut halves = 0;
+    for attempt in 0..8 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "resume::child", "--test-threads", "1"])
             .env(CHILD, room.path())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        // Kill at another moment of the writing each time; later and later, so that the run advances.
-        let seen = wait_for_partial(&killed.join("checkpoints"), &mut child);
-        std::thread::sleep(Duration::from_micros(700 * attempt * (attempt % 3 + 1)));
+        // Kill at another moment of the writing each time, twice as late as before, so that the run advances.
+        let seen = wait_for_partial(&root, &mut child);
+        std::thread::sleep(Duration::from_micros(50 << attempt));
         if seen && child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
-            kills += 1;
         }
         child.wait().unwrap();
+        halves += usize::from(seen && half_written(&root));
     }
     assert!(
-        kills >= 3,
-        "only {kills} runs were killed while they wrote a checkpoint"
+        halves >= 2,
+        "only {halves} runs were killed in the middle of writing a checkpoint"
     );
     go_on(&model, &killed);
     assert_same(&killed, &whole);
     let left = names(&killed.join("checkpoints"));
     assert!(left.iter().all(|name| name.starts_with("step-")), "{left:?}");
+}
+
+/// Whether part of a checkpoint stands there. A whole one has left the partial folder, which may stay behind empty.
+fn half_written(root: &Path) -> bool {
+    let steps = names(root)
+        .into_iter()
+        .filter(|name| name.starts_with(".partial-step-"));
+    let mut inner = steps.map(|name| root.join(&name).join(name.replace(".partial-", "")));
+    inner.any(|folder| folder.exists())
 }
 
 /// Waits until a new partial folder appears; false when the child ended first.
@@ -359,6 +404,50 @@ fn wait_for_partial(root: &Path, child: &mut std::process::Child) -> bool {
         std::thread::sleep(Duration::from_micros(100));
     }
     false
+}
+
+/// Conversations of the same shape, from this number on.
+fn numbered_rows(first: usize) -> ConversationRows {
+    let message = |role: &str, content: String| Message {
+        role: role.to_owned(),
+        content,
+    };
+    let conversation = |number: usize| Conversation {
+        messages: vec![
+            message("user", format!("{number}?")),
+            message("assistant", format!("{}.", number % 7)),
+        ],
+        source: None,
+    };
+    let source = Source::from_conversations((first..first + 40).map(conversation).collect());
+    let config = LoaderConfig {
+        sequence_length: 64,
+        packing: Packing::None,
+        system: SystemPrompt::None,
+        buffer: 8,
+        ..LoaderConfig::default()
+    };
+    ConversationRows::new(source, ChatTokenizer::byte_level().unwrap(), config).unwrap()
+}
+
+/// Other data may well be long enough for the place, which means nothing there.
+#[test]
+fn a_place_in_another_data_set_is_refused() {
+    for taken in [1, 13, 43] {
+        let mut read = numbered_rows(100);
+        read.next_rows(taken).unwrap();
+        // By way of a checkpoint's JSON.
+        let place = serde_json::from_str(&read.position().unwrap().to_string()).unwrap();
+        let mut same = numbered_rows(100);
+        same.resume(&place).unwrap();
+        assert_eq!(same.next_rows(9).unwrap(), read.next_rows(9).unwrap());
+        let error = numbered_rows(500).resume(&place).unwrap_err();
+        assert!(
+            matches!(&error, TrainError::Data(DataError::PositionData { .. })),
+            "{error}"
+        );
+        assert!(error.to_string().contains("data position"), "{error}");
+    }
 }
 
 #[test]

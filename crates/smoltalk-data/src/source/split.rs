@@ -67,7 +67,7 @@ impl Source {
 
 /// The first 64 bits of the SHA-256 of the seed and every turn: the same on every machine and with every compiler, and
 /// without a pattern however alike the texts are.
-fn fingerprint(conversation: &Conversation, seed: u64) -> u64 {
+pub(crate) fn fingerprint(conversation: &Conversation, seed: u64) -> u64 {
     let mut digest = Sha256::new();
     digest.update(seed.to_le_bytes());
     for message in &conversation.messages {

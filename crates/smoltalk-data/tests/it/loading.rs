@@ -146,7 +146,7 @@ fn a_position_beyond_shrunken_data_is_an_error() {
     let position = DataPosition {
         epoch: 0,
         conversations: 30,
-        rows: 0,
+        ..DataPosition::default()
     };
     let error = loader(numbered(10), Packing::None, 8, 1)
         .resume(position)
@@ -203,6 +203,36 @@ fn held_out_rows_read_no_further_than_they_need() {
     }
 }
 
+/// Training reads a buffer at a time, whatever comes after it in the file.
+#[test]
+fn rows_come_before_the_rest_of_the_file_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (jsonl, parquet) = (folder.path().join("a.jsonl"), folder.path().join("a.parquet"));
+    let line = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
+    std::fs::write(&jsonl, format!("{}no JSON\n", format!("{line}\n").repeat(100))).expect("written");
+    crate::parquet::write_broken_after(&parquet, 100);
+    for path in [jsonl, parquet] {
+        for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
+            let mut loader = loader(Source::open(&path).expect("a source"), packing, 8, 1);
+            let mut rows = 0;
+            let error = loop {
+                match loader.next_row() {
+                    Ok(_) => rows += 1,
+                    Err(error) => break error,
+                }
+            };
+            // Twelve whole buffers of eight.
+            assert_eq!(loader.position().conversations, 96, "{packing:?}");
+            assert!(rows >= 12 && loader.position().epoch == 0, "{packing:?}: {rows} rows");
+            let named = matches!(
+                error,
+                DataError::Line { line: 101, .. } | DataError::Parquet { row: 100, .. }
+            );
+            assert!(named, "{packing:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn conversations_without_turns_make_no_rows_but_count() {
     let empty = Conversation {
@@ -250,6 +280,38 @@ fn a_position_in_other_rows_is_an_error_that_says_so() {
         "{error}"
     );
     assert!(error.to_string().contains("length of the rows"), "{error}");
+}
+
+/// Long enough for the place, and of the same shape: only the words are others.
+#[test]
+fn a_position_in_other_data_is_an_error() {
+    let of = |offset: usize| -> Vec<Conversation> {
+        let numbers = numbered(60).conversations().skip(offset).take(40);
+        numbers.map(|found| found.expect("a conversation")).collect()
+    };
+    let resumed = |conversations: Vec<Conversation>, position| {
+        let source = Source::from_conversations(conversations);
+        loader(source, Packing::None, 8, 1).resume(position)
+    };
+    let (data, mut late) = (of(0), of(0));
+    late.swap(12, 39);
+    for taken in [1, 13, 43] {
+        let mut read = loader(Source::from_conversations(data.clone()), Packing::None, 8, 1);
+        read.next_rows(taken).expect("rows");
+        let position = read.position();
+        for (other, differs) in [(of(20), true), (late.clone(), taken == 13)] {
+            match resumed(other, position) {
+                Ok(_) => assert!(!differs, "after {taken} rows"),
+                Err(DataError::PositionData { expected, found }) => {
+                    assert!(differs && expected == position.fingerprint && found != expected);
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        // What has not been read yet may grow.
+        let grown = of(0).into_iter().chain(of(20)).collect();
+        assert!(resumed(grown, position).is_ok(), "after {taken} rows");
+    }
 }
 
 /// Contents of the first message of every conversation in a folder with these files.

@@ -178,6 +178,38 @@ fn broken_tokenizers_are_errors() {
 }
 
 #[test]
+fn tokenizer_files_too_large_to_read_are_named() {
+    for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"] {
+        let folder = Folder::new();
+        let tokenizer = ChatTokenizer::byte_level().expect("built in");
+        tokenizer.save(folder.0.path()).expect("written");
+        let file = std::fs::File::create(folder.0.path().join(name)).expect("created");
+        file.set_len((128 << 20) + 1).expect("a sparse file");
+        let error = ChatTokenizer::from_folder(folder.0.path()).expect_err("too large");
+        assert!(matches!(error, DataError::Tokenizer { .. }), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(name) && text.contains("at most 134217728 bytes"),
+            "{text}"
+        );
+    }
+}
+
+/// As the weights beside it are found: the ending counts in any case, and not for a folder.
+#[test]
+fn gguf_files_are_known_by_their_ending_in_any_case() {
+    let folder = Folder::new();
+    for name in ["x.gguf", "X.GGUF"] {
+        let error = ChatTokenizer::open(&folder.file(name, "no GGUF")).expect_err("broken");
+        assert!(error.to_string().contains("expected a GGUF file"), "{error}");
+    }
+    let named = folder.0.path().join("folder.gguf");
+    let tokenizer = ChatTokenizer::byte_level().expect("built in");
+    tokenizer.save(&named).expect("written");
+    assert_eq!(ChatTokenizer::open(&named).expect("a folder").vocab_size(), 273);
+}
+
+#[test]
 fn broken_gguf_headers_are_errors() {
     let folder = Folder::new();
     let mut huge = b"GGUF\x03\0\0\0".to_vec();

@@ -1,6 +1,7 @@
 //! Parquet files of every shape, written for the purpose.
 
 use parquet::data_type::ByteArrayType;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use smoltalk_data::{Conversation, DataError, Source};
@@ -12,9 +13,31 @@ type Cell<'a> = Result<&'a str, i16>;
 
 /// A file of one row whose lists have one element for each cell of a column.
 pub(crate) fn write(path: &Path, schema: &str, columns: &[&[Cell]]) {
+    write_groups(path, schema, columns, 1);
+}
+
+/// A file with as many sound row groups of one row as said, and one more whose bytes are broken.
+pub(crate) fn write_broken_after(path: &Path, sound: usize) {
+    let schema = messages(["role (UTF8)", "content (UTF8)"]);
+    write_groups(path, &schema, &[ROLES, CONTENTS], sound + 1);
+    let reader = SerializedFileReader::new(std::fs::File::open(path).expect("a file")).expect("Parquet");
+    let (start, length) = reader.metadata().row_group(sound).column(0).byte_range();
+    let mut bytes = std::fs::read(path).expect("readable");
+    bytes[start as usize..(start + length) as usize].fill(0xff);
+    std::fs::write(path, bytes).expect("written");
+}
+
+fn write_groups(path: &Path, schema: &str, columns: &[&[Cell]], groups: usize) {
     let schema = Arc::new(parse_message_type(schema).expect("a schema"));
     let file = std::fs::File::create(path).expect("a file");
     let mut writer = SerializedFileWriter::new(file, schema, Default::default()).expect("a writer");
+    for _ in 0..groups {
+        write_group(&mut writer, columns);
+    }
+    writer.close().expect("closed");
+}
+
+fn write_group(writer: &mut SerializedFileWriter<std::fs::File>, columns: &[&[Cell]]) {
     let mut group = writer.next_row_group().expect("a row group");
     for cells in columns {
         let mut column = group
@@ -35,7 +58,6 @@ pub(crate) fn write(path: &Path, schema: &str, columns: &[&[Cell]]) {
         column.close().expect("closed");
     }
     group.close().expect("closed");
-    writer.close().expect("closed");
 }
 
 /// The usual schema with these fields in a message.
@@ -72,6 +94,26 @@ fn either_order_of_the_fields_gives_the_same_messages() {
         .map(|m| (m.role.as_str(), m.content.as_str()))
         .collect();
     assert_eq!(turns, [("user", "a"), ("assistant", "b")]);
+}
+
+/// A file read whole would give the error and nothing else.
+#[test]
+fn row_groups_before_a_broken_one_give_their_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("data.parquet");
+    write_broken_after(&path, 3);
+    let found: Vec<_> = Source::open(&path).expect("a source").conversations().collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert!(
+        found[..3]
+            .iter()
+            .all(|conversation| conversation.as_ref().is_ok_and(|good| good.messages.len() == 2))
+    );
+    assert!(
+        matches!(found[3], Err(DataError::Parquet { row: 3, .. })),
+        "{:?}",
+        found[3]
+    );
 }
 
 /// As old writers have it, and with a source beside it.
