@@ -1,5 +1,6 @@
 //! Progress bars for the libraries' traits.
 
+use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::TransferProgress;
@@ -17,7 +18,7 @@ fn styled(name: &str, total: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style).with_prefix(name.to_string());
     if bar.is_hidden() {
-        eprintln!("{name}: 0/{total}");
+        note(format_args!("{name}: 0/{total}"));
     }
     bar
 }
@@ -27,7 +28,8 @@ pub fn finish(bar: &ProgressBar) {
     bar.finish();
     if bar.is_hidden() {
         let seconds = bar.elapsed().as_secs_f64();
-        eprintln!("{}: {} done in {seconds:.0} s", bar.prefix(), bar.position());
+        let (name, done) = (bar.prefix(), bar.position());
+        note(format_args!("{name}: {done} done in {seconds:.0} s"));
     }
 }
 
@@ -99,7 +101,7 @@ impl Training {
 
     /// Shows that a checkpoint is being read, until the run starts.
     pub fn resuming(&mut self) {
-        self.waiting = Some(Spinner::new("going on from the newest checkpoint"));
+        self.waiting = Some(Spinner::new("resuming from the newest checkpoint"));
     }
 
     /// Median tokens a second, the first step apart when there are others: it warms up.
@@ -123,14 +125,14 @@ impl TrainObserver for Training {
             bar.set_position(from_step as u64);
             self.bar = Some(bar);
         } else {
-            eprintln!("{}: steps {from_step} to {steps}, {memory}", self.name);
+            note(format_args!("{}: steps {from_step} to {steps}, {memory}", self.name));
         }
     }
 
     fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
         match &self.bar {
             Some(bar) => bar.set_position(step.step as u64),
-            None => eprintln!("{}", StepLine(step, progress)),
+            None => note(StepLine(step, progress)),
         }
         self.steps.push(step.clone());
         if step.step == progress.steps
@@ -147,7 +149,10 @@ impl TrainObserver for Training {
 
     fn evaluated(&mut self, evaluation: &EvalRecord) {
         if !self.quiet {
-            eprintln!("held-out loss {:.4} after step {}", evaluation.loss, evaluation.step);
+            note(format_args!(
+                "held-out loss {:.4} after step {}",
+                evaluation.loss, evaluation.step
+            ));
         }
     }
 
@@ -161,12 +166,12 @@ impl TrainObserver for Training {
     fn saved(&mut self, step: usize, folder: &Path) {
         self.waiting = None;
         if !self.quiet {
-            eprintln!("checkpoint of step {step}: {}", folder.display());
+            note(format_args!("checkpoint of step {step}: {}", folder.display()));
         }
     }
 
     fn skipped_checkpoint(&mut self, reason: &str) {
-        let print = || eprintln!("passed over a checkpoint: {reason}");
+        let print = || note(format_args!("passed over a checkpoint: {reason}"));
         match &self.waiting {
             Some(spinner) => spinner.0.suspend(print),
             None => print(),
