@@ -6,8 +6,7 @@ use crate::training;
 use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use llm_bench::report::{Report, Variant, p_text};
-use llm_bench::stats::PairedOptions;
-use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
+use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task, paired_outcomes};
 use smollm2_model::weights;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::StepBackend;
@@ -149,16 +148,12 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
             .scores
             .first()
             .with_context(|| format!("task {} has no score", task.task.task))?;
-        let values: Vec<Vec<f64>> = outcomes
-            .iter()
-            .map(|outcome| outcome.evaluation.tasks[index].outcomes(score.metric, &score.filter))
-            .collect();
+        let evaluations: Vec<_> = outcomes.iter().map(|outcome| &outcome.evaluation.tasks[index]).collect();
         report.add_task(
             &task.task.task,
             score.key().trim_end_matches(",none"),
             chance(task, score.metric),
-            &values,
-            &PairedOptions::default(),
+            &paired_outcomes(&evaluations, score.metric, &score.filter)?,
         )?;
     }
     for outcome in outcomes {

@@ -120,6 +120,21 @@ pub enum BenchError {
         /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
     },
+    /// Evaluations of a task that are to be compared document by document answered different documents.
+    #[error(
+        "task {task}: the evaluations compared answered different documents, first at index {index}: {expected} and \
+         {found}; evaluate all of them with the same data and the same limit"
+    )]
+    DifferentDocuments {
+        /// The task's name.
+        task: String,
+        /// Position of the first difference, from 0.
+        index: usize,
+        /// SHA-256 of the first evaluation's document, or that it has none.
+        expected: String,
+        /// SHA-256 of the other evaluation's document, or that it has none.
+        found: String,
+    },
     /// The model under evaluation failed.
     #[error("the model failed: {0}")]
     Model(String),

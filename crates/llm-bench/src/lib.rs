@@ -7,8 +7,8 @@
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
 //! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend that runs them.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out, which writes the harness's results and samples files.
-//! - [`stats`]: Wilson's interval, McNemar's exact test, the paired bootstrap, Holm's correction, the minimal
-//!   detectable difference.
+//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact test, the paired bootstrap, Holm's correction, the
+//!   minimal detectable difference.
 //!
 //! A model is anything that can score a continuation:
 //!
@@ -75,6 +75,7 @@ mod journal;
 mod metric;
 mod model;
 mod output;
+mod pairing;
 mod processor;
 mod prompt;
 mod python_random;
@@ -92,6 +93,7 @@ pub use hub_cache::{HubAccess, HubError};
 pub use metric::Loglikelihood;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;
+pub use pairing::paired_outcomes;
 pub use processor::{Document, Processor};
 pub use prompt::{
     ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet, Requests, Turn,

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::journal::sha256;
 use crate::task::GenerationKwargs;
 use crate::{
-    Answer, BenchError, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample, Task,
-    TaskEvaluation,
+    Answer, BenchError, Document, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample,
+    Task, TaskEvaluation,
 };
 
 /// The files an evaluation wrote.
@@ -184,11 +184,17 @@ fn higher_is_better(task: &TaskEvaluation) -> Value {
     )
 }
 
+/// SHA-256 of a document as indented JSON, as the original hashes it.
+pub(crate) fn document_hash(document: &Document) -> String {
+    sha256(&serde_json::to_string_pretty(document).expect("a map of JSON values is JSON"))
+}
+
 /// Hash over the hashes of all samples, so that two files can be seen to hold the same questions.
 fn task_hash(task: &TaskEvaluation) -> String {
     let hashes = task.samples.iter().map(|sample| {
-        let document = serde_json::to_string_pretty(&sample.prompt.document).unwrap_or_default();
-        sha256(&document) + &sha256(first_context(&sample.prompt.requests)) + &sha256(&sample.prompt.target)
+        document_hash(&sample.prompt.document)
+            + &sha256(first_context(&sample.prompt.requests))
+            + &sha256(&sample.prompt.target)
     });
     sha256(&hashes.collect::<String>())
 }
@@ -264,7 +270,7 @@ fn sample_json(task: &Task, sample: &Sample) -> Result<Value, BenchError> {
         "filtered_resps": filtered,
         "filter": sample.filter,
         "metrics": metrics.clone().map(|(name, _)| name).collect::<Vec<_>>(),
-        "doc_hash": sha256(&serde_json::to_string_pretty(&prompt.document)?),
+        "doc_hash": document_hash(&prompt.document),
         "prompt_hash": sha256(first_context(&prompt.requests)),
         "target_hash": sha256(&prompt.target),
     });

@@ -461,3 +461,35 @@ fn a_bad_expression_is_refused_before_the_model_is_asked() {
     assert!(error.contains("`metric_list`"), "{error}");
     assert_eq!(toy.asked, 0);
 }
+
+/// An evaluation of the sums from `first` on, `count` of them.
+fn evaluated_sums(first: usize, count: usize) -> TaskEvaluation {
+    let (_, task) = sums();
+    let line = |i: usize| format!("{{\"question\": \"{i} + 1 =\", \"answer\": \"{}\"}}\n", i + 1);
+    let root = crate::tasks::root(&(first..first + count).map(line).collect::<String>());
+    let options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    let mut evaluation = evaluate(&mut Toy::new("3"), &[task], &options, &mut ()).unwrap();
+    evaluation.tasks.remove(0)
+}
+
+#[test]
+fn different_documents_are_not_paired() {
+    let paired = |other: &TaskEvaluation| {
+        paired_outcomes(&[&evaluated_sums(0, 6), other], Metric::ExactMatch, "none").map_err(|error| match error {
+            BenchError::DifferentDocuments { task, index, .. } => (task, index),
+            error => panic!("{error}"),
+        })
+    };
+    let right = vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    assert_eq!(paired(&evaluated_sums(0, 6)), Ok(vec![right.clone(), right]));
+    // Other documents, the same in another order, and fewer of them.
+    assert_eq!(paired(&evaluated_sums(1, 6)), Err(("sums".to_owned(), 0)));
+    let mut shuffled = evaluated_sums(0, 6);
+    shuffled.samples.swap(3, 4);
+    assert_eq!(paired(&shuffled), Err(("sums".to_owned(), 3)));
+    assert_eq!(paired(&evaluated_sums(0, 5)), Err(("sums".to_owned(), 5)));
+    assert_eq!(
+        paired_outcomes(&[], Metric::Acc, "none").unwrap(),
+        Vec::<Vec<f64>>::new()
+    );
+}
