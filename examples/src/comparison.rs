@@ -148,7 +148,10 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
             .scores
             .first()
             .with_context(|| format!("task {} has no score", task.task.task))?;
-        let evaluations: Vec<_> = outcomes.iter().map(|outcome| &outcome.evaluation.tasks[index]).collect();
+        let evaluations: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| &outcome.evaluation.tasks[index])
+            .collect();
         report.add_task(
             &task.task.task,
             score.key().trim_end_matches(",none"),

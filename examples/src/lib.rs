@@ -14,4 +14,5 @@ pub mod output;
 pub mod progress;
 pub mod step_cost;
 pub mod synthetic;
+pub mod terminal;
 pub mod training;

@@ -1,5 +1,6 @@
 //! From request strings to token ids, as lm-evaluation-harness encodes them.
 
+use crate::python_text::strip_end;
 use crate::{BenchError, LoglikelihoodRequest};
 
 /// A continuation and what stands before it, in tokens.
@@ -31,7 +32,7 @@ pub fn encode_pair(
     prefix: u32,
     encode: impl Fn(&str) -> Vec<u32>,
 ) -> Result<EncodedPair, BenchError> {
-    let context = request.context.trim_end();
+    let context = strip_end(&request.context);
     let moved = &request.context[context.len()..];
     let continuation = format!("{moved}{}", request.continuation);
     let pair = if request.context.is_empty() {

@@ -71,7 +71,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
         self
     }
 
-    /// The model, for instance to go on training it.
+    /// The model, for instance to train it further.
     pub fn into_model(self) -> SmolLm2<B> {
         self.model
     }
@@ -124,7 +124,7 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
         };
         let messages: Vec<Message> = turns.iter().map(message).collect();
         let text = self.tokenizer.apply_chat_template(&messages, add_generation_prompt);
-        text.map_err(|error| BenchError::Model(error.to_string()))
+        text.map_err(|error| BenchError::Model(error.into()))
     }
 
     fn description(&self) -> ModelDescription {
@@ -134,6 +134,8 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
             max_length: self.max_length,
             eot_token_id: Some(self.tokenizer.eos_id()),
             num_parameters: Some(self.config.num_parameters()),
+            dtype: Some(self.model.output_embedding().dtype().name().to_owned()),
+            device: Some(format!("{:?}", self.device)),
             pad_token: token(self.tokenizer.pad_id()),
             eos_token: token(self.tokenizer.eos_id()),
             bos_token: token(self.tokenizer.bos_id()),

@@ -11,7 +11,7 @@ fn encode(text: &str) -> Vec<u32> {
 
 fn pair(context: &str, continuation: &str) -> (Vec<u32>, Vec<u32>) {
     let request = LoglikelihoodRequest {
-        context: context.to_owned(),
+        context: context.into(),
         continuation: continuation.to_owned(),
     };
     let pair = encode_pair(0, &request, PREFIX, encode).unwrap();
@@ -23,6 +23,8 @@ fn white_space_moves_from_the_contexts_end_to_the_continuation() {
     assert_eq!(pair("q: ", "a"), (encode("q:"), vec![0]));
     assert_eq!(pair("q:", " a"), (encode("q:"), vec![0]));
     assert_eq!(pair("q:\n\n", "b"), (encode("q:"), encode("\n\nb")));
+    // White space to Python, though not to Unicode.
+    assert_eq!(pair("q:\u{1c}", "b"), (encode("q:"), encode("\u{1c}b")));
 }
 
 #[test]
@@ -35,7 +37,7 @@ fn an_empty_context_becomes_the_prefix_token_once() {
 #[test]
 fn a_continuation_without_tokens_is_refused_by_number() {
     let request = LoglikelihoodRequest {
-        context: "q".to_owned(),
+        context: "q".into(),
         continuation: String::new(),
     };
     let error = encode_pair(3, &request, PREFIX, encode).unwrap_err().to_string();
@@ -45,7 +47,7 @@ fn a_continuation_without_tokens_is_refused_by_number() {
 #[test]
 fn the_input_is_cut_on_the_left_and_lacks_the_last_id() {
     let request = LoglikelihoodRequest {
-        context: "abcd".to_owned(),
+        context: "abcd".into(),
         continuation: "ef".to_owned(),
     };
     let pair = encode_pair(0, &request, PREFIX, encode).unwrap();
