@@ -102,7 +102,7 @@ pub fn token_rows(
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         // The longest token has far fewer than 64 bytes, so this much text is always enough.
         let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
-        cut(tokenizer.encode(&text[..enough]), length, tokens)
+        cut(tokenizer.encode(&text[..enough])?, length, tokens)
     } else {
         conversation_rows(&hub.conversations(path)?, tokenizer, length, tokens)
     };

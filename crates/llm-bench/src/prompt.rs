@@ -1,5 +1,6 @@
 //! From documents to requests: the question, the examples before it, the chat template round it.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use hub_cache::HubAccess;
@@ -24,11 +25,24 @@ pub struct Turn {
     pub content: String,
 }
 
+/// Text before the answer, and the special tokens in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatPrompt {
+    /// The text.
+    pub text: String,
+    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
+    /// document spells out a special token.
+    pub special: Vec<Range<usize>>,
+}
+
 /// Asks for the log-likelihood of a continuation of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoglikelihoodRequest {
     /// What stands before; not scored.
     pub context: String,
+    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// What is scored.
     pub continuation: String,
 }
@@ -38,6 +52,9 @@ pub struct LoglikelihoodRequest {
 pub struct GenerationRequest {
     /// The prompt.
     pub context: String,
+    /// Byte ranges of the prompt's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// The text is cut before the first of these.
     pub until: Vec<String>,
     /// Tokens generated at most.
@@ -128,7 +145,7 @@ impl PromptOptions {
 }
 
 /// A model's chat template: turns, and whether to open the assistant's next turn, to text.
-pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<String, BenchError> + 'a;
+pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
@@ -246,8 +263,10 @@ impl Builder<'_> {
         let context = |question: &str| self.context(examples, question);
         Ok(match &parts.question {
             Question::Text(question) if self.task.output_type == OutputType::GenerateUntil => {
+                let context = context(question)?;
                 Requests::Text(GenerationRequest {
-                    context: context(question)?,
+                    context: context.text,
+                    special: context.special,
                     until: self.task.stop_strings(),
                     max_gen_toks: self.task.generation_kwargs.max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
                 })
@@ -255,7 +274,8 @@ impl Builder<'_> {
             Question::Text(question) => {
                 let context = context(question)?;
                 let pair = |choice: &String| LoglikelihoodRequest {
-                    context: context.clone(),
+                    context: context.text.clone(),
+                    special: context.special.clone(),
                     continuation: format!("{}{choice}", self.answer_delimiter()),
                 };
                 Requests::Choices(parts.choices.iter().map(pair).collect())
@@ -263,8 +283,10 @@ impl Builder<'_> {
             Question::Contexts(_) => {
                 let continuation = format!("{}{}", self.answer_delimiter(), parts.target);
                 let pair = |choice: &String| {
+                    let context = context(choice)?;
                     Ok(LoglikelihoodRequest {
-                        context: context(choice)?,
+                        context: context.text,
+                        special: context.special,
                         continuation: continuation.clone(),
                     })
                 };
@@ -312,13 +334,16 @@ impl Builder<'_> {
     }
 
     /// Everything up to the answer.
-    fn context(&self, examples: &[(usize, Document)], question: &str) -> Result<String, BenchError> {
+    fn context(&self, examples: &[(usize, Document)], question: &str) -> Result<ChatPrompt, BenchError> {
         let shots = examples.iter().map(|(index, example)| self.parts(*index, example));
         let shots = shots.collect::<Result<Vec<_>, _>>()?;
         if self.options.apply_chat_template {
             return self.chat_context(&shots, question);
         }
-        Ok(format!("{}{}{question}", self.system_text(), self.shots_text(&shots)))
+        Ok(ChatPrompt {
+            text: format!("{}{}{question}", self.system_text(), self.shots_text(&shots)),
+            special: Vec::new(),
+        })
     }
 
     /// The system instruction, then the task's description; the delimiter stands between them only, and only where
@@ -340,7 +365,7 @@ impl Builder<'_> {
         shots.iter().map(shot).collect()
     }
 
-    fn chat_context(&self, shots: &[Parts], question: &str) -> Result<String, BenchError> {
+    fn chat_context(&self, shots: &[Parts], question: &str) -> Result<ChatPrompt, BenchError> {
         let mut turns = Vec::new();
         let mut say = |role, content: String| turns.push(Turn { role, content });
         let system = self.system_text();

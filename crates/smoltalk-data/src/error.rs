@@ -59,6 +59,9 @@ pub enum DataError {
         /// What was found.
         found: String,
     },
+    /// The tokenizer failed on a text or on ids.
+    #[error("tokenizer: {0}; check the pre-tokenizer and the decoder in tokenizer.json")]
+    Encoding(#[source] tokenizers::Error),
     /// The chat template does not parse, raises, or runs away.
     #[error("chat template: {reason}; check `chat_template` in tokenizer_config.json")]
     Template {

@@ -8,9 +8,8 @@
 //! ```
 //! use smoltalk_data::{Batch, ChatTokenizer, Conversation, DataLoader, LoaderConfig, Mask, Message, Packing, Source};
 //!
-//! let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
 //! let conversation = Conversation {
-//!     messages: vec![message("user", "What is 2 + 3?"), message("assistant", "5.")],
+//!     messages: vec![Message::user("What is 2 + 3?"), Message::assistant("5.")],
 //!     source: None,
 //! };
 //! let tokenizer = ChatTokenizer::byte_level()?;
@@ -53,4 +52,4 @@ pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};
 pub use source::{Conversations, HubDataset, Source};
 pub use template::ChatTemplate;
-pub use tokenizer::{ChatTokenizer, DecodeStream, SPECIAL_TOKENS};
+pub use tokenizer::{ChatTokenizer, DecodeStream, Rendered, SPECIAL_TOKENS};

@@ -1,6 +1,6 @@
 //! The task dialect: what is accepted, and how what is not is named.
 
-use llm_bench::{BenchError, Gold, Prompt, PromptOptions, Requests, Task, Turn, build_prompts, load_split};
+use llm_bench::{BenchError, ChatPrompt, Gold, Prompt, PromptOptions, Requests, Task, Turn, build_prompts, load_split};
 
 const CHOICE: &str = "
 task: quiz
@@ -13,7 +13,7 @@ doc_to_target: '{{answer}}'
 metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 ";
 
-fn no_chat(_: &[Turn], _: bool) -> Result<String, BenchError> {
+fn no_chat(_: &[Turn], _: bool) -> Result<ChatPrompt, BenchError> {
     Err(BenchError::Model("no chat template".to_owned()))
 }
 

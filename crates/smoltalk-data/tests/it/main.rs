@@ -10,5 +10,6 @@ mod malformed;
 mod masks;
 mod packing;
 mod parquet;
+mod special_tokens;
 mod splitting;
 mod vectors;
