@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use hub_cache::HubAccess;
 use serde::Serialize;
 
-use crate::dataset::load_split;
+use crate::dataset::Split;
 use crate::task::{ChoiceField, OutputType, Sampler, TargetField, Task};
 use crate::template::{Rendered, Templates, is_list};
 use crate::{BenchError, Document, PythonRandom};
@@ -152,8 +152,15 @@ pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchErr
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
-    let load = |split| load_split(&options.data_dir, options.hub.as_ref(), task, split);
-    let documents = load(task.evaluated_split())?;
+    let open = |split| Split::open(&options.data_dir, options.hub.as_ref(), task, split);
+    let evaluated = open(task.evaluated_split())?;
+    let total = evaluated.count()?;
+    let limit = match options.limit {
+        Some(count) if count >= 1.0 => count as usize,
+        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
+        _ => total,
+    };
+    let documents = evaluated.documents(limit)?;
     let Some(first) = documents.first() else {
         return Err(BenchError::NoDocuments {
             task: task.task.clone(),
@@ -163,8 +170,7 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     let shots = shots(task, options);
     let pool = match shots {
         0 => Vec::new(),
-        _ if task.examples_split() == task.evaluated_split() => documents.clone(),
-        _ => load(task.examples_split())?,
+        _ => open(task.examples_split())?.documents(usize::MAX)?,
     };
     let mut builder = Builder {
         task,
@@ -177,13 +183,7 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
         several_contexts: false,
     };
     builder.several_contexts = builder.has_several_contexts(first);
-    let total = documents.len();
-    let limit = match options.limit {
-        Some(count) if count >= 1.0 => count as usize,
-        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
-        _ => total,
-    };
-    let numbered = documents.into_iter().take(limit).enumerate();
+    let numbered = documents.into_iter().enumerate();
     let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
     Ok(PromptSet {
         prompts: prompts.collect::<Result<_, _>>()?,
