@@ -24,7 +24,7 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 3] = [
         &["tokenizers", "safetensors", "ureq", "memmap2", "minijinja"],
     ),
     ("smollm2-model", &["tokenizers", "minijinja", "parquet"]),
-    ("smoltalk-data", &["burn-autodiff"]),
+    ("smoltalk-data", &["burn", "burn-autodiff"]),
 ];
 
 /// A pattern that must not stand in library sources, and why.

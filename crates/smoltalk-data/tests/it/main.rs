@@ -1,6 +1,5 @@
 //! What the tokenizer, the sources and the packing must hold to.
 
-mod batch;
 mod boundaries;
 mod flipped;
 #[cfg(feature = "hub")]
