@@ -1,9 +1,11 @@
 //! Progress bars for the libraries' traits.
 
+use crate::signals::Signals;
+use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::TransferProgress;
-use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -73,15 +75,29 @@ impl Stages {
     }
 }
 
-/// Training: one line a step, or with `quiet` a bar; keeps what a report needs.
+/// Training: a line for each step, or with `quiet` a bar and a list of the steps for a report.
 pub struct Training {
     name: String,
     quiet: bool,
     bar: Option<ProgressBar>,
     held_out: Stages,
     waiting: Option<Spinner>,
-    /// Every step.
+    stop: Option<Signals>,
+    /// What all steps together did.
+    pub trained: Trained,
+    /// Every step, where the run is quiet.
     pub steps: Vec<StepRecord>,
+}
+
+/// What the steps of a run did, from where it started or was resumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trained {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Tokens that went through the model.
+    pub tokens: u64,
+    /// Tokens that counted towards the loss.
+    pub targets: u64,
 }
 
 impl Training {
@@ -93,13 +109,34 @@ impl Training {
             bar: None,
             held_out: Stages::default(),
             waiting: None,
+            stop: None,
+            trained: Trained::default(),
             steps: Vec::new(),
         }
+    }
+
+    /// Ends the run after the step during which one of these signals is received.
+    pub fn until(mut self, signals: &Signals) -> Self {
+        self.stop = Some(signals.clone());
+        self
     }
 
     /// Shows that a checkpoint is being read, until the run starts.
     pub fn resuming(&mut self) {
         self.waiting = Some(Spinner::new("going on from the newest checkpoint"));
+    }
+
+    /// Names checkpoints that were passed over, with the reasons.
+    pub fn passed_over(&self, reasons: &[String]) {
+        let print = || {
+            for reason in reasons {
+                note(format_args!("passed over a checkpoint: {reason}"));
+            }
+        };
+        match &self.waiting {
+            Some(spinner) => spinner.0.suspend(print),
+            None => print(),
+        }
     }
 
     /// Median tokens a second, the first step apart when there are others: it warms up.
@@ -123,16 +160,21 @@ impl TrainObserver for Training {
             bar.set_position(from_step as u64);
             self.bar = Some(bar);
         } else {
-            eprintln!("{}: steps {from_step} to {steps}, {memory}", self.name);
+            note(format_args!("{}: steps {from_step} to {steps}, {memory}", self.name));
         }
     }
 
     fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
         match &self.bar {
             Some(bar) => bar.set_position(step.step as u64),
-            None => eprintln!("{}", StepLine(step, progress)),
+            None => note(StepLine(step, progress)),
         }
-        self.steps.push(step.clone());
+        self.trained.steps += 1;
+        self.trained.tokens += step.tokens as u64;
+        self.trained.targets += step.target_tokens as u64;
+        if self.quiet {
+            self.steps.push(step.clone());
+        }
         if step.step == progress.steps
             && let Some(bar) = &self.bar
         {
@@ -165,12 +207,18 @@ impl TrainObserver for Training {
         }
     }
 
-    fn skipped_checkpoint(&mut self, reason: &str) {
-        let print = || eprintln!("passed over a checkpoint: {reason}");
-        match &self.waiting {
-            Some(spinner) => spinner.0.suspend(print),
-            None => print(),
-        }
+    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
+        note(format_args!(
+            "metrics.jsonl: left out {} damaged lines, the first is line {} ({}); the file as it was is {}",
+            damaged.lines,
+            damaged.first,
+            damaged.reason,
+            damaged.copy.display()
+        ));
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.stop.as_ref().and_then(Signals::received).is_some()
     }
 }
 

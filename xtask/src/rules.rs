@@ -31,7 +31,7 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 4] = [
         &["tokenizers", "safetensors", "ureq", "memmap2", "minijinja"],
     ),
     ("smollm2-model", &["tokenizers", "minijinja", "parquet"]),
-    ("smoltalk-data", &["burn-autodiff", "parquet"]),
+    ("smoltalk-data", &["burn", "burn-autodiff", "parquet"]),
     ("llm-bench", &["parquet"]),
 ];
 

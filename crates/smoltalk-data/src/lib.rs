@@ -1,12 +1,12 @@
 //! # Brief overview
 //!
-//! Conversations to token batches. A [`Source`] streams [`Conversation`]s from Parquet, JSONL or a hub;
+//! Conversations to token rows. A [`Source`] streams [`Conversation`]s from Parquet, JSONL or a hub;
 //! a [`ChatTokenizer`] writes each with the model's chat template and turns it into ids and a loss mask; a
-//! [`DataLoader`] packs them into rows of one length, in a deterministic order that resumes anywhere; a [`Batch`] is
-//! rows as tensors.
+//! [`DataLoader`] packs them into rows of one length, in a deterministic order that resumes anywhere. Rows are plain
+//! vectors: this crate knows no tensor.
 //!
 //! ```
-//! use smoltalk_data::{Batch, ChatTokenizer, Conversation, DataLoader, LoaderConfig, Mask, Message, Packing, Source};
+//! use smoltalk_data::{ChatTokenizer, Conversation, DataLoader, LoaderConfig, Mask, Message, Packing, Source};
 //!
 //! let conversation = Conversation {
 //!     messages: vec![Message::user("What is 2 + 3?"), Message::assistant("5.")],
@@ -23,16 +23,13 @@
 //! let row = loader.next_row()?;
 //! // The targets are "5", "." and the end of the turn.
 //! assert_eq!(row.loss_mask.iter().filter(|target| **target).count(), 3);
-//!
-//! let batch = Batch::<burn::backend::Flex>::from_rows(&[row], &Default::default())?;
-//! assert_eq!(batch.ids.dims(), [1, 256]);
+//! assert_eq!(row.ids.len(), 256);
 //! # Ok::<(), smoltalk_data::DataError>(())
 //! ```
 //!
 //! `examples/sft.rs` trains on them.
 #![deny(missing_docs)]
 
-mod batch;
 mod conversation;
 mod error;
 mod loader;
@@ -42,7 +39,6 @@ mod source;
 mod template;
 mod tokenizer;
 
-pub use batch::Batch;
 pub use conversation::{Conversation, Message};
 pub use error::DataError;
 pub use hub_cache::{HubAccess, HubError, TransferProgress};

@@ -3,7 +3,7 @@ use serde_json::Value;
 use smoltalk_data::{ChatTokenizer, DataError, DataLoader, DataPosition, LoaderConfig, PackedRow, Source};
 
 use super::RowSource;
-use crate::TrainError;
+use crate::{TrainConfig, TrainError};
 
 /// Rows of a source of conversations, pass after pass: a [`DataLoader`] as the trainer's [`RowSource`].
 ///
@@ -65,6 +65,34 @@ impl RowSource for ConversationRows {
         Ok(self.loader.next_rows(count)?)
     }
 
+    fn check(&self, recipe: &TrainConfig) -> Result<(), TrainError> {
+        let (recipe, loader) = (recipe.loader(), self.loader.config());
+        for (field, recipe, loader) in [
+            ("seed", recipe.seed.to_string(), loader.seed.to_string()),
+            (
+                "sequence_length",
+                recipe.sequence_length.to_string(),
+                loader.sequence_length.to_string(),
+            ),
+            ("mask", format!("{:?}", recipe.mask), format!("{:?}", loader.mask)),
+            (
+                "packing",
+                format!("{:?}", recipe.packing),
+                format!("{:?}", loader.packing),
+            ),
+            (
+                "system_prompt",
+                format!("{:?}", recipe.system),
+                format!("{:?}", loader.system),
+            ),
+        ] {
+            if recipe != loader {
+                return Err(TrainError::WithoutEffect { field, recipe, loader });
+            }
+        }
+        Ok(())
+    }
+
     fn position(&self) -> Result<Value, TrainError> {
         let place = Place {
             loader: self.loader.config().clone(),
@@ -79,7 +107,7 @@ impl RowSource for ConversationRows {
         let config = self.loader.config().clone();
         if place.loader != config {
             return Err(TrainError::ResumeMismatch {
-                field: "data loader",
+                field: "data loader".to_owned(),
                 expected: format!("{:?}", place.loader),
                 found: format!("{config:?}"),
             });

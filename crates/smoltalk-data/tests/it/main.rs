@@ -1,7 +1,6 @@
 //! What the tokenizer, the sources and the packing must hold to.
 
 mod bad_records;
-mod batch;
 mod boundaries;
 mod flipped;
 #[cfg(feature = "hub")]
