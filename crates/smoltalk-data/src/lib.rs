@@ -47,7 +47,7 @@ mod tokenizer;
 pub use batch::Batch;
 pub use conversation::{Conversation, Message};
 pub use error::DataError;
-pub use hub_cache::{HubAccess, HubError, TransferProgress};
+pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use loader::{DataLoader, DataPosition, LoaderConfig};
 pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};
