@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
-use smollm2_model::weights::TransferProgress;
+use smollm2_model::weights::{TransferEvent, TransferProgress};
 use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -60,6 +60,14 @@ struct Stages(Option<(String, ProgressBar)>);
 impl Stages {
     fn set(&mut self, name: &str, done: usize, total: usize) {
         self.set_with(name, done as u64, total as u64, || bar(name, total));
+    }
+
+    /// Prints a line above the bar.
+    fn say(&self, line: &str) {
+        match &self.0 {
+            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
     }
 
     fn set_with(&mut self, name: &str, done: u64, total: u64, new: impl FnOnce() -> ProgressBar) {
@@ -216,13 +224,18 @@ pub fn comparison() -> impl FnMut(usize, usize) {
     move |done, total| bars.set("compare (rows)", done, total)
 }
 
-/// Transfers from the hub: a bar a file.
+/// Transfers from the hub: a bar for each file, and a line for each notice.
 pub fn transfers() -> TransferProgress {
     let bars = Mutex::new(Stages::default());
-    TransferProgress::new(move |file, here, whole| {
-        // Whoever panicked while drawing has left a bar that can be drawn on.
+    TransferProgress::new(move |event| {
+        // A panic while drawing leaves a bar that can still be drawn on.
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
-        bars.set_with(file, here, whole, || styled(file, whole, template));
+        match event {
+            TransferEvent::Bytes { file, arrived, total } => {
+                let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
+                bars.set_with(file, arrived, total, || styled(file, total, template));
+            }
+            notice => bars.say(&notice.to_string()),
+        }
     })
 }

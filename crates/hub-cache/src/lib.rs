@@ -44,7 +44,7 @@
 //! - `repository/download.rs`: a download into the cache does not look at the status of the response. The page of a 403
 //!   or a 503 becomes the blob. Neither length nor hash is compared.
 //! - `repository/download.rs`: nothing is resumed; the `.incomplete` file is truncated. Release 0.5 resumes, but has no
-//!   time limit either and sends the token to the storage host.
+//!   time limit either and checks neither length nor hash.
 //! - `client.rs`: without a token it takes one from `HF_TOKEN`, `HF_TOKEN_PATH` or the home directory, so a program cannot
 //!   be anonymous by its own decision.
 //! - `cache/storage.rs`: a second process gives up after 10 seconds while the first one downloads.
