@@ -11,7 +11,7 @@ use burn::backend::Autodiff;
 use clap::{ArgGroup, Parser};
 use examples::device::DeviceKind;
 use examples::hub::HubFlags;
-use examples::progress::{Spinner, Trained, Training};
+use examples::progress::{Loading, Spinner, Training};
 use examples::signals::Signals;
 use examples::terminal::{note, print_line};
 use examples::training::{self, PRETRAINED_GATE};
@@ -115,7 +115,7 @@ fn run<B: StepBackend>(arguments: &Arguments, signals: &Signals, device: &B::Dev
     note(format_args!("recipe\n{}", run.trainer.config().to_toml()?));
     signals.hold();
     run.trainer.run(&mut run.rows, &run.held_out, &options, &mut observer)?;
-    print_end(arguments, &observer.trained, &run.rows)?;
+    print_end(arguments, &run.rows)?;
     let (made, steps) = (run.trainer.step_count(), run.trainer.config().steps);
     match signals.received() {
         Some(status) if made < steps => {
@@ -140,7 +140,8 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
     let tokenizer = open::tokenizer(&resolved, &arguments.hub)?;
     let (data, held_out) = conversations(arguments)?;
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
-    let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?;
+    let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?
+        .with_observer(Box::new(Loading::default()));
     let opened = open::model::<B>(&resolved, &arguments.hub, device)?;
     let (model, config) = (opened.loaded.model, opened.loaded.config);
     let (sequence_length, positions) = (recipe.sequence_length, config.max_position_embeddings);
@@ -185,7 +186,8 @@ fn resume<B: StepBackend>(
         .with_context(|| format!("the tokenizer of {}", checkpoint.folder.display()))?;
     let (data, held_out) = conversations(arguments)?;
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
-    let mut rows = ConversationRows::new(data, tokenizer.clone(), recipe.loader())?;
+    let mut rows =
+        ConversationRows::new(data, tokenizer.clone(), recipe.loader())?.with_observer(Box::new(Loading::default()));
     observer.resuming();
     let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
     training::check_vocabulary(&tokenizer, trainer.model_config())?;
@@ -374,7 +376,7 @@ fn with_feed_forward<B: StepBackend>(
         Some(kind) if training::kinds(&config) != kind.name() => match kind {
             FeedForwardKind::GatedRational => {
                 advise(recipe);
-                training::to_gated_rational(model, &config, data, tokenizer)
+                training::to_gated_rational(model, &config, data, tokenizer, recipe.system_prompt)
             }
             _ => training::fresh_feed_forward(&model, &config, kind, recipe.seed, device),
         },
@@ -404,23 +406,23 @@ fn check_kind(arguments: &Arguments, model: &SmolLm2Config) -> Result<()> {
     }
 }
 
-fn print_end(arguments: &Arguments, trained: &Trained, rows: &ConversationRows) -> Result<()> {
+fn print_end(arguments: &Arguments, rows: &ConversationRows) -> Result<()> {
     let counts = rows.loader().counts();
+    let packing = counts.packing;
     print_line(format_args!(
-        "trained {} steps on {} tokens ({} targets)\n\
-         packed since the start or --resume, in buffers of {} conversations: {} conversations, {} tokens in, {} in rows \
-         ({} targets), {} truncated, {} dropped\n\
+        "trained on {} rows, {} tokens ({} targets)\n\
+         packed for them: {} conversations, {} tokens in, {} in rows, {} truncated, {} dropped\n\
+         skipped {} records that cannot be used\n\
          checkpoints, train.toml, run.json, metrics.jsonl and loss.svg are in {}",
-        trained.steps,
-        trained.tokens,
-        trained.targets,
-        rows.loader().config().buffer,
-        counts.conversations,
-        counts.tokens_in,
-        counts.tokens_out,
+        counts.rows,
+        counts.tokens,
         counts.targets,
-        counts.tokens_truncated,
-        counts.tokens_dropped,
+        packing.conversations,
+        packing.tokens_in,
+        packing.tokens_out,
+        packing.tokens_truncated,
+        packing.tokens_dropped,
+        counts.bad_records,
         arguments.output.display()
     ))?;
     Ok(())

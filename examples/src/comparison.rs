@@ -121,7 +121,8 @@ impl<B: StepBackend> Setting<B> {
             Start::Pretrained { model, config } => match kind {
                 FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
                 FeedForwardKind::GatedRational => {
-                    training::to_gated_rational(SmolLm2::clone(model), config, &self.training, &self.tokenizer)
+                    let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
+                    training::to_gated_rational(SmolLm2::clone(model), config, data, &self.tokenizer, system_prompt)
                 }
                 _ => training::fresh_feed_forward(model, config, kind, self.recipe.seed, device),
             },

@@ -4,8 +4,9 @@ use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
-use smollm2_model::weights::TransferProgress;
+use smollm2_model::weights::{TransferEvent, TransferProgress};
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smoltalk_data::{DataError, LoaderObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -55,6 +56,41 @@ impl Drop for Spinner {
     }
 }
 
+/// Reading and tokenising conversations: a sign of life while a buffer is made, and a line for each of the first
+/// records that are skipped.
+#[derive(Default)]
+pub struct Loading {
+    spinner: Option<Spinner>,
+    skipped: u64,
+}
+
+/// Skipped records that get a line.
+const NAMED: u64 = 5;
+
+impl LoaderObserver for Loading {
+    fn tokenized(&mut self, conversations: u64, tokens: u64) {
+        let spinner = self.spinner.get_or_insert_with(|| Spinner::new("tokenising"));
+        if conversations.is_multiple_of(64) {
+            let message = format!("tokenising: {conversations} conversations, {tokens} tokens");
+            spinner.0.set_message(message);
+        }
+    }
+
+    fn packed(&mut self) {
+        self.spinner = None;
+    }
+
+    fn bad_record(&mut self, error: &DataError) {
+        self.skipped += 1;
+        self.spinner = None;
+        match self.skipped {
+            ..=NAMED => note(format_args!("skipped a record: {error}")),
+            rest if rest == NAMED + 1 => note("further records that cannot be used are only counted"),
+            _ => {}
+        }
+    }
+}
+
 /// Stages one after the other, a bar each; a new name begins a new one.
 #[derive(Default)]
 struct Stages(Option<(String, ProgressBar)>);
@@ -62,6 +98,14 @@ struct Stages(Option<(String, ProgressBar)>);
 impl Stages {
     fn set(&mut self, name: &str, done: usize, total: usize) {
         self.set_with(name, done as u64, total as u64, || bar(name, total));
+    }
+
+    /// Prints a line above the bar.
+    fn say(&self, line: &str) {
+        match &self.0 {
+            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
     }
 
     fn set_with(&mut self, name: &str, done: u64, total: u64, new: impl FnOnce() -> ProgressBar) {
@@ -83,21 +127,8 @@ pub struct Training {
     held_out: Stages,
     waiting: Option<Spinner>,
     stop: Option<Signals>,
-    /// What all steps together did.
-    pub trained: Trained,
     /// Every step, where the run is quiet.
     pub steps: Vec<StepRecord>,
-}
-
-/// What the steps of a run did, from where it started or was resumed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trained {
-    /// Optimiser steps.
-    pub steps: usize,
-    /// Tokens that went through the model.
-    pub tokens: u64,
-    /// Tokens that counted towards the loss.
-    pub targets: u64,
 }
 
 impl Training {
@@ -110,7 +141,6 @@ impl Training {
             held_out: Stages::default(),
             waiting: None,
             stop: None,
-            trained: Trained::default(),
             steps: Vec::new(),
         }
     }
@@ -169,9 +199,6 @@ impl TrainObserver for Training {
             Some(bar) => bar.set_position(step.step as u64),
             None => note(StepLine(step, progress)),
         }
-        self.trained.steps += 1;
-        self.trained.tokens += step.tokens as u64;
-        self.trained.targets += step.target_tokens as u64;
         if self.quiet {
             self.steps.push(step.clone());
         }
@@ -264,13 +291,18 @@ pub fn comparison() -> impl FnMut(usize, usize) {
     move |done, total| bars.set("compare (rows)", done, total)
 }
 
-/// Transfers from the hub: a bar a file.
+/// Transfers from the hub: a bar for each file, and a line for each notice.
 pub fn transfers() -> TransferProgress {
     let bars = Mutex::new(Stages::default());
-    TransferProgress::new(move |file, here, whole| {
-        // Whoever panicked while drawing has left a bar that can be drawn on.
+    TransferProgress::new(move |event| {
+        // A panic while drawing leaves a bar that can still be drawn on.
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
-        bars.set_with(file, here, whole, || styled(file, whole, template));
+        match event {
+            TransferEvent::Bytes { file, arrived, total } => {
+                let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
+                bars.set_with(file, arrived, total, || styled(file, total, template));
+            }
+            notice => bars.say(&notice.to_string()),
+        }
     })
 }

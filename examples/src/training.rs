@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
 use smollm2_train::{StepBackend, TrainConfig, TrainError};
-use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source};
+use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source, SystemPrompt};
 use std::path::Path;
 
 /// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
@@ -14,15 +14,12 @@ use std::path::Path;
 /// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
 pub const PRETRAINED_GATE: f64 = 16.0;
 
-/// Seed of what is held out. It is not the recipe's: runs with different seeds are judged on the same rows.
-const HELD_OUT_SEED: u64 = 42;
-
 /// This source in two: what to train on, and this share of the conversations to hold out.
 ///
 /// # Errors
 /// When the share is not between 0 and 1.
 pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
-    Ok(source.split(share, HELD_OUT_SEED)?)
+    Ok(source.split(share)?)
 }
 
 /// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed.
@@ -32,7 +29,6 @@ pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
 pub fn held_out_rows(source: Source, tokenizer: &ChatTokenizer, recipe: &TrainConfig) -> Result<Vec<PackedRow>> {
     let config = LoaderConfig {
         shuffle: false,
-        seed: HELD_OUT_SEED,
         ..recipe.loader()
     };
     Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?)
@@ -72,7 +68,7 @@ pub fn with_chat_tokens(config: SmolLm2Config, tokenizer: &ChatTokenizer) -> Smo
     }
 }
 
-/// A SwiGLU model with gates fitted to what they see on the beginning of `source`.
+/// A SwiGLU model with gates fitted to what they see on the beginning of `source`, rendered as in training.
 ///
 /// # Errors
 /// When the source holds too little, or the model cannot be converted.
@@ -81,8 +77,10 @@ pub fn to_gated_rational<B: StepBackend>(
     config: &SmolLm2Config,
     source: &Source,
     tokenizer: &ChatTokenizer,
+    system_prompt: SystemPrompt,
 ) -> Result<(SmolLm2<B>, SmolLm2Config)> {
-    let rows = open::conversation_rows(source, tokenizer, open::CALIBRATION_ROW, open::CALIBRATION_TOKENS)?;
+    let (length, tokens) = (open::CALIBRATION_ROW, open::CALIBRATION_TOKENS);
+    let rows = open::conversation_rows(source, tokenizer, system_prompt, length, tokens)?;
     let options = convert::ConversionOptions::default();
     let (model, config, _) = convert::to_gated_rational(model, config, &rows, &options, conversion())?;
     Ok((model, config))
@@ -127,14 +125,10 @@ mod tests {
     use smoltalk_data::{Conversation, Message, Packing};
 
     fn source() -> Source {
-        let message = |role: &str, content: String| Message {
-            role: role.to_string(),
-            content,
-        };
         let conversation = |index: usize| Conversation {
             messages: vec![
-                message("user", format!("{index}?")),
-                message("assistant", format!("{}.", 3 * index)),
+                Message::user(format!("{index}?")),
+                Message::assistant(format!("{}.", 3 * index)),
             ],
             source: None,
         };

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, split_files};
+use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, SplitMatch, split_files};
 use record_files::{Records, count, data_files};
 
 use crate::{BenchError, Document, Task};
@@ -84,7 +84,8 @@ impl<'a> Split<'a> {
 fn locate(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<PathBuf>, BenchError> {
     let folder = configuration_folder(root, task);
     let place = folder.display().to_string();
-    match (split_files(&place, &file_names(&folder)?, None, split), hub) {
+    let found = split_files(&place, &file_names(&folder)?, None, split, SplitMatch::Exact);
+    match (found, hub) {
         (Ok(names), _) => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
         (Err(_), Some(access)) => Ok(fetch(access, task, split)?),
         (Err(HubError::Split { found, .. }), None) => Err(BenchError::MissingData {
@@ -109,14 +110,19 @@ fn file_names(folder: &Path) -> Result<Vec<String>, BenchError> {
 fn fetch(access: &HubAccess, task: &Task, split: &str) -> Result<Vec<PathBuf>, HubError> {
     let uploaded = HubRepo::new(RepoKind::Dataset, &task.dataset_path, access.clone());
     let configuration = task.dataset_name.as_deref();
-    match uploaded.split(configuration, split) {
+    match uploaded.split(configuration, split, SplitMatch::Exact) {
         // Without a network the cache may still hold the conversion.
-        Err(error @ (HubError::Split { .. } | HubError::Unreachable { .. } | HubError::NoNetwork { .. })) => {
+        Err(
+            error @ (HubError::Split { .. }
+            | HubError::Unreachable { .. }
+            | HubError::Unavailable { .. }
+            | HubError::NoNetwork { .. }),
+        ) => {
             let converted = HubRepo {
                 revision: CONVERTED.to_owned(),
                 ..uploaded
             };
-            converted.split(configuration, split).or(Err(error))
+            converted.split(configuration, split, SplitMatch::Exact).or(Err(error))
         }
         other => other,
     }

@@ -89,7 +89,7 @@ pub use dataset::{load_split, split_path};
 pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
 pub use evaluate::{Answer, EvaluateOptions, Evaluation, Progress, Sample, Score, TaskEvaluation, evaluate};
-pub use hub_cache::{HubAccess, HubError};
+pub use hub_cache::{HubAccess, HubError, Retry};
 pub use metric::Loglikelihood;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;

@@ -41,7 +41,7 @@ mod tokenizer;
 
 pub use conversation::{Conversation, Message};
 pub use error::DataError;
-pub use hub_cache::{HubAccess, HubError, TransferProgress};
+pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use loader::{DataLoader, DataPosition, LoaderConfig, LoaderCounts, LoaderObserver};
 pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};

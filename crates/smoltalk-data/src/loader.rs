@@ -294,6 +294,7 @@ impl DataLoader {
             return Ok(false);
         }
         self.rows = self.pack(buffer).into();
+        self.observer.packed();
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ pub use hub::HubDataset;
 pub(crate) use split::fingerprint;
 
 use crate::{Conversation, DataError};
-use hub_cache::split_files;
+use hub_cache::{SplitMatch, split_files};
 use record_files::{Records, data_files};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,8 @@ fn folder_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if below.is_dir() {
         names.extend(data_files(&below)?.iter().map(|name| format!("data/{name}")));
     }
-    match split_files(&folder.display().to_string(), &names, None, "train") {
+    let place = folder.display().to_string();
+    match split_files(&place, &names, None, "train", SplitMatch::OrVariant) {
         Ok(train) => return Ok(train.into_iter().map(|name| folder.join(name)).collect()),
         Err(error) if names.iter().any(|name| is_train(name)) => return Err(error.into()),
         Err(_) => {}

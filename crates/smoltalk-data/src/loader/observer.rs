@@ -8,6 +8,9 @@ pub trait LoaderObserver: Send {
         let _ = (conversations, tokens);
     }
 
+    /// The buffer is packed, and its rows are handed out.
+    fn packed(&mut self) {}
+
     /// A record was skipped. The error says where it is, if it is in a file, and what is wrong with it.
     fn bad_record(&mut self, error: &DataError) {
         let _ = error;
