@@ -123,7 +123,7 @@ fn a_recipe_must_be_named() {
     ] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
-    assert!(text.contains("trained 2 steps on 512 tokens"), "{text}");
+    assert!(text.contains("trained on 4 rows, 512 tokens"), "{text}");
     // A base model's texts ended with token 0.
     for file in ["config.json", "generation_config.json"] {
         let text = fs::read_to_string(room.path("out/checkpoints/step-00000002").join(file)).unwrap();
