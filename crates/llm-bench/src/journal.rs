@@ -160,6 +160,7 @@ mod tests {
     fn prompt(doc_id: usize, text: &str) -> Prompt {
         let request = LoglikelihoodRequest {
             context: text.into(),
+            special: vec![],
             continuation: doc_id.to_string(),
         };
         Prompt {

@@ -3,6 +3,7 @@
 mod builder;
 mod examples;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use hub_cache::HubAccess;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::dataset::load_split;
+use crate::dataset::Split;
 use crate::journal::hexadecimal;
 use crate::task::Task;
 use crate::{BenchError, Document};
@@ -27,12 +28,25 @@ pub struct Turn {
     pub content: String,
 }
 
+/// Text before the answer, and the special tokens in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatPrompt {
+    /// The text.
+    pub text: String,
+    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
+    /// document spells out a special token.
+    pub special: Vec<Range<usize>>,
+}
+
 /// Asks for the log-likelihood of a continuation of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoglikelihoodRequest {
     /// The text before the continuation; not scored. The requests of a document share it.
     #[serde(serialize_with = "shared_text")]
     pub context: Arc<str>,
+    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// What is scored.
     pub continuation: String,
 }
@@ -46,6 +60,9 @@ fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Err
 pub struct GenerationRequest {
     /// The prompt.
     pub context: String,
+    /// Byte ranges of the prompt's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// The text is cut before the first of these.
     pub until: Vec<String>,
     /// Tokens generated at most.
@@ -99,12 +116,12 @@ pub struct Prompt {
     pub target: String,
 }
 
-/// A split that was read.
+/// Documents that were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SplitDigest {
-    /// The split.
+    /// Their split.
     pub split: String,
-    /// Its documents.
+    /// How many were read.
     pub documents: usize,
     /// SHA-256 over the documents after processing, one line of JSON each, in their order.
     pub sha256: String,
@@ -134,7 +151,7 @@ pub struct PromptSet {
     pub documents: usize,
     /// Examples before each question.
     pub num_fewshot: usize,
-    /// The splits that were read: the one evaluated, then, where it is another, the one examples come from.
+    /// What was read: the documents evaluated, then those that examples come from.
     pub splits: Vec<SplitDigest>,
 }
 
@@ -176,40 +193,32 @@ impl PromptOptions {
 }
 
 /// A model's chat template: turns, and whether to open the assistant's next turn, to text.
-pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<String, BenchError> + 'a;
+pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
-    let documents = load(task, options, task.evaluated_split())?;
-    if documents.is_empty() {
+    let evaluated = open(task, options, task.evaluated_split())?;
+    let total = evaluated.count()?;
+    let documents = evaluated.documents(limit(options.limit, total))?;
+    let Some(first) = documents.first() else {
         return Err(BenchError::NoDocuments {
             task: task.task.clone(),
             split: task.evaluated_split().to_owned(),
         });
-    }
+    };
     let mut splits = vec![SplitDigest::of(task.evaluated_split(), &documents)];
     let num_fewshot = shots(task, options);
-    let mut other_pool = Vec::new();
-    let pool = if num_fewshot > 0 && task.examples_split() != task.evaluated_split() {
-        other_pool = load(task, options, task.examples_split())?;
-        splits.push(SplitDigest::of(task.examples_split(), &other_pool));
-        &other_pool
-    } else {
-        &documents
-    };
-    let total = documents.len();
-    let mut builder = Builder::new(
-        task,
-        options,
-        chat,
-        Examples::new(task, pool, num_fewshot),
-        &documents[0],
-    );
-    let limited = documents.iter().take(limit(options.limit, total)).enumerate();
-    let asked = limited.map(|(doc_id, document)| builder.ask(doc_id, document));
+    let mut pool = Vec::new();
+    if num_fewshot > 0 {
+        pool = open(task, options, task.examples_split())?.documents(usize::MAX)?;
+        splits.push(SplitDigest::of(task.examples_split(), &pool));
+    }
+    let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
+    let asked = documents.iter().enumerate();
+    let asked = asked.map(|(doc_id, document)| builder.ask(doc_id, document));
     let asked = asked.collect::<Result<Vec<Asked>, _>>()?;
     let numbered = documents.into_iter().zip(asked).enumerate();
     let prompts = numbered.map(|(doc_id, (document, asked))| asked.prompt(doc_id, document));
@@ -221,8 +230,8 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     })
 }
 
-fn load(task: &Task, options: &PromptOptions, split: &str) -> Result<Vec<Document>, BenchError> {
-    load_split(&options.data_dir, options.hub.as_ref(), task, split)
+fn open<'a>(task: &'a Task, options: &PromptOptions, split: &str) -> Result<Split<'a>, BenchError> {
+    Split::open(&options.data_dir, options.hub.as_ref(), task, split)
 }
 
 /// Examples before each question. A task that says 0 means it, as in the original.

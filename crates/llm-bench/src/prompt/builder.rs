@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::examples::{Example, Examples};
-use super::{ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, Requests, Turn};
+use super::{
+    ChatPrompt, ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, Requests, Turn,
+};
 use crate::python_text::is_space;
 use crate::task::{ChoiceField, OutputType, TargetField, Task};
 use crate::template::{Rendered, Templates};
@@ -123,8 +125,10 @@ impl<'a> Builder<'a> {
             Question::Contexts(_) => {
                 let continuation = format!("{delimiter}{}", parts.target);
                 let pairs = parts.choices.iter().map(|choice| {
+                    let context = self.context(examples, choice)?;
                     Ok(LoglikelihoodRequest {
-                        context: self.context(examples, choice)?.into(),
+                        context: context.text.into(),
+                        special: context.special,
                         continuation: continuation.clone(),
                     })
                 });
@@ -134,14 +138,16 @@ impl<'a> Builder<'a> {
         let context = self.context(examples, question)?;
         if self.generates() {
             return Ok(Requests::Text(GenerationRequest {
-                context,
+                context: context.text,
+                special: context.special,
                 until: self.task.stop_strings(),
                 max_gen_toks: max_gen_toks(self.task),
             }));
         }
-        let context: Arc<str> = context.into();
+        let text: Arc<str> = context.text.into();
         let pairs = parts.choices.iter().map(|choice| LoglikelihoodRequest {
-            context: context.clone(),
+            context: text.clone(),
+            special: context.special.clone(),
             continuation: format!("{delimiter}{choice}"),
         });
         Ok(Requests::Choices(pairs.collect()))
@@ -201,15 +207,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Everything up to the answer.
-    fn context(&self, examples: &[Arc<Example>], question: &str) -> Result<String, BenchError> {
+    fn context(&self, examples: &[Arc<Example>], question: &str) -> Result<ChatPrompt, BenchError> {
         if self.options.apply_chat_template {
             return self.chat_context(examples, question);
         }
-        Ok(format!(
-            "{}{}{question}",
-            self.system_text(),
-            self.examples_text(examples)
-        ))
+        Ok(ChatPrompt {
+            text: self.system_text() + &self.examples_text(examples) + question,
+            special: Vec::new(),
+        })
     }
 
     /// The system instruction, then the task's description; the delimiter stands between them only, and only where
@@ -234,7 +239,7 @@ impl<'a> Builder<'a> {
         texts.collect()
     }
 
-    fn chat_context(&self, examples: &[Arc<Example>], question: &str) -> Result<String, BenchError> {
+    fn chat_context(&self, examples: &[Arc<Example>], question: &str) -> Result<ChatPrompt, BenchError> {
         let turn = |role, content: &str| Turn {
             role,
             content: content.to_owned(),

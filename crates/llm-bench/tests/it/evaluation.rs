@@ -41,11 +41,12 @@ impl LanguageModel for Toy {
             .collect())
     }
 
-    fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<String, BenchError> {
-        Ok(turns
-            .iter()
-            .map(|turn| format!("[{}]{}", turn.role, turn.content))
-            .collect())
+    fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<ChatPrompt, BenchError> {
+        let turns = turns.iter().map(|turn| format!("[{}]{}", turn.role, turn.content));
+        Ok(ChatPrompt {
+            text: turns.collect(),
+            special: vec![],
+        })
     }
 
     fn description(&self) -> ModelDescription {
@@ -511,7 +512,7 @@ impl LanguageModel for Sums {
         Err(BenchError::Model("no text".into()))
     }
 
-    fn apply_chat_template(&self, _: &[Turn], _: bool) -> Result<String, BenchError> {
+    fn apply_chat_template(&self, _: &[Turn], _: bool) -> Result<ChatPrompt, BenchError> {
         Err(BenchError::Model("no chat template".into()))
     }
 
@@ -562,7 +563,7 @@ fn fails(root: &tempfile::TempDir, tasks: &[Task]) -> (String, usize) {
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
     let mut toy = Toy::new("3");
     let error = evaluate(&mut toy, tasks, &options, &mut ()).unwrap_err().to_string();
-    let chat = |_: &[Turn], _: bool| -> Result<String, BenchError> { unreachable!() };
+    let chat = |_: &[Turn], _: bool| -> Result<ChatPrompt, BenchError> { unreachable!() };
     let checked = check_tasks(tasks, &options.prompts, &chat, 2048).unwrap_err();
     assert_eq!(checked.to_string(), error);
     (error, toy.asked)
