@@ -192,7 +192,7 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     }
     let mut splits = vec![SplitDigest::of(task.evaluated_split(), &documents)];
     let num_fewshot = shots(task, options);
-    let mut other_pool = Vec::new();
+    let other_pool;
     let pool = if num_fewshot > 0 && task.examples_split() != task.evaluated_split() {
         other_pool = load(task, options, task.examples_split())?;
         splits.push(SplitDigest::of(task.examples_split(), &other_pool));
