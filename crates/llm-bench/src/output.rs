@@ -284,7 +284,7 @@ fn generation_json(task: &Task, request: &GenerationRequest) -> Value {
 fn arguments_json(task: &Task, requests: &Requests) -> Value {
     let arguments = match requests {
         Requests::Choices(pairs) => {
-            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": pair.context, "arg_1": pair.continuation});
+            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": &*pair.context, "arg_1": pair.continuation});
             pairs.iter().map(pair).collect()
         }
         Requests::Text(request) => vec![json!({"arg_0": request.context, "arg_1": generation_json(task, request)})],
