@@ -8,7 +8,7 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use examples::conversation::{encode_latest, turn};
+use examples::conversation::encode_latest;
 use examples::device::DeviceKind;
 use examples::flags::random_seed;
 use examples::hub::HubFlags;
@@ -65,9 +65,9 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         stop_ids: opened.tokenizer.stop_ids(),
         ..settings
     };
-    let mut messages: Vec<Message> = arguments.system.iter().map(|text| turn("system", text)).collect();
+    let mut messages: Vec<Message> = arguments.system.iter().map(Message::system).collect();
     if let Some(text) = &arguments.say {
-        messages.push(turn("user", text));
+        messages.push(Message::user(text));
         return match encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? {
             Some(prompt) => answer(&opened, &prompt, &settings).map(drop),
             None => bail!("--say: expected a text that the model has room for, found a longer one; shorten it"),
@@ -75,7 +75,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     for stream in 0.. {
         let Some(said) = ask()? else { break };
-        messages.push(turn("user", &said));
+        messages.push(Message::user(said));
         let Some(prompt) = encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? else {
             note("(that is longer than the model has room for; shorten it)");
             messages.pop();
@@ -87,7 +87,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
             ..settings.clone()
         };
         match answer(&opened, &prompt, &settings)? {
-            Some(answer) => messages.push(turn("assistant", &answer)),
+            Some(answer) => messages.push(Message::assistant(answer)),
             None => break,
         }
     }
@@ -97,7 +97,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 /// Most tokens of a prompt: the rest is for the answer, but at least half is for the prompt.
 fn room<B: DecoderBackend>(opened: &Opened<B>, settings: &GenerationConfig) -> usize {
     let positions = opened.loaded.config.max_position_embeddings;
-    positions - settings.max_new_tokens.clamp(1, positions / 2)
+    positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1))
 }
 
 fn settings(arguments: &Arguments) -> GenerationConfig {
@@ -148,13 +148,13 @@ fn answer<B: DecoderBackend>(
     let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
     let (mut answer, mut stream) = (String::new(), tokenizer.decode_stream());
     for id in generate(&loaded.model, &loaded.config, prompt, settings)? {
-        let text = stream.push(id?);
+        let text = stream.push(id?)?;
         if !print(&text)? {
             return Ok(None);
         }
         answer.push_str(&text);
     }
-    let rest = stream.finish();
+    let rest = stream.finish()?;
     answer.push_str(&rest);
     Ok(print_line(rest)?.then_some(answer))
 }

@@ -15,7 +15,7 @@ use examples::flags;
 use examples::hub::HubFlags;
 use examples::synthetic::SyntheticWorld;
 use examples::terminal::print_line;
-use examples::training::{PRETRAINED_GATE, held_out_rows, kinds};
+use examples::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds, with_chat_tokens};
 use examples::{identity, on_device, open, output};
 use llm_bench::report::Report;
 use llm_bench::{EvaluateOptions, PromptOptions, Task, load_split};
@@ -238,7 +238,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let tasks = open::tasks(&arguments.tasks, &prompts)?;
     let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
-    let (training, held_out) = conversations(arguments, data, recipe.seed)?;
+    let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
     check_swiglu(model, &opened.loaded.config)?;
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
@@ -251,7 +251,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
         }),
         start: Start::Pretrained {
             model: Box::new(opened.loaded.model),
-            config: opened.loaded.config,
+            config: with_chat_tokens(opened.loaded.config, &opened.tokenizer),
         },
         held_out,
         tokenizer: opened.tokenizer,
@@ -276,11 +276,11 @@ fn asked(tasks: &[Task], prompts: &PromptOptions) -> Result<BTreeMap<String, Str
 }
 
 /// What is trained on and what is held out.
-fn conversations(arguments: &Arguments, data: &Path, seed: u64) -> Result<(Source, Source)> {
+fn conversations(arguments: &Arguments, data: &Path) -> Result<(Source, Source)> {
     let all = arguments.hub.conversations(data)?;
     Ok(match &arguments.held_out {
         Some(path) => (all, arguments.hub.conversations(path)?),
-        None => all.split(HELD_OUT_SHARE, seed)?,
+        None => hold_out(all, HELD_OUT_SHARE)?,
     })
 }
 

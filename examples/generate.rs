@@ -5,7 +5,6 @@
 
 use anyhow::Result;
 use clap::Parser;
-use examples::conversation::{self, turn};
 use examples::device::DeviceKind;
 use examples::flags::random_seed;
 use examples::hub::HubFlags;
@@ -14,7 +13,7 @@ use examples::{on_device, open};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
-use smoltalk_data::ChatTokenizer;
+use smoltalk_data::{ChatTokenizer, Message};
 
 #[derive(Parser)]
 #[command(about = "Continue a prompt")]
@@ -76,11 +75,11 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     let mut stream = tokenizer.decode_stream();
     for id in generate(&loaded.model, &loaded.config, &prompt, &settings)? {
-        if !print(stream.push(id?))? {
+        if !print(stream.push(id?)?)? {
             return Ok(());
         }
     }
-    print_line(stream.finish())?;
+    print_line(stream.finish()?)?;
     Ok(())
 }
 
@@ -108,8 +107,8 @@ fn settings(arguments: &Arguments) -> GenerationConfig {
 /// The prompt as the model reads it.
 fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<Vec<u32>> {
     if arguments.chat {
-        return conversation::encode(tokenizer, &[turn("user", &arguments.prompt)]);
+        return Ok(tokenizer.encode_chat(&[Message::user(&arguments.prompt)], true)?);
     }
-    let ids = tokenizer.encode(&arguments.prompt);
+    let ids = tokenizer.encode(&arguments.prompt)?;
     Ok(if ids.is_empty() { vec![tokenizer.bos_id()] } else { ids })
 }

@@ -11,6 +11,7 @@ use crate::progress::{Spinner, Tasks, Training};
 use crate::terminal::note;
 use crate::{functions, identity, training};
 use anyhow::Result;
+use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::Variant;
 use llm_bench::{EvaluateOptions, SmolLm2Evaluator, Task};
@@ -101,7 +102,7 @@ impl<B: StepBackend> Setting<B> {
         let place = folder.begin(&name)?;
         let (model, config) = self.initial(kind, device)?;
         let start = functions::all(&model, &config);
-        let trained = self.train(&name, model, &config, &place, device)?;
+        let trained = self.train(&name, model, &config, &place)?;
         let learned = functions::all(&trained.model, &config);
         let spinner = Spinner::new(&format!("{name}: saving"));
         save_model(&trained.model, &config, &self.tokenizer, &[], &place.join("model"))?;
@@ -120,23 +121,15 @@ impl<B: StepBackend> Setting<B> {
         Ok(outcome)
     }
 
-    fn train(
-        &self,
-        name: &str,
-        model: SmolLm2<B>,
-        config: &SmolLm2Config,
-        place: &Path,
-        device: &B::Device,
-    ) -> Result<Trained<B>> {
-        let order = training::loader_config(&self.recipe);
+    fn train(&self, name: &str, model: SmolLm2<B>, config: &SmolLm2Config, place: &Path) -> Result<Trained<B>> {
+        let order = self.recipe.loader();
         let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
         let options = RunOptions {
             companions: &save_tokenizer,
             ..RunOptions::new(place)
         };
-        let model = training::tracked(model, config, device)?;
-        let mut trainer = Trainer::new(model, config.clone(), self.recipe.clone())?;
+        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), config.clone(), self.recipe.clone())?;
         let mut observer = Training::new(name, true);
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
@@ -165,7 +158,8 @@ impl<B: StepBackend> Setting<B> {
             Start::Pretrained { model, config } => match kind {
                 FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
                 FeedForwardKind::GatedRational => {
-                    training::to_gated_rational(SmolLm2::clone(model), config, &self.training, &self.tokenizer)
+                    let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
+                    training::to_gated_rational(SmolLm2::clone(model), config, data, &self.tokenizer, system_prompt)
                 }
                 _ => training::fresh_feed_forward(model, config, kind, self.recipe.seed, device),
             },

@@ -1,8 +1,9 @@
-//! Which hub is asked, by flags alone.
+//! How the hub is reached, by flags alone.
 
 use crate::progress::transfers;
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use hub_cache::is_mistyped_path;
 use smollm2_model::weights::{HubAccess, ModelSource};
 use smoltalk_data::{HubDataset, Source};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,21 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Hub")]
 pub struct HubFlags {
-    /// Address of the hub, or of a mirror.
+    /// Address of the hub or of a mirror.
     #[arg(long, value_name = "URL", default_value_t = HubAccess::default().endpoint)]
     pub hub_endpoint: String,
-    /// Folder of what was fetched by hub id [default: .cache/huggingface/hub in the home directory]
+    /// Cache folder for what comes from the hub [default: .cache/huggingface/hub in the home directory]
     #[arg(long, value_name = "FOLDER")]
     pub hub_cache: Option<PathBuf>,
-    /// File with an access token, for private repositories.
+    /// File with an access token, for private repositories. Sent to the endpoint alone, over https.
     #[arg(long, value_name = "FILE")]
     pub hub_token_file: Option<PathBuf>,
+    /// HTTP proxy for the hub, http://[user:password@]host:port. Without it no proxy is used.
+    #[arg(long, value_name = "URL")]
+    pub hub_proxy: Option<String>,
+    /// PEM file of root certificates to trust instead of the compiled-in ones of Mozilla.
+    #[arg(long, value_name = "FILE")]
+    pub hub_ca_file: Option<PathBuf>,
 }
 
 impl HubFlags {
@@ -36,6 +43,8 @@ impl HubFlags {
             endpoint: self.hub_endpoint.clone(),
             cache_dir: self.hub_cache.clone(),
             token: token.map(|token| token.trim().to_owned()),
+            proxy: self.hub_proxy.clone(),
+            ca_file: self.hub_ca_file.clone(),
             progress: Some(transfers()),
             ..HubAccess::default()
         })
@@ -53,7 +62,7 @@ impl HubFlags {
         Ok(source.resolve()?)
     }
 
-    /// Conversations from a file, a folder, or, where there is neither, a hub id.
+    /// Conversations from a file, a folder, or, if there is neither, a hub id.
     ///
     /// # Errors
     /// When there are none.
@@ -62,6 +71,12 @@ impl HubFlags {
             .extension()
             .is_some_and(|extension| ["json", "jsonl", "parquet"].iter().any(|known| extension == *known));
         let id = name.to_str().filter(|_| !name.exists() && !is_data_file);
+        if let Some(id) = id.filter(|id| is_mistyped_path(id)) {
+            bail!(
+                "{id}: no such file or folder; since its parent folder exists it is not taken for a hub id: correct the \
+                 path, or write {id}@main for the repository on the hub"
+            );
+        }
         let source = match id.map(str::parse::<HubDataset>) {
             Some(Ok(dataset)) => {
                 let access = self.access()?;
@@ -70,8 +85,18 @@ impl HubFlags {
             _ => Source::open(name)?,
         };
         // Found here, and not when a model is loaded and converted.
-        match source.conversations().next().transpose()? {
-            Some(_) => Ok(source),
+        let mut bad = None;
+        for found in source.conversations() {
+            match found {
+                Ok(_) => return Ok(source),
+                Err(error) if error.is_bad_record() => {
+                    bad.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match bad {
+            Some(error) => Err(error.into()),
             None => bail!(
                 "{}: expected conversations, found none; is the file empty?",
                 name.display()
@@ -84,13 +109,28 @@ impl HubFlags {
 mod tests {
     use super::*;
     use clap::Parser;
-    use fixtures::hub::{LoopbackHub, folder_files};
+    use fixtures::hub::{LoopbackHub, LoopbackProxy, folder_files};
     use fixtures::shared;
 
     #[derive(Parser)]
     struct Flags {
         #[command(flatten)]
         hub: HubFlags,
+    }
+
+    /// Tests run in the folder of their crate, which has a folder `src`.
+    #[test]
+    fn a_mistyped_path_is_an_error_before_any_request() {
+        let hub = LoopbackHub::start();
+        let flags = Flags::parse_from(["example", "--hub-endpoint", &hub.endpoint()]).hub;
+        let error = flags.conversations(Path::new("src/trian")).unwrap_err().to_string();
+        assert!(
+            error.contains("src/trian: no such file") && error.contains("src/trian@main"),
+            "{error}"
+        );
+        let error = "src/trian".parse::<ModelSource>().unwrap_err().to_string();
+        assert!(error.contains("`src/trian`: expected a folder"), "{error}");
+        assert!(hub.requests().is_empty());
     }
 
     #[test]
@@ -103,12 +143,14 @@ mod tests {
         hub.add("datasets/owner/talk", "main", folder_files(&data));
         let folder = tempfile::tempdir().unwrap();
         let (cache, token) = (folder.path().join("cache"), folder.path().join("token"));
+        let proxy = LoopbackProxy::start();
         std::fs::write(&token, "secret\n").unwrap();
         let path = |path: &PathBuf| path.display().to_string();
         let given = [
             ("--hub-endpoint", hub.endpoint()),
             ("--hub-cache", path(&cache)),
             ("--hub-token-file", path(&token)),
+            ("--hub-proxy", format!("http://{}", proxy.authority())),
         ];
         let words = given.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
         let flags = Flags::parse_from(std::iter::once("example").chain(words)).hub;
@@ -128,6 +170,7 @@ mod tests {
         assert!(snapshot.starts_with(&cache) && snapshot.join("model.safetensors").is_file());
         assert_eq!(count(flags.conversations(Path::new("owner/talk")).unwrap()), 2000);
         let asked = hub.requests();
+        assert_eq!(proxy.heads().len(), asked.len());
         let to_hub: Vec<_> = asked
             .iter()
             .filter(|request| request.host.starts_with("127."))

@@ -15,6 +15,7 @@ pub mod model_folder;
 pub mod open;
 pub mod output;
 pub mod progress;
+pub mod signals;
 pub mod step_cost;
 pub mod synthetic;
 pub mod terminal;

@@ -1,10 +1,12 @@
 //! Progress bars for the libraries' traits.
 
+use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
-use smollm2_model::weights::TransferProgress;
-use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smollm2_model::weights::{TransferEvent, TransferProgress};
+use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smoltalk_data::{DataError, LoaderObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -55,6 +57,41 @@ impl Drop for Spinner {
     }
 }
 
+/// Reading and tokenising conversations: a sign of life while a buffer is made, and a line for each of the first
+/// records that are skipped.
+#[derive(Default)]
+pub struct Loading {
+    spinner: Option<Spinner>,
+    skipped: u64,
+}
+
+/// Skipped records that get a line.
+const NAMED: u64 = 5;
+
+impl LoaderObserver for Loading {
+    fn tokenized(&mut self, conversations: u64, tokens: u64) {
+        let spinner = self.spinner.get_or_insert_with(|| Spinner::new("tokenising"));
+        if conversations.is_multiple_of(64) {
+            let message = format!("tokenising: {conversations} conversations, {tokens} tokens");
+            spinner.0.set_message(message);
+        }
+    }
+
+    fn packed(&mut self) {
+        self.spinner = None;
+    }
+
+    fn bad_record(&mut self, error: &DataError) {
+        self.skipped += 1;
+        self.spinner = None;
+        match self.skipped {
+            ..=NAMED => note(format_args!("skipped a record: {error}")),
+            rest if rest == NAMED + 1 => note("further records that cannot be used are only counted"),
+            _ => {}
+        }
+    }
+}
+
 /// Stages one after the other, a bar each; a new name begins a new one.
 #[derive(Default)]
 struct Stages(Option<(String, ProgressBar)>);
@@ -62,6 +99,14 @@ struct Stages(Option<(String, ProgressBar)>);
 impl Stages {
     fn set(&mut self, name: &str, done: usize, total: usize) {
         self.set_with(name, done as u64, total as u64, || bar(name, total));
+    }
+
+    /// Prints a line above the bar.
+    fn say(&self, line: &str) {
+        match &self.0 {
+            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
+        }
     }
 
     fn set_with(&mut self, name: &str, done: u64, total: u64, new: impl FnOnce() -> ProgressBar) {
@@ -75,14 +120,15 @@ impl Stages {
     }
 }
 
-/// Training: one line a step, or with `quiet` a bar; keeps what a report needs.
+/// Training: a line for each step, or with `quiet` a bar and a list of the steps for a report.
 pub struct Training {
     name: String,
     quiet: bool,
     bar: Option<ProgressBar>,
     held_out: Stages,
     waiting: Option<Spinner>,
-    /// Every step.
+    stop: Option<Signals>,
+    /// Every step, where the run is quiet.
     pub steps: Vec<StepRecord>,
 }
 
@@ -95,13 +141,33 @@ impl Training {
             bar: None,
             held_out: Stages::default(),
             waiting: None,
+            stop: None,
             steps: Vec::new(),
         }
+    }
+
+    /// Ends the run after the step during which one of these signals is received.
+    pub fn until(mut self, signals: &Signals) -> Self {
+        self.stop = Some(signals.clone());
+        self
     }
 
     /// Shows that a checkpoint is being read, until the run starts.
     pub fn resuming(&mut self) {
         self.waiting = Some(Spinner::new("resuming from the newest checkpoint"));
+    }
+
+    /// Names checkpoints that were passed over, with the reasons.
+    pub fn passed_over(&self, reasons: &[String]) {
+        let print = || {
+            for reason in reasons {
+                note(format_args!("passed over a checkpoint: {reason}"));
+            }
+        };
+        match &self.waiting {
+            Some(spinner) => spinner.0.suspend(print),
+            None => print(),
+        }
     }
 
     /// Median tokens a second, the first step apart when there are others: it warms up.
@@ -134,7 +200,9 @@ impl TrainObserver for Training {
             Some(bar) => bar.set_position(step.step as u64),
             None => note(StepLine(step, progress)),
         }
-        self.steps.push(step.clone());
+        if self.quiet {
+            self.steps.push(step.clone());
+        }
         if step.step == progress.steps
             && let Some(bar) = &self.bar
         {
@@ -170,12 +238,18 @@ impl TrainObserver for Training {
         }
     }
 
-    fn skipped_checkpoint(&mut self, reason: &str) {
-        let print = || note(format_args!("passed over a checkpoint: {reason}"));
-        match &self.waiting {
-            Some(spinner) => spinner.0.suspend(print),
-            None => print(),
-        }
+    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
+        note(format_args!(
+            "metrics.jsonl: left out {} damaged lines, the first is line {} ({}); the file as it was is {}",
+            damaged.lines,
+            damaged.first,
+            damaged.reason,
+            damaged.copy.display()
+        ));
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.stop.as_ref().and_then(Signals::received).is_some()
     }
 }
 
@@ -221,13 +295,18 @@ pub fn comparison() -> impl FnMut(usize, usize) {
     move |done, total| bars.set("compare (rows)", done, total)
 }
 
-/// Transfers from the hub: a bar a file.
+/// Transfers from the hub: a bar for each file, and a line for each notice.
 pub fn transfers() -> TransferProgress {
     let bars = Mutex::new(Stages::default());
-    TransferProgress::new(move |file, here, whole| {
-        // Whoever panicked while drawing has left a bar that can be drawn on.
+    TransferProgress::new(move |event| {
+        // A panic while drawing leaves a bar that can still be drawn on.
         let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
-        bars.set_with(file, here, whole, || styled(file, whole, template));
+        match event {
+            TransferEvent::Bytes { file, arrived, total } => {
+                let template = "{prefix:24} {bar:20} {bytes}/{total_bytes} {eta} left";
+                bars.set_with(file, arrived, total, || styled(file, total, template));
+            }
+            notice => bars.say(&notice.to_string()),
+        }
     })
 }

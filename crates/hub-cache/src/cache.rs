@@ -4,10 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use serde_json::Value;
 
-use crate::{HubError, HubRepo, RepoKind, is_id, is_revision};
+use crate::{HubError, HubRepo, is_id, is_revision};
 
 /// What the cache has of a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +40,10 @@ fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
         let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
             continue;
         };
-        match entry.path().is_dir() {
-            true => collect(&entry.path(), &format!("{name}/"), names),
-            false if entry.path().is_file() => names.push(name),
-            false => {}
+        if entry.path().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), names);
+        } else if entry.path().is_file() {
+            names.push(name);
         }
     }
 }
@@ -60,7 +59,7 @@ impl HubRepo {
             Ok(text) => text.trim().to_owned(),
             Err(_) => self.revision.clone(),
         };
-        let folder = places.layout.pointer_path(&commit);
+        let folder = places.snapshot(&commit);
         if !is_hash(&commit, 40) || !folder.is_dir() {
             return Ok(None);
         }
@@ -90,10 +89,12 @@ impl HubRepo {
     }
 }
 
-/// Where the cache keeps a repository.
+/// Where the cache keeps a repository: the layout of huggingface_hub and hf-hub, and a folder of our own.
 #[derive(Debug)]
 pub(crate) struct Places {
-    layout: CacheRepo,
+    cache: PathBuf,
+    /// `models--owner--name`.
+    folder: String,
     pub(crate) root: PathBuf,
     pub(crate) reference: PathBuf,
 }
@@ -106,31 +107,43 @@ impl Places {
         let default = || std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
         let cache = repo.access.cache_dir.clone().or_else(default);
         let cache = cache.ok_or_else(|| HubError::NoHome { repo: repo.to_string() })?;
-        let kind = match repo.kind {
-            RepoKind::Model => RepoType::Model,
-            RepoKind::Dataset => RepoType::Dataset,
-        };
-        let layout = Repo::with_revision(repo.id.clone(), kind, repo.revision.clone());
-        let root = cache.join(layout.folder_name());
+        let folder = format!("{}--{}", repo.kind.plural(), repo.id.replace('/', "--"));
+        let root = cache.join(&folder);
         Ok(Self {
-            layout: Cache::new(cache).repo(layout),
             reference: root.join("refs").join(&repo.revision),
+            cache,
+            folder,
             root,
         })
+    }
+
+    pub(crate) fn snapshot(&self, commit: &str) -> PathBuf {
+        self.root.join("snapshots").join(commit)
+    }
+
+    /// What a process holds while it downloads a blob.
+    pub(crate) fn lock(&self, hash: &str) -> PathBuf {
+        let locks = self.cache.join(".locks").join(&self.folder);
+        locks.join(format!("{hash}.lock"))
     }
 
     pub(crate) fn blob(&self, hash: &str) -> PathBuf {
         self.root.join("blobs").join(hash)
     }
 
-    /// Names in the repository at a commit; a folder of ours beside those of the common layout.
+    /// The folder of our own.
+    pub(crate) fn listings(&self) -> PathBuf {
+        self.root.join("listings")
+    }
+
+    /// Names in the repository at a commit.
     pub(crate) fn listing(&self, commit: &str) -> PathBuf {
-        self.root.join("listings").join(format!("{commit}.json"))
+        self.listings().join(format!("{commit}.json"))
     }
 
     /// Makes the blob reachable under the file's name in a snapshot.
     pub(crate) fn point(&self, commit: &str, name: &str, hash: &str) -> io::Result<PathBuf> {
-        let pointer = self.layout.pointer_path(commit).join(name);
+        let pointer = self.snapshot(commit).join(name);
         if let Some(folder) = pointer.parent() {
             fs::create_dir_all(folder)?;
         }

@@ -1,6 +1,7 @@
 //! What can go wrong between a hub id and a file.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a file of a repository cannot be had. Every message names the repository with its revision and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +37,10 @@ pub enum HubError {
         /// HTTP status.
         status: u16,
     },
-    /// There is no answer.
+    /// The hub cannot be reached.
     #[error(
-        "hub repository {repo}: cannot reach {endpoint}: {reason}; check the network, or download the repository \
-         elsewhere and give its folder"
+        "hub repository {repo}: cannot reach {endpoint}: {source}; check the network and the proxy, or download the \
+         repository elsewhere and give its folder"
     )]
     Unreachable {
         /// `id@revision`.
@@ -47,7 +48,31 @@ pub enum HubError {
         /// Address of the hub.
         endpoint: String,
         /// What the client says.
-        reason: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The hub is overloaded or limits the number of requests, and all attempts are used up.
+    #[error("hub repository {repo}: {endpoint} answers with status {status}{}; try again later", asks(*.asked))]
+    Unavailable {
+        /// `id@revision`.
+        repo: String,
+        /// Address of the hub.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// How long the hub asks to wait.
+        asked: Option<Duration>,
+    },
+    /// A setting of [`HubAccess`](crate::HubAccess) cannot be used.
+    #[error("hub repository {repo}: {setting}: expected {expected}, found {found}; correct this setting")]
+    Setting {
+        /// `id@revision`.
+        repo: String,
+        /// The setting.
+        setting: &'static str,
+        /// What can be used.
+        expected: &'static str,
+        /// What was given; no password and no token.
+        found: String,
     },
     /// The answer is not what a hub answers.
     #[error(
@@ -71,8 +96,8 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// A transfer stopped early. What arrived is kept apart and the next attempt goes on from there.
-    #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to go on")]
+    /// A transfer stopped early. What arrived is kept apart, and the next attempt continues from there.
+    #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]
     Incomplete {
         /// `id@revision`.
         repo: String,
@@ -85,8 +110,8 @@ pub enum HubError {
         /// Why the transfer stopped.
         reason: String,
     },
-    /// A whole file with the wrong content arrived; it was thrown away.
-    #[error("hub repository {repo}: {file}: expected {expected}, found {found}; it was thrown away: try again")]
+    /// A complete file with the wrong content arrived; it was deleted.
+    #[error("hub repository {repo}: {file}: expected {expected}, found {found}; it was deleted: try again")]
     Corrupt {
         /// `id@revision`.
         repo: String,
@@ -134,4 +159,20 @@ pub enum HubError {
         /// `id@revision`.
         repo: String,
     },
+}
+
+fn asks(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |wait| format!(" and asks to wait {wait:.0?}"))
+}
+
+impl HubError {
+    /// The cause alone, for a notice that names the file itself.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Unreachable { source, .. } => source.to_string(),
+            Self::Unavailable { status, .. } => format!("status {status}"),
+            Self::Incomplete { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
 }

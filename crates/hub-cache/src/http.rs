@@ -1,99 +1,93 @@
-//! GET, and nothing else.
-
-use std::io::Read;
+//! GET requests, one attempt at a time.
 
 #[cfg(feature = "net")]
-pub(crate) use net::Client;
+mod client;
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Read};
+use std::time::{Duration, Instant};
 
 #[cfg(not(feature = "net"))]
 pub(crate) use absent::Client;
+#[cfg(feature = "net")]
+pub(crate) use client::Client;
 
-/// What came back; the body is still to be read.
+/// Bytes per second below which a body counts as interrupted.
+const LEAST_RATE: f64 = 1024.0;
+
+/// A response whose body is still to be read.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_range: Option<String>,
-    pub(crate) body: Box<dyn Read>,
+    /// How long the hub asks to wait before the next request.
+    pub(crate) asked: Option<Duration>,
+    pub(crate) body: PacedBody,
 }
 
-#[cfg(feature = "net")]
-mod net {
-    use super::Answer;
-    use crate::HubAccess;
-    use std::fmt;
-    use ureq::config::RedirectAuthHeaders;
-    use ureq::http::Uri;
-    use ureq::{Agent, Proxy};
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
-    pub(crate) struct Client {
-        agent: Agent,
-        token: Option<String>,
-    }
+/// Why there is no response.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Another attempt gives the same.
+    Lasting(Cause),
+    /// The host is not found: it is misspelt or this machine is offline, unless it has answered before.
+    NoHost(Cause),
+    /// Another attempt may succeed.
+    Passing(Cause),
+}
 
-    /// Does not show the token.
-    impl fmt::Debug for Client {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Client").finish_non_exhaustive()
+/// A body that fails when it gets too slow: a limit on each read alone lets a byte at a time come for ever.
+pub(crate) struct PacedBody {
+    body: Box<dyn Read>,
+    window: Duration,
+    began: Instant,
+    bytes: u64,
+}
+
+impl PacedBody {
+    #[cfg_attr(not(feature = "net"), allow(dead_code))]
+    pub(crate) fn new(body: Box<dyn Read>, window: Duration) -> Self {
+        Self {
+            body,
+            window,
+            began: Instant::now(),
+            bytes: 0,
         }
     }
+}
 
-    impl Client {
-        pub(crate) fn new(access: &HubAccess) -> Option<Self> {
-            let wait = Some(access.timeout);
-            let no_proxy: Option<Proxy> = None;
-            let agent = Agent::config_builder()
-                .http_status_as_error(false)
-                // The client's default is to read environment variables.
-                .proxy(no_proxy)
-                .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-                .timeout_resolve(wait)
-                .timeout_connect(wait)
-                .timeout_recv_response(wait)
-                // A budget for each read, not for the body: a large file may take hours, but not stand still.
-                .timeout_per_read(wait)
-                .user_agent(concat!("kallm/", env!("CARGO_PKG_VERSION")))
-                .build();
-            Some(Self {
-                agent: agent.into(),
-                token: access.token.clone(),
-            })
-        }
-
-        /// The answer to a GET, from a byte on where one is given.
-        pub(crate) fn get(&self, url: &str, from: Option<u64>) -> Result<Answer, String> {
-            let url: Uri = url.parse().map_err(|error| format!("`{url}` is no address: {error}"))?;
-            // A length is of the bytes sent, so they must be those of the file.
-            let mut request = self.agent.get(url).header("accept-encoding", "identity");
-            if let Some(token) = &self.token {
-                request = request.header("authorization", format!("Bearer {token}"));
+impl Read for PacedBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.body.read(buffer)?;
+        self.bytes += read as u64;
+        let elapsed = self.began.elapsed();
+        if read > 0 && elapsed >= self.window {
+            if (self.bytes as f64) < LEAST_RATE * elapsed.as_secs_f64() {
+                let reason = format!("too slow: {} bytes in {elapsed:.1?}", self.bytes);
+                return Err(io::Error::new(ErrorKind::TimedOut, reason));
             }
-            if let Some(from) = from {
-                request = request.header("range", format!("bytes={from}-"));
-            }
-            let response = request.call().map_err(|error| error.to_string())?;
-            let content_range = response.headers().get("content-range");
-            Ok(Answer {
-                status: response.status().as_u16(),
-                content_range: content_range.and_then(|value| value.to_str().ok()).map(str::to_owned),
-                body: Box::new(response.into_body().into_reader()),
-            })
+            (self.began, self.bytes) = (Instant::now(), 0);
         }
+        Ok(read)
     }
 }
 
 #[cfg(not(feature = "net"))]
 mod absent {
-    use super::Answer;
-    use crate::HubAccess;
+    use super::{Answer, Failure};
+    use crate::{HubError, HubRepo};
+    use std::time::Duration;
 
     #[derive(Debug)]
     pub(crate) enum Client {}
 
     impl Client {
-        pub(crate) fn new(_: &HubAccess) -> Option<Self> {
-            None
+        pub(crate) fn new(repo: &HubRepo) -> Result<Self, HubError> {
+            Err(HubError::NoNetwork { repo: repo.to_string() })
         }
 
-        pub(crate) fn get(&self, _: &str, _: Option<u64>) -> Result<Answer, String> {
+        pub(crate) fn get(&self, _: &str, _: Option<u64>, _: Option<Duration>) -> Result<Answer, Failure> {
             match *self {}
         }
     }

@@ -14,9 +14,14 @@ impl HubRepo {
     ///
     /// # Errors
     /// [`HubError::Split`] when the data set has no such split, [`HubError`] when its files cannot be had.
-    pub fn split(&self, configuration: Option<&str>, split: &str) -> Result<Vec<PathBuf>, HubError> {
+    pub fn split(
+        &self,
+        configuration: Option<&str>,
+        split: &str,
+        matching: SplitMatch,
+    ) -> Result<Vec<PathBuf>, HubError> {
         let place = format!("hub repository {self}");
-        let choose = |names: &[&str]| split_files(&place, names, configuration, split);
+        let choose = |names: &[&str]| split_files(&place, names, configuration, split, matching);
         let held = |snapshot: &Snapshot, names: &[String]| {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let files = choose(&names).ok()?.into_iter().map(|name| snapshot.file(&name));
@@ -37,7 +42,7 @@ impl HubRepo {
                 remote.finish()?;
                 Ok(files)
             }
-            Err(error @ (HubError::Unreachable { .. } | HubError::NoNetwork { .. })) => {
+            Err(error @ (HubError::Unreachable { .. } | HubError::Unavailable { .. } | HubError::NoNetwork { .. })) => {
                 let python = cached.filter(|snapshot| snapshot.listing.is_none());
                 python
                     .and_then(|snapshot| held(&snapshot, &snapshot.names()))
@@ -46,6 +51,16 @@ impl HubRepo {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Which splits answer to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitMatch {
+    /// The split of this name. Right for a benchmark, whose scores are those of one split.
+    Exact,
+    /// Without a split of this name, the only one whose name continues it after an underscore: `train_sft` for `train`.
+    /// Right for training data, whose splits are often named so.
+    OrVariant,
 }
 
 /// A data file's place in the common layouts.
@@ -62,8 +77,7 @@ struct DataFile<'a> {
 ///
 /// The layouts known are those the hub itself reads without help: `<split>.parquet`, `<split>-00000-of-00002.parquet`,
 /// below `data/`, below `<configuration>/` or below both, and `<configuration>/<split>/0000.parquet`. Without a
-/// configuration it is the only one, or the one named `default`. A split `train` is also found as `train_sft` where
-/// that is the only one to begin so.
+/// configuration it is the only one, or the one named `default`.
 ///
 /// # Errors
 /// [`HubError::Split`] names `place`, what was expected and what there is.
@@ -72,6 +86,7 @@ pub fn split_files(
     names: &[impl AsRef<str>],
     configuration: Option<&str>,
     split: &str,
+    matching: SplitMatch,
 ) -> Result<Vec<String>, HubError> {
     let mut files: Vec<DataFile> = names.iter().filter_map(|name| DataFile::read(name.as_ref())).collect();
     let wanted = match configuration {
@@ -86,7 +101,7 @@ pub fn split_files(
     let refuse = |found: String| wrong(format!("{wanted} in .parquet or .jsonl files"), found);
     let chosen = choose_configuration(&files, configuration).map_err(refuse)?;
     files.retain(|file| file.configuration == chosen);
-    let chosen = choose_split(&files, split).map_err(refuse)?;
+    let chosen = choose_split(&files, split, matching).map_err(refuse)?;
     files.retain(|file| file.split == chosen);
     let parquet = files.iter().any(|file| file.parquet);
     files.retain(|file| file.parquet == parquet);
@@ -116,24 +131,27 @@ fn choose_configuration(files: &[DataFile], wanted: Option<&str>) -> Result<Stri
     chosen.ok_or_else(|| list("the configurations", known))
 }
 
-fn choose_split<'a>(files: &[DataFile<'a>], wanted: &str) -> Result<&'a str, String> {
+fn choose_split<'a>(files: &[DataFile<'a>], wanted: &str, matching: SplitMatch) -> Result<&'a str, String> {
     let known: BTreeSet<&str> = files.iter().map(|file| file.split).collect();
     if let Some(exact) = known.get(wanted) {
         return Ok(*exact);
     }
-    let variant = |name: &str| name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('_'));
-    let mut variants = known.iter().filter(|name| variant(name));
-    match (variants.next(), variants.next()) {
-        (Some(only), None) => Ok(*only),
+    let mut variants = known.iter().filter(|name| is_variant(name, wanted));
+    match (matching, variants.next(), variants.next()) {
+        (SplitMatch::OrVariant, Some(only), None) => Ok(*only),
         _ => Err(list("the splits", known)),
     }
 }
 
+fn is_variant(name: &str, split: &str) -> bool {
+    name.strip_prefix(split).is_some_and(|rest| rest.starts_with('_'))
+}
+
 fn list(what: &str, names: BTreeSet<&str>) -> String {
-    match names.is_empty() {
-        true => "no such file".to_owned(),
-        false => format!("{what} {}", names.into_iter().collect::<Vec<_>>().join(", ")),
+    if names.is_empty() {
+        return "no such file".to_owned();
     }
+    format!("{what} {}", names.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 impl<'a> DataFile<'a> {

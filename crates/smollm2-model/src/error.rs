@@ -98,7 +98,10 @@ pub enum ModelError {
     },
 
     /// A model was named that is no folder, no GGUF file and no hub id.
-    #[error("`{found}`: expected a folder, a .gguf file or a hub id (owner/name, with @revision if need be)")]
+    #[error(
+        "`{found}`: expected a folder, a .gguf file or a hub id (owner/name; owner/name@main if there is a folder `owner` \
+         here)"
+    )]
     Source {
         /// The text.
         found: String,

@@ -31,7 +31,7 @@ mod safetensors_file;
 mod save;
 mod source;
 
-pub use hub_cache::{HubAccess, HubError, TransferProgress};
+pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
 pub use report::{LoadReport, NameMismatch, ShapeMismatch};
 pub use safetensors_file::read_safetensors;

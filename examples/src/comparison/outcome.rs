@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, bail};
 use llm_bench::report::{LearnedFunction, Report, Variant, p_text};
-use llm_bench::stats::PairedOptions;
 use llm_bench::{Answer, Metric, TaskEvaluation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

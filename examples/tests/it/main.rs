@@ -5,6 +5,7 @@ mod comparison;
 mod conversation;
 mod conversion;
 mod pipes;
+mod sft;
 
 use burn::backend::Flex;
 use burn::tensor::TensorData;

@@ -1,15 +1,15 @@
 //! The layouts data sets have on the hub, and splits through the cache.
 
 use fixtures::hub::LoopbackHub;
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, split_files};
+use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, Retry, SplitMatch, split_files};
 use std::collections::BTreeMap;
 
 fn found(names: &[&str], configuration: Option<&str>, split: &str) -> Vec<String> {
-    split_files("here", names, configuration, split).unwrap()
+    split_files("here", names, configuration, split, SplitMatch::Exact).unwrap()
 }
 
 fn refused(names: &[&str], configuration: Option<&str>, split: &str) -> String {
-    match split_files("here", names, configuration, split).unwrap_err() {
+    match split_files("here", names, configuration, split, SplitMatch::Exact).unwrap_err() {
         HubError::Split { place, expected, found } if place == "here" => format!("{expected} / {found}"),
         other => panic!("{other}"),
     }
@@ -70,18 +70,28 @@ fn a_missing_shard_is_missed() {
 }
 
 #[test]
-fn a_split_may_carry_a_suffix_when_it_is_the_only_one() {
+fn a_variant_is_taken_only_if_asked_for_and_alone() {
     let one = [
         "data/train_sft-00000-of-00001.parquet",
         "data/test_sft-00000-of-00001.parquet",
     ];
-    assert_eq!(found(&one, None, "train"), [one[0]]);
+    let variant = |names: &[&str], split: &str| split_files("here", names, None, split, SplitMatch::OrVariant);
+    assert_eq!(variant(&one, "train").unwrap(), [one[0]]);
+    // A benchmark's score on another split would be another number.
+    assert!(refused(&one, None, "test").ends_with("the splits test_sft, train_sft"));
+    assert!(refused(&["test_hard.jsonl"], None, "test").ends_with("the splits test_hard"));
     let two = [
         "data/train_sft-00000-of-00001.parquet",
         "data/train_gen-00000-of-00001.parquet",
     ];
-    assert!(refused(&two, None, "train").ends_with("the splits train_gen, train_sft"));
+    let error = variant(&two, "train").unwrap_err().to_string();
+    assert!(error.contains("the splits train_gen, train_sft"), "{error}");
     assert_eq!(found(&two, None, "train_gen"), [two[1]]);
+    assert_eq!(
+        variant(&["train.jsonl", "train_gen.jsonl"], "train").unwrap(),
+        ["train.jsonl"]
+    );
+    assert!(variant(&["training.jsonl"], "train").is_err());
 }
 
 #[test]
@@ -104,26 +114,39 @@ fn a_split_comes_from_the_cache_when_it_is_whole_there() {
     let access = HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.path().to_owned()),
+        retry: Retry {
+            attempts: 1,
+            ..Retry::default()
+        },
         ..HubAccess::default()
     };
     let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
-    let train = repo.split(None, "train").unwrap();
+    let train = repo.split(None, "train", SplitMatch::Exact).unwrap();
     assert_eq!(train.len(), 2);
     assert_eq!(std::fs::read(&train[1]).unwrap(), names[1].as_bytes());
     // The listing and the two files; then nothing.
     assert_eq!(hub.requests().len(), 3);
-    assert_eq!(repo.split(None, "train").unwrap(), train);
+    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
     assert!(hub.requests().is_empty());
-    assert!(matches!(repo.split(None, "dev"), Err(HubError::Split { .. })));
+    assert!(matches!(
+        repo.split(None, "dev", SplitMatch::Exact),
+        Err(HubError::Split { .. })
+    ));
     hub.stop();
-    assert_eq!(repo.split(None, "train").unwrap(), train);
+    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
     // Never fetched, so not to be had.
-    assert!(matches!(repo.split(None, "test"), Err(HubError::Unreachable { .. })));
+    assert!(matches!(
+        repo.split(None, "test", SplitMatch::Exact),
+        Err(HubError::Unreachable { .. })
+    ));
     // A cache that Python filled has no listing: it is believed, but for a missing shard.
     std::fs::remove_dir_all(cache.path().join("datasets--owner--name/listings")).unwrap();
-    assert_eq!(repo.split(None, "train").unwrap(), train);
+    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
     std::fs::remove_file(&train[1]).unwrap();
-    assert!(matches!(repo.split(None, "train"), Err(HubError::Unreachable { .. })));
+    assert!(matches!(
+        repo.split(None, "train", SplitMatch::Exact),
+        Err(HubError::Unreachable { .. })
+    ));
 }
 
 #[test]
@@ -136,6 +159,10 @@ fn a_part_of_a_commit_is_not_believed_offline() {
     let access = HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.path().to_owned()),
+        retry: Retry {
+            attempts: 1,
+            ..Retry::default()
+        },
         ..HubAccess::default()
     };
     let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
@@ -150,6 +177,6 @@ fn a_part_of_a_commit_is_not_believed_offline() {
         ..repo
     };
     assert_eq!(by_commit.cached().unwrap().unwrap().names(), names[..1]);
-    let error = by_commit.split(Some("main"), "test").unwrap_err();
+    let error = by_commit.split(Some("main"), "test", SplitMatch::Exact).unwrap_err();
     assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
 }

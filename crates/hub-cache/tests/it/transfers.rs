@@ -1,92 +1,10 @@
 //! Listing, fetching, resuming, and every way it fails.
 
-use fixtures::hub::{Fault, LoopbackHub};
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, TransferProgress};
+use crate::setting::{LARGE, files, same, setting};
+use fixtures::hub::Fault;
+use hub_cache::{HubError, HubRepo, TransferEvent, TransferProgress};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-const LARGE: usize = 1 << 20;
-
-fn files() -> BTreeMap<String, Vec<u8>> {
-    let large = (0..LARGE as u32)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    BTreeMap::from([
-        ("config.json".to_owned(), b"{}".to_vec()),
-        ("empty.txt".to_owned(), Vec::new()),
-        ("below/a folder/large.bin".to_owned(), large),
-    ])
-}
-
-struct Setting {
-    hub: LoopbackHub,
-    cache: TempDir,
-    repo: HubRepo,
-}
-
-fn setting() -> Setting {
-    let hub = LoopbackHub::start();
-    hub.add("models/owner/name", "main", files());
-    let cache = tempfile::tempdir().unwrap();
-    let access = HubAccess {
-        endpoint: hub.endpoint(),
-        cache_dir: Some(cache.path().to_owned()),
-        timeout: Duration::from_millis(1500),
-        ..HubAccess::default()
-    };
-    let repo = HubRepo::new(RepoKind::Model, "owner/name", access);
-    Setting { hub, cache, repo }
-}
-
-impl Setting {
-    fn fetch(&self) -> Result<PathBuf, HubError> {
-        let remote = self.repo.remote()?;
-        for name in files().keys() {
-            remote.fetch(name)?;
-        }
-        remote.finish()?;
-        Ok(self.repo.cached()?.expect("a snapshot").folder)
-    }
-
-    /// The error, which came soon and names the repository.
-    fn message(&self) -> String {
-        let began = Instant::now();
-        let error = self.fetch().unwrap_err().to_string();
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "{error}: took {:?}",
-            began.elapsed()
-        );
-        assert!(error.contains("owner/name@main"), "{error}");
-        error
-    }
-
-    /// Nothing incomplete is reachable under its name.
-    fn holds_only_whole_files(&self) {
-        let snapshots = self.cache.path().join("models--owner--name/snapshots");
-        for commit in std::fs::read_dir(snapshots).into_iter().flatten() {
-            let folder = commit.unwrap().path();
-            for (name, bytes) in files() {
-                let path = folder.join(&name);
-                assert!(!path.exists() || std::fs::read(&path).unwrap() == bytes, "{name}");
-            }
-        }
-        assert_eq!(
-            self.repo.cached().unwrap(),
-            None,
-            "the revision is noted only when all of it is there"
-        );
-    }
-}
-
-fn same(folder: &Path) {
-    for (name, bytes) in files() {
-        assert!(std::fs::read(folder.join(&name)).unwrap() == bytes, "{name}");
-    }
-}
 
 #[test]
 fn files_arrive_whole_and_stay() {
@@ -134,28 +52,6 @@ fn a_revision_is_its_own() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_nowhere_else() {
-    let mut setting = setting();
-    setting.repo.access.token = Some("secret".to_owned());
-    setting.fetch().unwrap();
-    let requests = setting.hub.requests();
-    let (hub, storage): (Vec<_>, Vec<_>) = requests
-        .iter()
-        .partition(|request| request.host.starts_with("127.0.0.1"));
-    assert!(!hub.is_empty() && !storage.is_empty());
-    assert!(
-        hub.iter()
-            .all(|request| request.authorization.as_deref() == Some("Bearer secret"))
-    );
-    assert!(
-        storage.iter().all(|request| request.authorization.is_none()),
-        "{storage:?}"
-    );
-    let shown = format!("{:?} {:?}", setting.repo, setting.repo.remote().unwrap());
-    assert!(shown.contains("config.json") && !shown.contains("secret"), "{shown}");
-}
-
-#[test]
 fn an_interrupted_transfer_goes_on_by_itself() {
     let setting = setting();
     setting.hub.fail(Fault::HalfOnce);
@@ -178,7 +74,7 @@ fn a_transfer_that_is_always_cut_is_an_error_and_resumes_later() {
         error.contains("large.bin") && error.contains("expected 1048576 bytes"),
         "{error}"
     );
-    setting.holds_only_whole_files();
+    setting.holds_only_complete_files();
     setting.hub.fail(Fault::None);
     setting.hub.requests();
     same(&setting.fetch().unwrap());
@@ -203,30 +99,10 @@ fn a_cut_without_ranges_starts_again() {
     setting.hub.fail(Fault::CutAt(LARGE * 3 / 4));
     let error = setting.message();
     assert!(error.contains("try again"), "{error}");
-    setting.holds_only_whole_files();
+    setting.holds_only_complete_files();
     // Still no ranges, but no cut: what had arrived must not be doubled.
     setting.hub.fail(Fault::CutAt(LARGE));
     same(&setting.fetch().unwrap());
-}
-
-#[test]
-fn leftovers_of_another_length_or_content_do_no_harm() {
-    for (name, hash) in [("below/a folder/large.bin", "SHA-256"), ("config.json", "git hash")] {
-        let size = files()[name].len();
-        for leftover in [vec![7; size + 5], vec![7; size], vec![7; size / 2]] {
-            let setting = setting();
-            let remote = setting.repo.remote().unwrap();
-            let blob = std::fs::canonicalize(remote.fetch(name).unwrap()).unwrap();
-            std::fs::remove_file(&blob).unwrap();
-            std::fs::write(blob.with_extension("incomplete"), &leftover).unwrap();
-            if leftover.len() <= size {
-                let error = setting.message();
-                assert!(error.contains(name) && error.contains(hash), "{error}");
-                setting.holds_only_whole_files();
-            }
-            same(&setting.fetch().unwrap());
-        }
-    }
 }
 
 #[test]
@@ -235,14 +111,15 @@ fn corruption_is_noticed_and_not_kept() {
     setting.hub.fail(Fault::Corruption);
     let error = setting.message();
     assert!(error.contains("large.bin") && error.contains("SHA-256"), "{error}");
-    setting.holds_only_whole_files();
+    setting.holds_only_complete_files();
     setting.hub.fail(Fault::None);
     same(&setting.fetch().unwrap());
 }
 
 #[test]
 fn refusals_say_what_to_do() {
-    let setting = setting();
+    let mut setting = setting();
+    setting.repo.access.retry.attempts = 1;
     for (fault, words) in [
         (Fault::Status(401), "token"),
         (Fault::Status(403), "token"),
@@ -257,7 +134,7 @@ fn refusals_say_what_to_do() {
         setting.hub.fail(fault);
         let error = setting.message();
         assert!(error.contains(words), "{fault:?}: {error}");
-        setting.holds_only_whole_files();
+        setting.holds_only_complete_files();
         // Where the listing's `../../config.json` leads from a snapshot.
         assert!(!setting.cache.path().join("models--owner--name/config.json").exists());
     }
@@ -276,7 +153,7 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
-fn nobody_there_is_an_error_at_once() {
+fn nobody_there_is_an_error() {
     let mut setting = setting();
     setting.hub.stop();
     let error = setting.message();
@@ -284,8 +161,6 @@ fn nobody_there_is_an_error_at_once() {
         error.contains("cannot reach http://127.0.0.1") && error.contains("check the network"),
         "{error}"
     );
-    setting.repo.access.endpoint = "not an address".to_owned();
-    assert!(setting.message().contains("not an address"));
 }
 
 #[test]
@@ -321,14 +196,14 @@ fn an_unwritable_cache_is_named() {
     );
 }
 
-/// A reference that is written anew can be read at every moment.
+/// A reference can be read at every moment, also while it is written again.
 #[test]
 fn a_snapshot_does_not_vanish_while_another_is_noted() {
     let setting = setting();
     setting.fetch().unwrap();
     let remote = setting.repo.remote().unwrap();
     std::thread::scope(|scope| {
-        let noting = scope.spawn(|| (0..2000).for_each(|_| remote.finish().unwrap()));
+        let noting = scope.spawn(|| (0..100).for_each(|_| remote.finish().unwrap()));
         while !noting.is_finished() {
             assert!(setting.repo.cached().unwrap().is_some());
         }
@@ -358,8 +233,11 @@ fn progress_counts_the_bytes_of_each_file() {
     let mut setting = setting();
     let told = Arc::new(Mutex::new(Vec::new()));
     let telling = told.clone();
-    let tell = move |file: &str, done, total| telling.lock().unwrap().push((file.to_owned(), done, total));
-    setting.repo.access.progress = Some(TransferProgress::new(tell));
+    setting.repo.access.progress = Some(TransferProgress::new(move |event| {
+        if let TransferEvent::Bytes { file, arrived, total } = event {
+            telling.lock().unwrap().push((file.to_owned(), arrived, total));
+        }
+    }));
     setting.hub.fail(Fault::HalfOnce);
     setting.fetch().unwrap();
     let told_once = std::mem::take(&mut *told.lock().unwrap());

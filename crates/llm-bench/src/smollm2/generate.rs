@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::s;
+use burn::tensor::{FloatDType, s};
 use smollm2_model::DecoderBackend;
 use smollm2_model::KvCache;
 
-use super::SmolLm2Evaluator;
+use super::{SmolLm2Evaluator, model_error};
 use crate::{BenchError, GenerationRequest, cut_at_stops};
 
 /// A text in the making.
@@ -44,19 +44,20 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     fn generate_batch(&self, rows: Vec<Row>, max_gen_toks: usize, texts: &mut [String]) -> Result<(), BenchError> {
-        let prompts: Vec<Vec<u32>> = rows.iter().map(|row| self.prompt(row.request)).collect();
+        let prompts = rows.iter().map(|row| self.prompt(row.request));
+        let prompts: Vec<Vec<u32>> = prompts.collect::<Result<_, _>>()?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(1);
         let mut cache = KvCache::ragged(&self.config, &lengths, longest + max_gen_toks, &self.device);
         let mut input: Vec<Vec<u32>> = prompts.iter().map(|prompt| left_padded(prompt, longest)).collect();
         let mut open = rows;
         loop {
-            let next = self.next_ids(&input, &mut cache)?;
+            let next = self.next_ids(&input, &mut cache, &open)?;
             let (mut kept, mut rest) = (Vec::new(), Vec::new());
             for (slot, (mut row, id)) in open.into_iter().zip(next).enumerate() {
                 row.generated.push(id);
-                if self.is_finished(&row) {
-                    let text = self.tokenizer.decode(&row.generated);
+                if self.is_finished(&row)? {
+                    let text = self.tokenizer.decode(&row.generated).map_err(model_error)?;
                     texts[row.index] = cut_at_stops(&text, &row.request.until);
                 } else {
                     kept.push(slot);
@@ -76,37 +77,52 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     /// The prompt's ids, cut on the left so that the longest answer fits behind them.
-    fn prompt(&self, request: &GenerationRequest) -> Vec<u32> {
-        let ids = self.tokenizer.encode(&request.context);
-        let start = ids.len().saturating_sub(self.max_length - request.max_gen_toks);
+    fn prompt(&self, request: &GenerationRequest) -> Result<Vec<u32>, BenchError> {
+        let ids = self.token_ids(&request.context, &request.special)?;
         if ids.is_empty() {
-            vec![self.tokenizer.bos_id()]
-        } else {
-            ids[start..].to_vec()
+            return Ok(vec![self.tokenizer.bos_id()]);
         }
+        let start = ids.len().saturating_sub(self.max_length - request.max_gen_toks);
+        Ok(ids[start..].to_vec())
     }
 
     /// The most likely next id of every row.
-    fn next_ids(&self, input: &[Vec<u32>], cache: &mut KvCache<B>) -> Result<Vec<u32>, BenchError> {
+    fn next_ids(&self, input: &[Vec<u32>], cache: &mut KvCache<B>, rows: &[Row]) -> Result<Vec<u32>, BenchError> {
         let hidden = self.model.forward_cached(self.ids(input), cache); // [B, T, D]
         let last = hidden.slice(s![.., -1.., ..]); // [B, 1, D]
-        let best = self.model.logits(last).argmax(2); // [B, 1, 1]
+        let logits = self.model.logits(last).cast(FloatDType::F32); // [B, 1, V]
+        // One NaN or infinity makes the sum one.
+        let sums = logits.clone().sum_dim(2).into_data().convert::<f32>().to_vec::<f32>(); // [B, 1, 1]
+        let sums = sums.map_err(|error| BenchError::Model(error.into()))?;
+        if let Some(row) = sums.iter().position(|sum| !sum.is_finite()) {
+            return Err(BenchError::Request {
+                index: rows[row].index,
+                problem: format!(
+                    "the logits of generated token {} are not all numbers; check the model's weights, or load it in a \
+                     type with a larger range",
+                    rows[row].generated.len() + 1
+                ),
+            });
+        }
+        let best = logits.argmax(2); // [B, 1, 1]
         let best = best.into_data().convert::<i64>().to_vec::<i64>();
-        let best = best.map_err(|error| BenchError::Model(format!("{error:?}")))?;
+        let best = best.map_err(|error| BenchError::Model(error.into()))?;
         Ok(best.into_iter().map(|id| id as u32).collect())
     }
 
     /// Whether a text ends: at its length, an end token, or a stop string (which may be a special token's text).
-    fn is_finished(&self, row: &Row) -> bool {
+    fn is_finished(&self, row: &Row) -> Result<bool, BenchError> {
         let ends = |id: &u32| *id == self.tokenizer.eos_id() || self.config.eos_token_ids.contains(id);
         if row.generated.len() >= row.request.max_gen_toks || row.generated.last().is_some_and(ends) {
-            return true;
+            return Ok(true);
         }
-        let text = self.tokenizer.decode_with_special(&row.generated);
-        row.request
-            .until
-            .iter()
-            .any(|stop| !stop.is_empty() && text.contains(stop.as_str()))
+        // A stop string that ends in the newest token begins at most as many tokens before it as it has bytes.
+        let stops = || row.request.until.iter().filter(|stop| !stop.is_empty());
+        let longest = stops().map(String::len).max().unwrap_or(0);
+        let start = row.generated.len().saturating_sub(longest);
+        let text = self.tokenizer.decode_with_special(&row.generated[start..]);
+        let text = text.map_err(model_error)?;
+        Ok(stops().any(|stop| text.contains(stop.as_str())))
     }
 }
 

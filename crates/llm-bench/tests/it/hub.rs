@@ -4,7 +4,7 @@ use crate::dataset::{cases, rows};
 use crate::parquet_rows::write;
 use fixtures::hub::{Fault, LoopbackHub};
 use fixtures::shared;
-use llm_bench::{HubAccess, PromptOptions, build_prompts, load_split};
+use llm_bench::{BenchError, HubAccess, PromptOptions, Retry, build_prompts, load_split};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,11 @@ fn access(hub: &LoopbackHub, cache: &Path) -> HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.to_owned()),
         timeout: Duration::from_millis(1500),
+        retry: Retry {
+            attempts: 2,
+            first_wait: Duration::ZERO,
+            ..Retry::default()
+        },
         ..HubAccess::default()
     }
 }
@@ -92,6 +97,26 @@ fn a_root_that_has_the_data_asks_nobody() {
     assert!(hub.requests().is_empty());
 }
 
+/// The score of another split would be another number.
+#[test]
+fn a_split_whose_name_only_begins_so_is_not_taken() {
+    let [(task, ..), _] = cases();
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("allenai/ai2_arc/ARC-Easy");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("test_hard.jsonl"), "{}\n").unwrap();
+    let error = load_split(root.path(), None, &task, "test").unwrap_err();
+    assert!(matches!(error, BenchError::MissingData { .. }), "{error}");
+    assert!(error.to_string().contains("found the splits test_hard"), "{error}");
+
+    let hub = LoopbackHub::start();
+    let files = BTreeMap::from([("ARC-Easy/test_hard.jsonl".to_owned(), b"{}\n".to_vec())]);
+    hub.add("datasets/allenai/ai2_arc", "main", files);
+    let cache = tempfile::tempdir().unwrap();
+    let error = load_split(root.path(), Some(&access(&hub, cache.path())), &task, "test").unwrap_err();
+    assert!(error.to_string().contains("found the splits test_hard"), "{error}");
+}
+
 #[test]
 fn every_failure_is_named() {
     let Some(hub) = serve() else { return };
@@ -126,5 +151,5 @@ fn every_failure_is_named() {
     let nonsense = BTreeMap::from([("data/validation-00000-of-00001.parquet".to_owned(), vec![b'x'; 900])]);
     hub.add("datasets/Rowan/hellaswag", "main", nonsense);
     let error = message(&hellaswag, "validation");
-    assert!(error.contains("validation-00000-of-00001.parquet, row 0"), "{error}");
+    assert!(error.contains("validation-00000-of-00001.parquet: row 0"), "{error}");
 }

@@ -6,14 +6,15 @@ use std::{
     str::FromStr,
 };
 
-use hub_cache::{HubAccess, parse_id};
+use hub_cache::{HubAccess, is_mistyped_path, parse_id};
 
 use crate::ModelError;
 
 /// Where a model's configuration and weights are.
 ///
 /// The text form (what `--model` takes) is a folder, a `.gguf` file, or a hub id `owner/name` with an optional
-/// `@revision`. What exists on disk wins over a hub id.
+/// `@revision`. What exists on disk wins over a hub id. A name below a folder that exists is a hub id only with its
+/// revision, so that a mistyped path is an error rather than a request.
 ///
 /// ```
 /// use smollm2_model::weights::ModelSource;
@@ -35,14 +36,14 @@ pub enum ModelSource {
     Hub(HubModel),
 }
 
-/// A repository of the Hugging Face hub. Every setting is here: no environment variable is read.
+/// A repository of the Hugging Face hub, and how to reach the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubModel {
     /// `owner/name`.
     pub repo: String,
     /// Branch, tag or commit. Default `main`.
     pub revision: String,
-    /// Which hub, which cache folder, which token, how much patience.
+    /// Endpoint, cache folder, access token and timeouts.
     pub access: HubAccess,
 }
 
@@ -88,7 +89,7 @@ impl FromStr for ModelSource {
         {
             return Ok(Self::Gguf(path.to_owned()));
         }
-        match parse_id(text).filter(|_| !path.exists()) {
+        match parse_id(text).filter(|_| !path.exists() && !is_mistyped_path(text)) {
             Some((repo, revision)) => Ok(Self::Hub(HubModel {
                 revision: revision.to_owned(),
                 ..HubModel::new(repo)

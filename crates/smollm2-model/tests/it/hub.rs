@@ -9,7 +9,7 @@ use fixtures::{
 };
 use smollm2_model::{
     ModelError,
-    weights::{HubAccess, HubError, HubModel, ModelSource, load, named_tensors},
+    weights::{HubAccess, HubError, HubModel, ModelSource, Retry, load, named_tensors},
 };
 
 type B = Flex;
@@ -22,6 +22,11 @@ fn source(hub: &LoopbackHub, cache: &Path) -> ModelSource {
             endpoint: hub.endpoint(),
             cache_dir: Some(cache.to_owned()),
             timeout: Duration::from_millis(1500),
+            retry: Retry {
+                attempts: 2,
+                first_wait: Duration::ZERO,
+                ..Retry::default()
+            },
             ..HubAccess::default()
         },
         ..HubModel::new(ID)

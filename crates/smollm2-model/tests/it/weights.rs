@@ -288,6 +288,7 @@ fn sources_are_told_apart() {
     assert!(matches!(parse(path), Ok(ModelSource::Folder(_))));
     assert!(matches!(parse("models/a.Q4_1.gguf"), Ok(ModelSource::Gguf(_))));
     assert!(matches!(parse("owner/name@v1"), Ok(ModelSource::Hub(hub)) if hub.revision == "v1"));
+    assert!(matches!(parse("src/wieghts@main"), Ok(ModelSource::Hub(_))));
     for text in [
         "",
         "name",
@@ -296,6 +297,8 @@ fn sources_are_told_apart() {
         "a/b/c",
         "owner/name@",
         "owner/na me",
+        // Tests run in the folder of their crate, so this is a mistyped path.
+        "src/wieghts",
     ] {
         assert!(matches!(parse(text), Err(ModelError::Source { .. })), "{text}");
     }

@@ -2,11 +2,11 @@
 
 use super::{Kind, Source};
 use crate::DataError;
-use hub_cache::{HubAccess, HubRepo, RepoKind, parse_id};
+use hub_cache::{HubAccess, HubRepo, RepoKind, SplitMatch, parse_id};
 use std::fmt;
 use std::str::FromStr;
 
-/// A split of a data set on the hub: which, and through which door.
+/// A split of a data set on the hub, and how to reach the hub.
 ///
 /// The text form is `owner/name`, with `@revision`, then `:configuration`, then `:split` where they are not the
 /// default: `owner/name@v1:all:test`, or `owner/name::test`.
@@ -27,9 +27,9 @@ pub struct HubDataset {
     pub revision: String,
     /// One of the data set's configurations. Default `None`: the only one, or the one named `default`.
     pub configuration: Option<String>,
-    /// Default `train`.
+    /// Default `train`. A split `train` is also found as `train_sft` if no other name begins with `train_`.
     pub split: String,
-    /// Which hub, which cache folder, which token, how much patience.
+    /// Endpoint, cache folder, access token and timeouts.
     pub access: HubAccess,
 }
 
@@ -55,7 +55,7 @@ impl HubDataset {
             revision: self.revision.clone(),
             ..HubRepo::new(RepoKind::Dataset, &self.id, self.access.clone())
         };
-        let files = repo.split(self.configuration.as_deref(), &self.split)?;
+        let files = repo.split(self.configuration.as_deref(), &self.split, SplitMatch::OrVariant)?;
         Ok(Source {
             kind: Kind::Files(files),
             parts: Vec::new(),

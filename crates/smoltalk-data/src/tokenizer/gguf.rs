@@ -3,8 +3,8 @@
 use super::ChatTokenizer;
 use super::specification::smollm2_json;
 use crate::DataError;
-use crate::panics::caught;
 use candle_core::quantized::gguf_file::{Content, Value};
+use record_files::caught;
 use serde_json::json;
 use std::fs::File;
 use std::io::BufReader;

@@ -2,7 +2,7 @@
 
 use fixtures::hub::{Fault, LoopbackHub, folder_files};
 use fixtures::shared;
-use smoltalk_data::{Conversation, DataError, HubAccess, HubDataset, HubError, Source};
+use smoltalk_data::{Conversation, DataError, HubAccess, HubDataset, HubError, Retry, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,11 @@ fn dataset(hub: &LoopbackHub, cache: &Path, text: &str) -> HubDataset {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.to_owned()),
         timeout: Duration::from_millis(1500),
+        retry: Retry {
+            attempts: 2,
+            first_wait: Duration::ZERO,
+            ..Retry::default()
+        },
         ..HubAccess::default()
     };
     dataset

@@ -1,0 +1,162 @@
+//! The lock that huggingface_hub and hf-hub take around the download of a file.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::{HubAccess, TransferEvent};
+
+/// Time between two attempts to take a lock.
+const POLL: Duration = Duration::from_millis(100);
+/// Time between two notices that a lock is waited for.
+const NOTICE: Duration = Duration::from_secs(10);
+
+/// A held lock, or the right to go on without one: a lock only avoids downloading a file twice. That a file is complete
+/// and right does not depend on it, since some network file systems grant every lock and others none.
+pub(crate) struct DownloadLock(Option<File>);
+
+impl DownloadLock {
+    /// Waits for the lock, at most [`HubAccess::lock_wait`].
+    pub(crate) fn take(access: &HubAccess, file: &str, path: &Path) -> Self {
+        let taken = open(path).and_then(|lock| {
+            wait(access, file, path, || lock.try_lock())?;
+            Ok(lock)
+        });
+        if let Err(error) = &taken {
+            let reason = &error.to_string();
+            access.tell(TransferEvent::Unlocked { file, reason });
+        }
+        Self(taken.ok())
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// The lock file is never written, so it does no harm if its name is a link to something else.
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    // As Python does it: members of a group that share a cache can wait for each other.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o664);
+    options.open(path)
+}
+
+fn wait(
+    access: &HubAccess,
+    file: &str,
+    path: &Path,
+    mut try_lock: impl FnMut() -> Result<(), TryLockError>,
+) -> io::Result<()> {
+    let (began, mut next_notice) = (Instant::now(), Duration::ZERO);
+    loop {
+        match try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let waited = began.elapsed();
+        if waited >= access.lock_wait {
+            let reason = format!("another process has held {} for {waited:.0?}", path.display());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
+        }
+        if waited >= next_notice {
+            access.tell(TransferEvent::Waiting {
+                file,
+                lock: path,
+                waited,
+            });
+            next_notice = waited + NOTICE;
+        }
+        std::thread::sleep(POLL.min(access.lock_wait - waited));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TransferProgress;
+    use std::sync::{Arc, Mutex};
+
+    fn noting() -> (HubAccess, Arc<Mutex<Vec<String>>>) {
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let kept = notices.clone();
+        let progress = TransferProgress::new(move |event| kept.lock().unwrap().push(event.to_string()));
+        let access = HubAccess {
+            lock_wait: Duration::from_millis(1),
+            progress: Some(progress),
+            ..HubAccess::default()
+        };
+        (access, notices)
+    }
+
+    #[test]
+    fn a_held_lock_is_waited_for_and_then_given_up() {
+        let (access, notices) = noting();
+        let path = Path::new("the.lock");
+        let mut tries = 0;
+        let taken = wait(&access, "a.bin", path, || {
+            tries += 1;
+            Err(TryLockError::WouldBlock)
+        });
+        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(tries >= 2, "{tries}");
+        let notices = notices.lock().unwrap();
+        assert!(
+            notices[0].contains("a.bin: another process is downloading it"),
+            "{notices:?}"
+        );
+    }
+
+    #[test]
+    fn a_lock_that_is_released_is_taken() {
+        let (mut access, notices) = noting();
+        access.lock_wait = Duration::from_secs(600);
+        let mut tries = 0;
+        let released = || {
+            tries += 1;
+            if tries < 3 {
+                Err(TryLockError::WouldBlock)
+            } else {
+                Ok(())
+            }
+        };
+        wait(&access, "a.bin", Path::new("the.lock"), released).unwrap();
+        assert_eq!(notices.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_a_notice() {
+        let (access, notices) = noting();
+        // ENOSYS and ENOLCK.
+        for code in [38, 37] {
+            let refused = || Err(TryLockError::Error(io::Error::from_raw_os_error(code)));
+            wait(&access, "a.bin", Path::new("the.lock"), refused).unwrap_err();
+        }
+        // A folder in place of the lock file cannot be opened for writing.
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!DownloadLock::take(&access, "a.bin", folder.path()).is_held());
+        let notices = notices.lock().unwrap();
+        assert!(
+            notices[0].starts_with("a.bin: downloading without a lock: "),
+            "{notices:?}"
+        );
+    }
+
+    #[test]
+    fn a_lock_is_released_when_dropped() {
+        let (access, _) = noting();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".locks/models--owner--name/hash.lock");
+        let first = DownloadLock::take(&access, "a.bin", &path);
+        assert!(first.is_held() && !DownloadLock::take(&access, "a.bin", &path).is_held());
+        drop(first);
+        assert!(DownloadLock::take(&access, "a.bin", &path).is_held());
+    }
+}
