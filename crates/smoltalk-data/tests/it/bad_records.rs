@@ -21,11 +21,12 @@ fn good(index: usize) -> String {
     )
 }
 
-/// Forty conversations, with bad records at the lines 3, 12, 21, 30 and 39 where `bad`.
+/// Forty conversations, with bad records at the lines 3, 12, 21, 30 and 45, the last, where `bad`.
 fn write(path: &Path, bad: bool) {
     let mut lines: Vec<String> = (0..40).map(good).collect();
     for (index, line) in BAD.iter().enumerate().filter(|_| bad) {
-        lines.insert(2 + 9 * index, (*line).to_string());
+        let place = if index == 4 { lines.len() } else { 2 + 9 * index };
+        lines.insert(place, (*line).to_string());
     }
     std::fs::write(path, lines.join("\n")).expect("written");
 }
@@ -101,7 +102,7 @@ fn they_are_counted_in_each_pass_and_the_first_are_named() {
         (12, "expected a JSON object, found EOF"),
         (21, "chat template: "),
         (30, "expected a field `messages`, found an object with the fields text"),
-        (39, "expected a JSON object, found a number"),
+        (45, "expected a JSON object, found a number"),
     ] {
         let place = format!("dirty.jsonl:{line}: ");
         let named = first.iter().find(|message| message.contains(&place));
@@ -130,7 +131,7 @@ fn one_more_than_the_limit_is_an_error_that_names_them() {
     assert_eq!(first.len(), 5);
     let message = error.to_string();
     assert!(
-        message.contains("max_bad_records") && message.contains("dirty.jsonl:39"),
+        message.contains("max_bad_records") && message.contains("dirty.jsonl:45"),
         "{message}"
     );
     // None at all: the first one itself.
