@@ -104,8 +104,8 @@ impl Stages {
     /// Prints a line above the bar.
     fn say(&self, line: &str) {
         match &self.0 {
-            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some((_, bar)) => bar.suspend(|| note(line)),
+            None => note(line),
         }
     }
 
