@@ -95,7 +95,9 @@ fn they_are_counted_in_each_pass_and_the_first_are_named() {
     while loader.position().epoch < 1 {
         loader.next_row().expect("a row");
     }
-    assert_eq!(loader.counts().bad_records, 5);
+    // The first buffer of the next pass has met some again.
+    let in_passes = |loader: &DataLoader| loader.counts().bad_records - loader.position().bad_records;
+    assert_eq!(in_passes(&loader), 5);
     let first = loader.first_bad_records();
     for (line, problem) in [
         (3, "expected `messages[0].content` to be a string, found null"),
@@ -115,7 +117,7 @@ fn they_are_counted_in_each_pass_and_the_first_are_named() {
     while loader.position().epoch < 3 {
         loader.next_row().expect("a row");
     }
-    assert_eq!(loader.counts().bad_records, 15);
+    assert_eq!(in_passes(&loader), 15);
     assert_eq!(loader.first_bad_records().len(), 5);
 }
 
@@ -241,7 +243,7 @@ fn a_buffer_ends_with_the_tokens_of_its_rows() {
     loader.next_row().expect("a row");
     let (read, position) = (loader.counts().packing, loader.position());
     assert!(
-        (3..10).contains(&read.conversations) && read.tokens_in < 6 * 64,
+        (3..12).contains(&read.conversations) && read.tokens_in < 6 * 64,
         "{read:?}"
     );
     assert_eq!(position.buffered, read.conversations);
