@@ -108,15 +108,15 @@ fn ask() -> Result<Option<String>> {
 /// Prints the answer as it comes.
 fn answer<B: DecoderBackend>(opened: &Opened<B>, messages: &[Message], settings: &GenerationConfig) -> Result<String> {
     let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
-    let prompt = tokenizer.encode(&tokenizer.apply_chat_template(messages, true)?);
+    let prompt = tokenizer.encode_chat(messages, true)?;
     let (mut answer, mut stream) = (String::new(), tokenizer.decode_stream());
     for id in generate(&loaded.model, &loaded.config, &prompt, settings)? {
-        let text = stream.push(id?);
+        let text = stream.push(id?)?;
         print!("{text}");
         std::io::stdout().flush()?;
         answer.push_str(&text);
     }
-    let rest = stream.finish();
+    let rest = stream.finish()?;
     println!("{rest}");
     answer.push_str(&rest);
     Ok(answer)

@@ -14,7 +14,7 @@ use examples::device::DeviceKind;
 use examples::flags;
 use examples::hub::HubFlags;
 use examples::synthetic::{SyntheticWorld, TASKS};
-use examples::training::{PRETRAINED_GATE, held_out_rows, kinds};
+use examples::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds};
 use examples::{on_device, open, output};
 use llm_bench::report::Report;
 use llm_bench::{EvaluateOptions, PromptOptions, Task};
@@ -224,7 +224,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let tasks = open::tasks(&arguments.tasks, &prompts)?;
     let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
-    let (training, held_out) = conversations(arguments, data, recipe.seed)?;
+    let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
     check_swiglu(model, &opened.loaded.config)?;
     Ok(Setting {
@@ -246,11 +246,11 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
 }
 
 /// What is trained on and what is held out.
-fn conversations(arguments: &Arguments, data: &Path, seed: u64) -> Result<(Source, Source)> {
+fn conversations(arguments: &Arguments, data: &Path) -> Result<(Source, Source)> {
     let all = arguments.hub.conversations(data)?;
     Ok(match &arguments.held_out {
         Some(path) => (all, arguments.hub.conversations(path)?),
-        None => all.split(HELD_OUT_SHARE, seed)?,
+        None => hold_out(all, HELD_OUT_SHARE)?,
     })
 }
 

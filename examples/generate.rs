@@ -68,13 +68,13 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         stop_ids: tokenizer.stop_ids(),
         ..settings
     };
-    let prompt = tokenizer.encode(&prompt(arguments, tokenizer)?);
+    let prompt = prompt(arguments, tokenizer)?;
     let mut stream = tokenizer.decode_stream();
     for id in generate(&loaded.model, &loaded.config, &prompt, &settings)? {
-        print!("{}", stream.push(id?));
+        print!("{}", stream.push(id?)?);
         std::io::stdout().flush()?;
     }
-    println!("{}", stream.finish());
+    println!("{}", stream.finish()?);
     Ok(())
 }
 
@@ -98,14 +98,10 @@ fn settings(arguments: &Arguments) -> GenerationConfig {
 }
 
 /// The prompt as the model reads it; printed at once where the answer goes on from it.
-fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<String> {
+fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<Vec<u32>> {
     if !arguments.chat {
         print!("{}", arguments.prompt);
-        return Ok(arguments.prompt.clone());
+        return Ok(tokenizer.encode(&arguments.prompt)?);
     }
-    let turn = Message {
-        role: "user".to_string(),
-        content: arguments.prompt.clone(),
-    };
-    Ok(tokenizer.apply_chat_template(&[turn], true)?)
+    Ok(tokenizer.encode_chat(&[Message::user(&arguments.prompt)], true)?)
 }

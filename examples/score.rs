@@ -123,10 +123,10 @@ fn encode(tokenizer: &ChatTokenizer, line: &[u8]) -> Result<Vec<u32>> {
         Err(error) => bail!("{EXPECTED} with `role` and `content` in each message; found another line: {error}"),
     };
     match (line.text, line.messages) {
-        (Some(text), None) => Ok(tokenizer.encode(&text)),
+        (Some(text), None) => Ok(tokenizer.encode(&text)?),
         (None, Some(messages)) => {
             let open_turn = line.add_generation_prompt.unwrap_or(true);
-            Ok(tokenizer.encode(&tokenizer.apply_chat_template(&messages, open_turn)?))
+            Ok(tokenizer.encode_chat(&messages, open_turn)?)
         }
         (Some(_), Some(_)) => bail!("{EXPECTED}, found both fields; keep one of them"),
         (None, None) => bail!("{EXPECTED}, found neither field"),

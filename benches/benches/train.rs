@@ -11,10 +11,10 @@ use burn::{
 use criterion::{Criterion, criterion_group, criterion_main};
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::{
-    StepBackend, TrainConfig, Trainer,
+    Batch, StepBackend, TrainConfig, Trainer,
     ops::{AdamWState, AdamWStep, reference},
 };
-use smoltalk_data::{Batch, PackedRow};
+use smoltalk_data::PackedRow;
 use std::hint::black_box;
 
 const TOKENS: usize = 512;

@@ -4,6 +4,7 @@ use crate::functions::{self, GroupFunction};
 use crate::progress::{Spinner, Tasks, Training};
 use crate::training;
 use anyhow::{Context, Result, bail};
+use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::{Report, Variant, p_text};
 use llm_bench::stats::PairedOptions;
@@ -65,7 +66,7 @@ impl<B: StepBackend> Setting<B> {
         let name = kind.name().replace('_', "-");
         let (model, config) = self.initial(kind, device)?;
         let start = functions::all(&model, &config);
-        let (model, variant) = self.train(&name, model, &config, device)?;
+        let (model, variant) = self.train(&name, model, &config)?;
         let learned = functions::all(&model, &config);
         let folder = self.output.join(&name).join("model");
         let spinner = Spinner::new(&format!("{name}: saving"));
@@ -83,14 +84,8 @@ impl<B: StepBackend> Setting<B> {
         })
     }
 
-    fn train(
-        &self,
-        name: &str,
-        model: SmolLm2<B>,
-        config: &SmolLm2Config,
-        device: &B::Device,
-    ) -> Result<(SmolLm2<B>, Variant)> {
-        let order = training::loader_config(&self.recipe);
+    fn train(&self, name: &str, model: SmolLm2<B>, config: &SmolLm2Config) -> Result<(SmolLm2<B>, Variant)> {
+        let order = self.recipe.loader();
         let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
         let options = RunOptions {
@@ -101,8 +96,7 @@ impl<B: StepBackend> Setting<B> {
         if options.checkpoints().exists() {
             std::fs::remove_dir_all(options.checkpoints())?;
         }
-        let model = training::tracked(model, config, device)?;
-        let mut trainer = Trainer::new(model, config.clone(), self.recipe.clone())?;
+        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), config.clone(), self.recipe.clone())?;
         let mut observer = Training::new(name, true);
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
@@ -127,7 +121,8 @@ impl<B: StepBackend> Setting<B> {
             Start::Pretrained { model, config } => match kind {
                 FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
                 FeedForwardKind::GatedRational => {
-                    training::to_gated_rational(SmolLm2::clone(model), config, &self.training, &self.tokenizer)
+                    let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
+                    training::to_gated_rational(SmolLm2::clone(model), config, data, &self.tokenizer, system_prompt)
                 }
                 _ => training::fresh_feed_forward(model, config, kind, self.recipe.seed, device),
             },

@@ -85,8 +85,18 @@ impl HubFlags {
             _ => Source::open(name)?,
         };
         // Found here, and not when a model is loaded and converted.
-        match source.conversations().next().transpose()? {
-            Some(_) => Ok(source),
+        let mut bad = None;
+        for found in source.conversations() {
+            match found {
+                Ok(_) => return Ok(source),
+                Err(error) if error.is_bad_record() => {
+                    bad.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match bad {
+            Some(error) => Err(error.into()),
             None => bail!(
                 "{}: expected conversations, found none; is the file empty?",
                 name.display()

@@ -12,6 +12,8 @@ pub mod memory;
 pub mod open;
 pub mod output;
 pub mod progress;
+pub mod signals;
 pub mod step_cost;
 pub mod synthetic;
+pub mod terminal;
 pub mod training;

@@ -102,27 +102,39 @@ pub fn token_rows(
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         // The longest token has far fewer than 64 bytes, so this much text is always enough.
         let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
-        cut(tokenizer.encode(&text[..enough]), length, tokens)
+        cut(tokenizer.encode(&text[..enough])?, length, tokens)
     } else {
-        conversation_rows(&hub.conversations(path)?, tokenizer, length, tokens)
+        conversation_rows(
+            &hub.conversations(path)?,
+            tokenizer,
+            SystemPrompt::Default,
+            length,
+            tokens,
+        )
     };
     rows.with_context(|| path.display().to_string())
 }
 
-/// As [`token_rows`], from conversations that are open already: the share of them that is trained on.
+/// As [`token_rows`], from conversations that are open already, with the system turn they are trained with.
 ///
 /// # Errors
 /// When they cannot be read or hold too little.
 pub fn conversation_rows(
     source: &Source,
     tokenizer: &ChatTokenizer,
+    system_prompt: SystemPrompt,
     length: usize,
     tokens: usize,
 ) -> Result<Vec<Vec<u32>>> {
     let mut ids = Vec::new();
     for conversation in source.conversations() {
-        let encoded = tokenizer.encode_conversation(&conversation?, Mask::All, SystemPrompt::Default)?;
-        ids.extend(encoded.ids);
+        let encoded = conversation.and_then(|found| tokenizer.encode_conversation(&found, Mask::All, system_prompt));
+        match encoded {
+            Ok(encoded) => ids.extend(encoded.ids),
+            // Training skips it too, and counts it.
+            Err(error) if error.is_bad_record() => {}
+            Err(error) => return Err(error.into()),
+        }
         if ids.len() >= tokens {
             break;
         }

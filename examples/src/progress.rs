@@ -1,9 +1,12 @@
 //! Progress bars for the libraries' traits.
 
+use crate::signals::Signals;
+use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::{TransferEvent, TransferProgress};
-use smollm2_train::{EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smoltalk_data::{DataError, LoaderObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +56,41 @@ impl Drop for Spinner {
     }
 }
 
+/// Reading and tokenising conversations: a sign of life while a buffer is made, and a line for each of the first
+/// records that are skipped.
+#[derive(Default)]
+pub struct Loading {
+    spinner: Option<Spinner>,
+    skipped: u64,
+}
+
+/// Skipped records that get a line.
+const NAMED: u64 = 5;
+
+impl LoaderObserver for Loading {
+    fn tokenized(&mut self, conversations: u64, tokens: u64) {
+        let spinner = self.spinner.get_or_insert_with(|| Spinner::new("tokenising"));
+        if conversations.is_multiple_of(64) {
+            let message = format!("tokenising: {conversations} conversations, {tokens} tokens");
+            spinner.0.set_message(message);
+        }
+    }
+
+    fn packed(&mut self) {
+        self.spinner = None;
+    }
+
+    fn bad_record(&mut self, error: &DataError) {
+        self.skipped += 1;
+        self.spinner = None;
+        match self.skipped {
+            ..=NAMED => note(format_args!("skipped a record: {error}")),
+            rest if rest == NAMED + 1 => note("further records that cannot be used are only counted"),
+            _ => {}
+        }
+    }
+}
+
 /// Stages one after the other, a bar each; a new name begins a new one.
 #[derive(Default)]
 struct Stages(Option<(String, ProgressBar)>);
@@ -81,14 +119,15 @@ impl Stages {
     }
 }
 
-/// Training: one line a step, or with `quiet` a bar; keeps what a report needs.
+/// Training: a line for each step, or with `quiet` a bar and a list of the steps for a report.
 pub struct Training {
     name: String,
     quiet: bool,
     bar: Option<ProgressBar>,
     held_out: Stages,
     waiting: Option<Spinner>,
-    /// Every step.
+    stop: Option<Signals>,
+    /// Every step, where the run is quiet.
     pub steps: Vec<StepRecord>,
 }
 
@@ -101,13 +140,33 @@ impl Training {
             bar: None,
             held_out: Stages::default(),
             waiting: None,
+            stop: None,
             steps: Vec::new(),
         }
+    }
+
+    /// Ends the run after the step during which one of these signals is received.
+    pub fn until(mut self, signals: &Signals) -> Self {
+        self.stop = Some(signals.clone());
+        self
     }
 
     /// Shows that a checkpoint is being read, until the run starts.
     pub fn resuming(&mut self) {
         self.waiting = Some(Spinner::new("going on from the newest checkpoint"));
+    }
+
+    /// Names checkpoints that were passed over, with the reasons.
+    pub fn passed_over(&self, reasons: &[String]) {
+        let print = || {
+            for reason in reasons {
+                note(format_args!("passed over a checkpoint: {reason}"));
+            }
+        };
+        match &self.waiting {
+            Some(spinner) => spinner.0.suspend(print),
+            None => print(),
+        }
     }
 
     /// Median tokens a second, the first step apart when there are others: it warms up.
@@ -131,16 +190,18 @@ impl TrainObserver for Training {
             bar.set_position(from_step as u64);
             self.bar = Some(bar);
         } else {
-            eprintln!("{}: steps {from_step} to {steps}, {memory}", self.name);
+            note(format_args!("{}: steps {from_step} to {steps}, {memory}", self.name));
         }
     }
 
     fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
         match &self.bar {
             Some(bar) => bar.set_position(step.step as u64),
-            None => eprintln!("{}", StepLine(step, progress)),
+            None => note(StepLine(step, progress)),
         }
-        self.steps.push(step.clone());
+        if self.quiet {
+            self.steps.push(step.clone());
+        }
         if step.step == progress.steps
             && let Some(bar) = &self.bar
         {
@@ -173,12 +234,18 @@ impl TrainObserver for Training {
         }
     }
 
-    fn skipped_checkpoint(&mut self, reason: &str) {
-        let print = || eprintln!("passed over a checkpoint: {reason}");
-        match &self.waiting {
-            Some(spinner) => spinner.0.suspend(print),
-            None => print(),
-        }
+    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
+        note(format_args!(
+            "metrics.jsonl: left out {} damaged lines, the first is line {} ({}); the file as it was is {}",
+            damaged.lines,
+            damaged.first,
+            damaged.reason,
+            damaged.copy.display()
+        ));
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.stop.as_ref().and_then(Signals::received).is_some()
     }
 }
 

@@ -6,8 +6,8 @@ use burn::backend::Autodiff;
 use clap::ValueEnum;
 use serde::Serialize;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
-use smollm2_train::{StepBackend, TrainConfig, Trainer};
-use smoltalk_data::{Batch, PackedRow};
+use smollm2_train::{Batch, StepBackend, TrainConfig, Trainer};
+use smoltalk_data::PackedRow;
 use std::time::Instant;
 
 /// Steps before the first measured one: memory, compiled kernels and optimiser state settle in three.

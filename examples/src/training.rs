@@ -2,12 +2,11 @@
 
 use crate::open;
 use crate::progress::conversion;
-use anyhow::Result;
-use burn::backend::Autodiff;
+use anyhow::{Result, bail};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
 use smollm2_train::{StepBackend, TrainConfig, TrainError};
-use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source};
+use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source, SystemPrompt};
 use std::path::Path;
 
 /// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
@@ -15,54 +14,61 @@ use std::path::Path;
 /// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
 pub const PRETRAINED_GATE: f64 = 16.0;
 
-/// The data order and packing of a recipe.
-pub fn loader_config(recipe: &TrainConfig) -> LoaderConfig {
-    LoaderConfig {
-        sequence_length: recipe.sequence_length,
-        packing: recipe.packing,
-        mask: recipe.mask,
-        system: recipe.system_prompt,
-        seed: recipe.seed,
-        ..LoaderConfig::default()
-    }
+/// This source in two: what to train on, and this share of the conversations to hold out.
+///
+/// # Errors
+/// When the share is not between 0 and 1.
+pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
+    Ok(source.split(share)?)
 }
 
-/// The first rows of the conversations, as many as the recipe evaluates on.
+/// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed.
 ///
 /// # Errors
 /// When they cannot be read or give no row.
 pub fn held_out_rows(source: Source, tokenizer: &ChatTokenizer, recipe: &TrainConfig) -> Result<Vec<PackedRow>> {
     let config = LoaderConfig {
         shuffle: false,
-        ..loader_config(recipe)
+        ..recipe.loader()
     };
     Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?)
 }
 
 /// Puts the tokenizer into every checkpoint, so that its folder is a complete model.
 pub fn tokenizer_saver(tokenizer: &ChatTokenizer) -> impl Fn(&Path) -> Result<(), TrainError> {
-    |folder| {
-        tokenizer.save(folder).map_err(|error| TrainError::Io {
-            action: "write the tokenizer into",
-            path: folder.to_path_buf(),
-            source: std::io::Error::other(error.to_string()),
-        })
+    |folder| Ok(tokenizer.save(folder)?)
+}
+
+/// Refuses a tokenizer that has ids beyond the model's vocabulary.
+///
+/// # Errors
+/// When it has.
+pub fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
+    let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
+    if ids > vocabulary {
+        bail!(
+            "tokenizer: expected at most {vocabulary} ids, the model's vocabulary, found {ids}: they do not belong together"
+        );
+    }
+    Ok(())
+}
+
+/// The configuration of a model that learns to chat: its texts end with the token that ends a turn. A base model's end
+/// with another, and programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
+pub fn with_chat_tokens(config: SmolLm2Config, tokenizer: &ChatTokenizer) -> SmolLm2Config {
+    let end_of_turn = tokenizer.end_of_turn_id();
+    if config.eos_token_ids.contains(&end_of_turn) {
+        return config;
+    }
+    SmolLm2Config {
+        bos_token_id: Some(tokenizer.bos_id()),
+        eos_token_ids: vec![end_of_turn],
+        pad_token_id: Some(tokenizer.pad_id()),
+        ..config
     }
 }
 
-/// The same weights where they get gradients.
-///
-/// # Errors
-/// When the configuration is not the model's.
-pub fn tracked<B: StepBackend>(
-    model: SmolLm2<B>,
-    config: &SmolLm2Config,
-    device: &B::Device,
-) -> Result<SmolLm2<Autodiff<B>>> {
-    Ok(from_named_tensors(config, named_tensors(&model), device)?)
-}
-
-/// A SwiGLU model with gates fitted to what they see on the beginning of `source`.
+/// A SwiGLU model with gates fitted to what they see on the beginning of `source`, rendered as in training.
 ///
 /// # Errors
 /// When the source holds too little, or the model cannot be converted.
@@ -71,8 +77,10 @@ pub fn to_gated_rational<B: StepBackend>(
     config: &SmolLm2Config,
     source: &Source,
     tokenizer: &ChatTokenizer,
+    system_prompt: SystemPrompt,
 ) -> Result<(SmolLm2<B>, SmolLm2Config)> {
-    let rows = open::conversation_rows(source, tokenizer, open::CALIBRATION_ROW, open::CALIBRATION_TOKENS)?;
+    let (length, tokens) = (open::CALIBRATION_ROW, open::CALIBRATION_TOKENS);
+    let rows = open::conversation_rows(source, tokenizer, system_prompt, length, tokens)?;
     let options = convert::ConversionOptions::default();
     let (model, config, _) = convert::to_gated_rational(model, config, &rows, &options, conversion())?;
     Ok((model, config))
@@ -109,4 +117,67 @@ pub fn kinds(config: &SmolLm2Config) -> String {
         .map(FeedForwardKind::name)
         .collect();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltalk_data::{Conversation, Mask, Message, Packing};
+
+    fn source() -> Source {
+        let conversation = |index: usize| Conversation {
+            messages: vec![
+                Message::user(format!("{index}?")),
+                Message::assistant(format!("{}.", 3 * index)),
+            ],
+            source: None,
+        };
+        Source::from_conversations((0..200).map(conversation).collect())
+    }
+
+    /// Held-out losses of two seeds can be compared only if they are of the same rows.
+    #[test]
+    fn what_is_held_out_does_not_depend_on_the_seed() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
+            let rows = |seed| {
+                let recipe = TrainConfig {
+                    seed,
+                    sequence_length: 256,
+                    eval_rows: 4,
+                    packing,
+                    ..TrainConfig::quick()
+                };
+                let (_, held_out) = hold_out(source(), 0.2).unwrap();
+                held_out_rows(held_out, &tokenizer, &recipe).unwrap()
+            };
+            assert_eq!(rows(1), rows(2), "{packing:?}");
+        }
+    }
+
+    #[test]
+    fn gates_are_fitted_on_what_training_reads() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        for system_prompt in [SystemPrompt::Default, SystemPrompt::Empty, SystemPrompt::None] {
+            let rows = open::conversation_rows(&source(), &tokenizer, system_prompt, 512, 512).unwrap();
+            let first = source().conversations().next().unwrap().unwrap();
+            let read = tokenizer.encode_conversation(&first, Mask::All, system_prompt).unwrap();
+            assert_eq!(rows[0][..read.ids.len()], read.ids, "{system_prompt:?}");
+        }
+    }
+
+    #[test]
+    fn base_weights_get_the_end_of_a_turn() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let base = SmolLm2Config::smollm2_135m();
+        assert_eq!(
+            (base.bos_token_id, base.eos_token_ids.as_slice()),
+            (Some(0), [0].as_slice())
+        );
+        let chat = with_chat_tokens(base.clone(), &tokenizer);
+        assert_eq!(chat, base.clone().with_instruct_tokens());
+        assert!(chat.to_json().contains("\"eos_token_id\": 2"));
+        let kept = with_chat_tokens(base.clone().with_instruct_tokens(), &tokenizer);
+        assert_eq!(kept, base.with_instruct_tokens());
+    }
 }

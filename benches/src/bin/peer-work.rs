@@ -10,8 +10,8 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Int, Tensor, TensorData};
 use smollm2_model::weights::{self, ModelSource};
 use smollm2_model::{FeedForwardKind, KvCache, SmolLm2, SmolLm2Config};
-use smollm2_train::{TrainConfig, Trainer};
-use smoltalk_data::{Batch, PackedRow};
+use smollm2_train::{Batch, TrainConfig, Trainer};
+use smoltalk_data::PackedRow;
 use std::path::Path;
 use std::time::Instant;
 

@@ -1,13 +1,10 @@
 //! Documents from a local root, laid out as `<dataset_path>/<configuration or default>/<split>.jsonl` or as Parquet of
 //! that name, and from the hub.
 
-mod parquet;
-
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, SplitMatch, split_files};
-use serde_json::Value;
+use record_files::{Records, count, data_files};
 
 use crate::{BenchError, Document, Task};
 
@@ -26,32 +23,61 @@ fn configuration_folder(root: &Path, task: &Task) -> PathBuf {
 }
 
 /// Reads a split of the task's data set and applies the task's processor. What the root lacks comes from the hub where
-/// one may be asked.
+/// one may be asked. Columns of a Parquet file whose type has no form in JSON (times, bytes, decimals) are left out.
 ///
 /// # Errors
 /// [`BenchError::MissingData`] names the path expected; [`BenchError::Hub`] says why the hub did not help;
-/// [`BenchError::Read`] the file or folder that cannot be read; [`BenchError::DataLine`] the line that is not a JSON object; [`BenchError::Parquet`] the row that cannot be read;
-/// [`BenchError::Document`] the field a processor misses.
+/// [`BenchError::Records`] names the file and the line or row that cannot be read; [`BenchError::Document`] the field a
+/// processor misses.
 pub fn load_split(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<Document>, BenchError> {
-    let mut documents = Vec::new();
-    for path in locate(root, hub, task, split)? {
-        match path.extension().is_some_and(|extension| extension == "parquet") {
-            true => documents.extend(parquet::read(&path)?),
-            false => documents.extend(read_lines(&path)?),
-        }
+    Split::open(root, hub, task, split)?.documents(usize::MAX)
+}
+
+/// The files of a split. Nothing of them is read before it is asked for.
+pub(crate) struct Split<'a> {
+    task: &'a Task,
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Split<'a> {
+    pub(crate) fn open(root: &Path, hub: Option<&HubAccess>, task: &'a Task, split: &str) -> Result<Self, BenchError> {
+        let files = locate(root, hub, task, split)?;
+        Ok(Self { task, files })
     }
-    if let Some(processor) = task.process_docs {
-        for (doc_id, document) in documents.iter_mut().enumerate() {
-            let processed = processor.apply(document);
-            processed.map_err(|(field, problem)| BenchError::Document {
-                task: task.task.clone(),
-                doc_id,
-                field,
-                problem,
-            })?;
+
+    /// Documents in the split; none of them is parsed.
+    pub(crate) fn count(&self) -> Result<usize, BenchError> {
+        let mut documents = 0;
+        for path in &self.files {
+            documents += count(path)? as usize;
         }
+        Ok(documents)
     }
-    Ok(documents)
+
+    /// The first `limit` documents.
+    pub(crate) fn documents(&self, limit: usize) -> Result<Vec<Document>, BenchError> {
+        let mut documents = Vec::new();
+        for path in &self.files {
+            if documents.len() == limit {
+                break;
+            }
+            for record in Records::open(path)?.take(limit - documents.len()) {
+                documents.push(record?.fields);
+            }
+        }
+        if let Some(processor) = self.task.process_docs {
+            for (doc_id, document) in documents.iter_mut().enumerate() {
+                let processed = processor.apply(document);
+                processed.map_err(|(field, problem)| BenchError::Document {
+                    task: self.task.task.clone(),
+                    doc_id,
+                    field,
+                    problem,
+                })?;
+            }
+        }
+        Ok(documents)
+    }
 }
 
 /// The files of a split.
@@ -72,18 +98,12 @@ fn locate(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Res
     }
 }
 
-/// Names in a folder; an absent folder has none.
+/// Names of the data files in a folder; an absent folder has none.
 fn file_names(folder: &Path) -> Result<Vec<String>, BenchError> {
-    let wrong = |source| BenchError::Read {
-        path: folder.to_owned(),
-        source,
-    };
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(wrong)?,
-    };
-    let name = |entry: std::io::Result<std::fs::DirEntry>| Ok(entry.map_err(wrong)?.file_name().into_string().ok());
-    entries.map(name).filter_map(Result::transpose).collect()
+    if !folder.try_exists().unwrap_or(true) {
+        return Ok(Vec::new());
+    }
+    Ok(data_files(folder)?)
 }
 
 /// The files of a split by way of the hub's cache: as uploaded, else as the hub converted them.
@@ -105,39 +125,5 @@ fn fetch(access: &HubAccess, task: &Task, split: &str) -> Result<Vec<PathBuf>, H
             converted.split(configuration, split, SplitMatch::Exact).or(Err(error))
         }
         other => other,
-    }
-}
-
-fn read_lines(path: &Path) -> Result<Vec<Document>, BenchError> {
-    let bytes = std::fs::read(path).map_err(|source| BenchError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    // Only the byte \n ends a line: U+2028 and its like may stand inside a JSON string.
-    let lines = bytes.split(|&byte| byte == b'\n').enumerate();
-    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
-    let document = |(index, line)| {
-        parse_line(line).map_err(|problem| BenchError::DataLine {
-            path: path.to_owned(),
-            line: index + 1,
-            problem,
-        })
-    };
-    lines.map(document).collect()
-}
-
-fn parse_line(line: &[u8]) -> Result<Document, String> {
-    match serde_json::from_slice(line) {
-        _ if line.starts_with(b"\xEF\xBB\xBF") => {
-            Err("begins with a byte order mark (BOM); plain UTF-8 without one is expected".to_owned())
-        }
-        Ok(Value::Object(document)) => Ok(document),
-        Ok(_) => Err("a JSON object is expected".to_owned()),
-        Err(error) => {
-            // The parser saw one line, and calls it line 1.
-            let message = error.to_string();
-            let problem = message.split(" at line ").next().unwrap_or(&message);
-            Err(format!("{problem} at column {}", error.column()))
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! From request strings to token ids, as lm-evaluation-harness encodes them.
 
+use std::ops::Range;
+
 use crate::{BenchError, LoglikelihoodRequest};
 
 /// A continuation and what stands before it, in tokens.
@@ -22,20 +24,21 @@ impl EncodedPair {
 
 /// Encodes a pair: white space at the context's end moves to the continuation's start; the continuation's ids are
 /// those of the joined text after as many as the context has alone. An empty context becomes the `prefix` token.
+/// `encode` takes a text and the byte ranges of the special tokens in it.
 ///
 /// # Errors
-/// [`BenchError::Request`] when no token is left to score.
+/// [`BenchError::Request`] when no token is left to score; what `encode` gives.
 pub fn encode_pair(
     index: usize,
     request: &LoglikelihoodRequest,
     prefix: u32,
-    encode: impl Fn(&str) -> Vec<u32>,
+    encode: impl Fn(&str, &[Range<usize>]) -> Result<Vec<u32>, BenchError>,
 ) -> Result<EncodedPair, BenchError> {
     let context = request.context.trim_end();
     let moved = &request.context[context.len()..];
     let continuation = format!("{moved}{}", request.continuation);
     let pair = if request.context.is_empty() {
-        let ids = encode(&continuation);
+        let ids = encode(&continuation, &[])?;
         // A text that starts with the prefix token supplies its own.
         match ids.split_first() {
             Some((first, rest)) if *first == prefix => EncodedPair {
@@ -48,8 +51,9 @@ pub fn encode_pair(
             },
         }
     } else {
-        let head = encode(context);
-        let whole = encode(&format!("{context}{continuation}"));
+        let special = within(&request.special, context.len());
+        let head = encode(context, &special)?;
+        let whole = encode(&format!("{context}{continuation}"), &request.special)?;
         let tail = whole.get(head.len()..).unwrap_or_default().to_vec();
         EncodedPair {
             context: if head.is_empty() { vec![prefix] } else { head },
@@ -63,4 +67,10 @@ pub fn encode_pair(
         });
     }
     Ok(pair)
+}
+
+/// The ranges in the first `length` bytes of a text; the white space behind a token may belong to it.
+fn within(special: &[Range<usize>], length: usize) -> Vec<Range<usize>> {
+    let cut = special.iter().map(|range| range.start..range.end.min(length));
+    cut.filter(|range| range.start < range.end).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hub_cache::HubError;
+use record_files::RecordError;
 
 /// Why a task could not be read, evaluated, written or reported.
 #[derive(Debug, thiserror::Error)]
@@ -78,17 +79,10 @@ pub enum BenchError {
     /// The hub or its cache did not give the data.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// A Parquet file or one of its rows cannot be read.
-    #[error("{path}, row {row}: {problem}")]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// The row's number, from 0.
-        row: usize,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A line of a data file is not a JSON object, or one of a journal not an answer.
+    /// A data file or one of its records cannot be read.
+    #[error(transparent)]
+    Records(#[from] RecordError),
+    /// A line of a journal is not an answer.
     #[error("{path}, line {line}: {problem}")]
     DataLine {
         /// The file.

@@ -26,8 +26,9 @@
 //!     fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
 //!         Ok(vec!["no".to_owned(); requests.len()])
 //!     }
-//!     fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<String, BenchError> {
-//!         Ok(turns.iter().map(|turn| turn.content.clone()).collect())
+//!     fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<ChatPrompt, BenchError> {
+//!         let text = turns.iter().map(|turn| turn.content.as_str()).collect();
+//!         Ok(ChatPrompt { text, special: vec![] })
 //!     }
 //!     fn description(&self) -> ModelDescription {
 //!         ModelDescription { name: "laconic".into(), max_length: 2048, ..Default::default() }
@@ -94,8 +95,8 @@ pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;
 pub use processor::{Document, Processor};
 pub use prompt::{
-    ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet, Requests, Turn,
-    build_prompts,
+    ChatPrompt, ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet,
+    Requests, Turn, build_prompts,
 };
 pub use python_random::PythonRandom;
 pub use smollm2::{Scoring, SmolLm2Evaluator};

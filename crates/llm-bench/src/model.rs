@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BenchError, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Turn};
+use crate::{BenchError, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Turn};
 
 /// What a results file says about the model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub trait LanguageModel {
     ///
     /// # Errors
     /// [`BenchError::Model`] when the model has no chat template or it refuses the turns.
-    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, BenchError>;
+    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<ChatPrompt, BenchError>;
 
     /// What results say about the model.
     fn description(&self) -> ModelDescription;

@@ -1,11 +1,12 @@
 //! From documents to requests: the question, the examples before it, the chat template round it.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use hub_cache::HubAccess;
 use serde::Serialize;
 
-use crate::dataset::load_split;
+use crate::dataset::Split;
 use crate::task::{ChoiceField, OutputType, Sampler, TargetField, Task};
 use crate::template::{Rendered, Templates, is_list};
 use crate::{BenchError, Document, PythonRandom};
@@ -24,11 +25,24 @@ pub struct Turn {
     pub content: String,
 }
 
+/// Text before the answer, and the special tokens in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatPrompt {
+    /// The text.
+    pub text: String,
+    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
+    /// document spells out a special token.
+    pub special: Vec<Range<usize>>,
+}
+
 /// Asks for the log-likelihood of a continuation of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoglikelihoodRequest {
     /// What stands before; not scored.
     pub context: String,
+    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// What is scored.
     pub continuation: String,
 }
@@ -38,6 +52,9 @@ pub struct LoglikelihoodRequest {
 pub struct GenerationRequest {
     /// The prompt.
     pub context: String,
+    /// Byte ranges of the prompt's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
     /// The text is cut before the first of these.
     pub until: Vec<String>,
     /// Tokens generated at most.
@@ -128,15 +145,22 @@ impl PromptOptions {
 }
 
 /// A model's chat template: turns, and whether to open the assistant's next turn, to text.
-pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<String, BenchError> + 'a;
+pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
-    let load = |split| load_split(&options.data_dir, options.hub.as_ref(), task, split);
-    let documents = load(task.evaluated_split())?;
+    let open = |split| Split::open(&options.data_dir, options.hub.as_ref(), task, split);
+    let evaluated = open(task.evaluated_split())?;
+    let total = evaluated.count()?;
+    let limit = match options.limit {
+        Some(count) if count >= 1.0 => count as usize,
+        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
+        _ => total,
+    };
+    let documents = evaluated.documents(limit)?;
     let Some(first) = documents.first() else {
         return Err(BenchError::NoDocuments {
             task: task.task.clone(),
@@ -146,8 +170,7 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
     let shots = shots(task, options);
     let pool = match shots {
         0 => Vec::new(),
-        _ if task.examples_split() == task.evaluated_split() => documents.clone(),
-        _ => load(task.examples_split())?,
+        _ => open(task.examples_split())?.documents(usize::MAX)?,
     };
     let mut builder = Builder {
         task,
@@ -160,13 +183,7 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
         several_contexts: false,
     };
     builder.several_contexts = builder.has_several_contexts(first);
-    let total = documents.len();
-    let limit = match options.limit {
-        Some(count) if count >= 1.0 => count as usize,
-        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
-        _ => total,
-    };
-    let numbered = documents.into_iter().take(limit).enumerate();
+    let numbered = documents.into_iter().enumerate();
     let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
     Ok(PromptSet {
         prompts: prompts.collect::<Result<_, _>>()?,
@@ -246,8 +263,10 @@ impl Builder<'_> {
         let context = |question: &str| self.context(examples, question);
         Ok(match &parts.question {
             Question::Text(question) if self.task.output_type == OutputType::GenerateUntil => {
+                let context = context(question)?;
                 Requests::Text(GenerationRequest {
-                    context: context(question)?,
+                    context: context.text,
+                    special: context.special,
                     until: self.task.stop_strings(),
                     max_gen_toks: self.task.generation_kwargs.max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
                 })
@@ -255,7 +274,8 @@ impl Builder<'_> {
             Question::Text(question) => {
                 let context = context(question)?;
                 let pair = |choice: &String| LoglikelihoodRequest {
-                    context: context.clone(),
+                    context: context.text.clone(),
+                    special: context.special.clone(),
                     continuation: format!("{}{choice}", self.answer_delimiter()),
                 };
                 Requests::Choices(parts.choices.iter().map(pair).collect())
@@ -263,8 +283,10 @@ impl Builder<'_> {
             Question::Contexts(_) => {
                 let continuation = format!("{}{}", self.answer_delimiter(), parts.target);
                 let pair = |choice: &String| {
+                    let context = context(choice)?;
                     Ok(LoglikelihoodRequest {
-                        context: context(choice)?,
+                        context: context.text,
+                        special: context.special,
                         continuation: continuation.clone(),
                     })
                 };
@@ -312,13 +334,16 @@ impl Builder<'_> {
     }
 
     /// Everything up to the answer.
-    fn context(&self, examples: &[(usize, Document)], question: &str) -> Result<String, BenchError> {
+    fn context(&self, examples: &[(usize, Document)], question: &str) -> Result<ChatPrompt, BenchError> {
         let shots = examples.iter().map(|(index, example)| self.parts(*index, example));
         let shots = shots.collect::<Result<Vec<_>, _>>()?;
         if self.options.apply_chat_template {
             return self.chat_context(&shots, question);
         }
-        Ok(format!("{}{}{question}", self.system_text(), self.shots_text(&shots)))
+        Ok(ChatPrompt {
+            text: format!("{}{}{question}", self.system_text(), self.shots_text(&shots)),
+            special: Vec::new(),
+        })
     }
 
     /// The system instruction, then the task's description; the delimiter stands between them only, and only where
@@ -340,7 +365,7 @@ impl Builder<'_> {
         shots.iter().map(shot).collect()
     }
 
-    fn chat_context(&self, shots: &[Parts], question: &str) -> Result<String, BenchError> {
+    fn chat_context(&self, shots: &[Parts], question: &str) -> Result<ChatPrompt, BenchError> {
         let mut turns = Vec::new();
         let mut say = |role, content: String| turns.push(Turn { role, content });
         let system = self.system_text();

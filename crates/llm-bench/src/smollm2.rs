@@ -9,11 +9,13 @@ mod score;
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use smollm2_model::DecoderBackend;
 use smollm2_model::{SmolLm2, SmolLm2Config};
-use smoltalk_data::{ChatTokenizer, Message};
+use smoltalk_data::{ChatTokenizer, DataError, Message, Rendered};
+use std::ops::Range;
 
 use crate::encoding::{EncodedPair, encode_pair};
 use crate::{
-    BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, ModelDescription, Turn,
+    BenchError, ChatPrompt, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, ModelDescription,
+    Turn,
 };
 
 /// How log-likelihoods are computed; both ways agree up to rounding.
@@ -77,9 +79,12 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     fn encode(&self, requests: &[LoglikelihoodRequest]) -> Result<Vec<EncodedPair>, BenchError> {
-        let encode = |text: &str| self.tokenizer.encode(text);
         let pairs = requests.iter().enumerate();
-        let pairs = pairs.map(|(index, request)| encode_pair(index, request, self.tokenizer.bos_id(), encode));
+        let pairs = pairs.map(|(index, request)| {
+            encode_pair(index, request, self.tokenizer.bos_id(), |text, special| {
+                self.token_ids(text, special)
+            })
+        });
         let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
         for (index, pair) in pairs.iter().enumerate() {
             if pair.continuation.len() > self.max_length {
@@ -94,6 +99,15 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
             }
         }
         Ok(pairs)
+    }
+
+    /// Ids of a text with special tokens at the byte ranges `special`.
+    fn token_ids(&self, text: &str, special: &[Range<usize>]) -> Result<Vec<u32>, BenchError> {
+        let rendered = Rendered {
+            text: text.to_owned(),
+            special: special.to_vec(),
+        };
+        self.tokenizer.encode_rendered(&rendered).map_err(model_error)
     }
 
     /// Rows of ids of equal length as a tensor.
@@ -117,18 +131,18 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
         self.generate(requests)
     }
 
-    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<String, BenchError> {
-        let message = |turn: &Turn| Message {
-            role: turn.role.to_owned(),
-            content: turn.content.clone(),
-        };
-        let messages: Vec<Message> = turns.iter().map(message).collect();
-        let text = self.tokenizer.apply_chat_template(&messages, add_generation_prompt);
-        text.map_err(|error| BenchError::Model(error.to_string()))
+    fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<ChatPrompt, BenchError> {
+        let messages: Vec<Message> = turns
+            .iter()
+            .map(|turn| Message::new(turn.role, turn.content.clone()))
+            .collect();
+        let rendered = self.tokenizer.apply_chat_template(&messages, add_generation_prompt);
+        let Rendered { text, special } = rendered.map_err(model_error)?;
+        Ok(ChatPrompt { text, special })
     }
 
     fn description(&self) -> ModelDescription {
-        let token = |id: u32| Some((self.tokenizer.decode_with_special(&[id]), id));
+        let token = |id: u32| self.tokenizer.token(id).map(|text| (text, id));
         ModelDescription {
             name: self.name.clone(),
             max_length: self.max_length,
@@ -144,4 +158,8 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
     fn fingerprint(&self) -> String {
         fingerprint::of(&self.model, &self.config, &self.tokenizer, self.max_length)
     }
+}
+
+fn model_error(error: DataError) -> BenchError {
+    BenchError::Model(error.to_string())
 }

@@ -20,9 +20,12 @@ pub use norm::RmsNorm;
 pub use parameters::ParameterPath;
 
 use burn::{
-    module::{Initializer, Module},
+    module::{Initializer, Module, ModuleMapper, Param},
     nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
-    tensor::{Int, Tensor, backend::Backend},
+    tensor::{
+        Int, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 
 use crate::{DecoderBackend, SmolLm2Config};
@@ -53,6 +56,15 @@ pub struct Decoder<B: Backend> {
     pub norm: RmsNorm<B>,
 }
 
+/// Marks every parameter as one that gets a gradient: those of a model that was loaded without are not.
+struct Track;
+
+impl<B: Backend> ModuleMapper<B> for Track {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.set_require_grad(true)
+    }
+}
+
 /// A projection without bias whose weight, `[input, output]`, is drawn from a normal of standard deviation `std`.
 fn linear<B: Backend>(input: usize, output: usize, std: f64, device: &B::Device) -> Linear<B> {
     LinearConfig::new(input, output)
@@ -80,6 +92,25 @@ impl<B: DecoderBackend> SmolLm2<B> {
                 device,
             ),
         }
+    }
+
+    /// The same weights where they get gradients. Tensors are wrapped, not copied, and keep their element type.
+    ///
+    /// ```
+    /// use burn::{backend::{Autodiff, Flex}, module::AutodiffModule};
+    /// use smollm2_model::SmolLm2Config;
+    ///
+    /// let mut config = SmolLm2Config::smollm2_135m();
+    /// (config.vocab_size, config.num_hidden_layers) = (64, 1);
+    /// config.feed_forward.truncate(1);
+    /// let model = config.init::<Flex>(&Default::default())?.tracked::<Autodiff<Flex>>();
+    /// assert!(model.model.norm.weight.val().is_require_grad());
+    /// let back = model.valid();
+    /// # let _ = back;
+    /// # Ok::<(), smollm2_model::ModelError>(())
+    /// ```
+    pub fn tracked<AB: AutodiffBackend<InnerBackend = B>>(self) -> SmolLm2<AB> {
+        self.train::<AB>().map(&mut Track)
     }
 
     /// Logits of the next token at every position.

@@ -60,27 +60,20 @@ impl Default for AdamWConfig {
 
 impl AdamWConfig {
     pub(crate) fn validate(&self) -> Result<(), TrainError> {
-        let below_one: fn(f64) -> bool = |x| (0.0..1.0).contains(&x);
-        for (field, value, accepted, expected) in [
-            ("optimizer.beta1", self.beta1, below_one, "at least 0 and below 1"),
-            ("optimizer.beta2", self.beta2, below_one, "at least 0 and below 1"),
-            ("optimizer.epsilon", self.epsilon, |x| x > 0.0, "a positive number"),
-            (
-                "optimizer.weight_decay",
-                self.weight_decay,
-                |x| x >= 0.0,
-                "a finite number of at least 0",
-            ),
-            (
-                "optimizer.rational_input_size",
-                self.rational_input_size,
-                |x| x >= 1.0,
-                "a finite number of at least 1",
-            ),
-        ] {
-            within(field, value, accepted, expected)?;
-        }
-        Ok(())
+        within("optimizer.beta1", self.beta1, 0.0..1.0, "at least 0 and below 1")?;
+        within("optimizer.beta2", self.beta2, 0.0..1.0, "at least 0 and below 1")?;
+        // Smaller ones, times the bias correction, are 0 in f32, and a parameter without gradient then 0 / 0.
+        let epsilon = "a finite number of at least 1e-30";
+        within("optimizer.epsilon", self.epsilon, 1e-30..=f64::MAX, epsilon)?;
+        let decay = "a finite number of at least 0";
+        within("optimizer.weight_decay", self.weight_decay, 0.0..=f64::MAX, decay)?;
+        let size = "a finite number of at least 1";
+        within(
+            "optimizer.rational_input_size",
+            self.rational_input_size,
+            1.0..=f64::MAX,
+            size,
+        )
     }
 
     /// Weight decay of the parameter `name`: its group's.

@@ -1,14 +1,17 @@
 //! Checkpoints that are complete or absent.
 //!
-//! A checkpoint is written inside a folder beside its final place whose name starts with `.partial-`; every file is
+//! A checkpoint is written inside a folder next to its final place whose name starts with `.partial-`; every file is
 //! flushed to the disk, a manifest with the length and SHA-256 of each is written last, and it is moved to its place. A
 //! process killed at any moment leaves at most a partial folder, which nobody reads and the next run removes.
+//!
+//! A checkpoint that is written again replaces the earlier one of its step. That one is renamed to `.replaced-step-..`
+//! until the new one is in place, and counts as the checkpoint of its step if the process is killed in between.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -18,7 +21,15 @@ use crate::TrainError;
 
 const MANIFEST: &str = "manifest.json";
 const PARTIAL: &str = ".partial-";
+const REPLACED: &str = ".replaced-";
 const PREFIX: &str = "step-";
+
+/// Files of a checkpoint; older ones have no record.
+pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
+pub(crate) const STATE: &str = "state.json";
+pub(crate) const RECIPE: &str = "train.toml";
+pub(crate) const RECORD: &str = "run.json";
+const REQUIRED: [&str; 5] = ["model.safetensors", "config.json", OPTIMIZER, STATE, RECIPE];
 
 /// What `manifest.json` says of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +71,9 @@ pub fn write(
     fill: impl FnOnce(&Path) -> Result<(), TrainError>,
 ) -> Result<PathBuf, TrainError> {
     create(root)?;
+    // The other files of the run, too, must not be younger than the checkpoint.
+    sync(parent_of(root))?;
+    settle(root)?;
     let name = format!("{PREFIX}{step:08}");
     let (staging, target) = (root.join(format!("{PARTIAL}{name}")), root.join(&name));
     // One level deeper than it needs: what `fill` writes beside its folder, to rename it into place, is partial too.
@@ -68,23 +82,47 @@ pub fn write(
     fs::create_dir_all(&folder).map_err(TrainError::io("create", &folder))?;
     fill(&folder)?;
     seal(&folder)?;
+    let replaced = root.join(format!("{REPLACED}{name}"));
     if target.exists() {
-        retire(root, &target)?;
+        fs::rename(&target, &replaced).map_err(TrainError::io("rename", &target))?;
     }
     fs::rename(&folder, &target).map_err(TrainError::io("replace", &target))?;
     sync(root)?;
+    remove(&replaced)?;
     remove(&staging)?;
     prune(root, step, keep)?;
     Ok(target)
 }
 
-/// Makes the folder of checkpoints, for good.
-pub(crate) fn create(root: &Path) -> Result<(), TrainError> {
-    fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
-    match root.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync(parent),
-        _ => sync(Path::new(".")),
+/// Makes a folder and those it lies in, and flushes the folder that holds each new one: after a power loss they are
+/// still there.
+pub(crate) fn create(folder: &Path) -> Result<(), TrainError> {
+    let (mut changed, mut missing) = (Vec::new(), folder);
+    while !missing.exists() {
+        missing = parent_of(missing);
+        changed.push(missing);
     }
+    fs::create_dir_all(folder).map_err(TrainError::io("create", folder))?;
+    changed.into_iter().try_for_each(sync)
+}
+
+fn parent_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// Ends a replacement that a killed process began: the earlier checkpoint gets its name back, or is removed where the
+/// new one is in place.
+fn settle(root: &Path) -> Result<(), TrainError> {
+    for (checkpoint, replaced) in named(root)? {
+        let target = root.join(format!("{PREFIX}{:08}", checkpoint.step));
+        match (replaced, target.exists()) {
+            (true, true) => remove(&checkpoint.folder)?,
+            (true, false) => fs::rename(&checkpoint.folder, &target).map_err(TrainError::io("rename", &target))?,
+            (false, _) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The newest complete checkpoint of `root`. Damaged ones are passed over, each with a reason.
@@ -110,16 +148,30 @@ pub fn latest(root: &Path) -> Result<Found, TrainError> {
 /// # Errors
 /// [`TrainError::Io`].
 pub fn list(root: &Path) -> Result<Vec<Checkpoint>, TrainError> {
+    let mut found = named(root)?;
+    // Where both are there, the one that was being replaced is the older one.
+    found.sort_by_key(|(checkpoint, replaced)| (checkpoint.step, !replaced));
+    Ok(found.into_iter().map(|(checkpoint, _)| checkpoint).collect())
+}
+
+/// Every checkpoint of `root`, and whether it was being replaced.
+fn named(root: &Path) -> Result<Vec<(Checkpoint, bool)>, TrainError> {
     let mut found = Vec::new();
-    if root.exists() {
-        for folder in children(root)? {
-            let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some(step) = name.strip_prefix(PREFIX).and_then(|step| step.parse().ok()) {
-                found.push(Checkpoint { step, folder });
-            }
+    if !root.exists() {
+        return Ok(found);
+    }
+    for folder in children(root)? {
+        let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let (replaced, name) = match name.strip_prefix(REPLACED) {
+            Some(name) => (true, name),
+            None => (false, name),
+        };
+        if let Some(step) = name.strip_prefix(PREFIX).and_then(|step| step.parse().ok()) {
+            found.push((Checkpoint { step, folder }, replaced));
         }
     }
-    found.sort_by_key(|checkpoint| checkpoint.step);
     Ok(found)
 }
 
@@ -129,11 +181,20 @@ pub fn list(root: &Path) -> Result<Vec<Checkpoint>, TrainError> {
 /// [`TrainError::Checkpoint`], naming the file, and what was expected and found.
 pub fn verify(folder: &Path) -> Result<(), TrainError> {
     let manifest: Manifest = read_json(folder, MANIFEST)?;
+    if let Some(missing) = REQUIRED.into_iter().find(|file| !manifest.contains_key(*file)) {
+        return Err(damaged(folder, MANIFEST, format!("an entry for {missing}"), "none"));
+    }
     for (file, entry) in &manifest {
+        if !is_plain_name(file) {
+            let found = format!("an entry for {file:?}");
+            return Err(damaged(folder, MANIFEST, "names of files in this folder", found));
+        }
         let path = folder.join(file);
-        let found = fs::metadata(&path)
-            .map_err(|error| damaged(folder, file, "a file", error))?
-            .len();
+        let metadata = fs::metadata(&path).map_err(|error| damaged(folder, file, "a file", error))?;
+        if !metadata.is_file() {
+            return Err(damaged(folder, file, "a file", "a folder or a device"));
+        }
+        let found = metadata.len();
         if found != entry.bytes {
             return Err(damaged(
                 folder,
@@ -151,7 +212,13 @@ pub fn verify(folder: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Removes what a killed process left behind.
+/// Whether a name is that of a file in the folder itself, and leads nowhere else.
+fn is_plain_name(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    matches!(components.next(), Some(Component::Normal(first)) if first == name) && components.next().is_none()
+}
+
+/// Removes what a killed process left behind, and gives a checkpoint that it was replacing its name back.
 ///
 /// # Errors
 /// [`TrainError::Io`].
@@ -159,6 +226,7 @@ pub fn remove_partial(root: &Path) -> Result<(), TrainError> {
     if !root.exists() {
         return Ok(());
     }
+    settle(root)?;
     for path in children(root)? {
         if path
             .file_name()
@@ -196,11 +264,15 @@ pub(crate) fn damaged(folder: &Path, file: &str, expected: impl Into<String>, fo
 fn seal(folder: &Path) -> Result<(), TrainError> {
     let mut manifest = Manifest::new();
     for path in children(folder)? {
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default()
-            .to_owned();
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = name.filter(|_| path.is_file()).ok_or_else(|| {
+            damaged(
+                folder,
+                &path.to_string_lossy(),
+                "a file with a name in UTF-8",
+                "something else",
+            )
+        })?;
         sync(&path)?;
         let bytes = fs::metadata(&path).map_err(TrainError::io("read", &path))?.len();
         let sha256 = digest(&path).map_err(TrainError::io("read", &path))?;
@@ -218,13 +290,13 @@ fn prune(root: &Path, step: usize, keep: usize) -> Result<(), TrainError> {
     upto.iter()
         .take(surplus)
         .chain(&beyond)
-        .try_for_each(|checkpoint| retire(root, &checkpoint.folder))
+        .try_for_each(|checkpoint| retire(root, checkpoint))
 }
 
-/// Removes a checkpoint by way of a partial name: half of a checkpoint never stands under its own name.
-fn retire(root: &Path, folder: &Path) -> Result<(), TrainError> {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let retired = root.join(format!("{PARTIAL}old-{name}"));
+/// Removes a checkpoint by way of a partial name: half of a checkpoint never has a checkpoint's name.
+fn retire(root: &Path, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    let (step, folder) = (checkpoint.step, &checkpoint.folder);
+    let retired = root.join(format!("{PARTIAL}old-{PREFIX}{step:08}"));
     remove(&retired)?;
     fs::rename(folder, &retired).map_err(TrainError::io("rename", folder))?;
     remove(&retired)

@@ -1,12 +1,17 @@
 //! The recipe of a run.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeBounds,
+};
+
 use serde::{Deserialize, Serialize};
-use smoltalk_data::{Mask, Packing, SystemPrompt};
+use smoltalk_data::{LoaderConfig, Mask, Packing, SystemPrompt};
 
 use crate::{AdamWConfig, Schedule, TrainError};
 
 /// The recipe of a run. Read from TOML ([`TrainConfig::from_toml`]), where every field may be left out; the resolved
-/// form is saved beside every checkpoint.
+/// form is saved in every checkpoint.
 ///
 /// ```
 /// use smollm2_train::TrainConfig;
@@ -147,8 +152,69 @@ impl TrainConfig {
     }
 
     /// The resolved recipe: every field, as [`TrainConfig::from_toml`] reads it back.
-    pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).unwrap_or_default()
+    ///
+    /// # Errors
+    /// As [`TrainConfig::validate`]: TOML has no place for some of the values it refuses.
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        self.validate()?;
+        Ok(toml::to_string_pretty(self).expect("every validated value is a number, a boolean or a name"))
+    }
+
+    /// How a data loader makes the rows this recipe describes.
+    pub fn loader(&self) -> LoaderConfig {
+        LoaderConfig {
+            sequence_length: self.sequence_length,
+            packing: self.packing,
+            mask: self.mask,
+            system: self.system_prompt,
+            seed: self.seed,
+            ..LoaderConfig::default()
+        }
+    }
+
+    /// The fields in which this recipe and `other` differ, by name.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::to_toml`], for either recipe.
+    ///
+    /// ```
+    /// use smollm2_train::TrainConfig;
+    ///
+    /// let differences = TrainConfig::sft_smol().differences(&TrainConfig::sft_1_7b())?;
+    /// assert_eq!(differences.len(), 1);
+    /// assert_eq!(differences[0].field, "learning_rate");
+    /// assert_eq!((differences[0].here.as_str(), differences[0].there.as_str()), ("0.001", "0.0003"));
+    /// # Ok::<(), smollm2_train::TrainError>(())
+    /// ```
+    pub fn differences(&self, other: &Self) -> Result<Vec<Difference>, TrainError> {
+        let (here, there) = (self.fields()?, other.fields()?);
+        let names: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+        let differences = names.into_iter().filter(|name| here.get(*name) != there.get(*name));
+        Ok(differences
+            .map(|name| Difference {
+                field: name.clone(),
+                here: value_of(&here, name),
+                there: value_of(&there, name),
+            })
+            .collect())
+    }
+
+    /// Every field with its table and its value as TOML writes it.
+    fn fields(&self) -> Result<BTreeMap<String, String>, TrainError> {
+        let table: toml::Table = toml::from_str(&self.to_toml()?).expect("the TOML form is TOML");
+        let mut fields = BTreeMap::new();
+        for (name, value) in table {
+            match value {
+                toml::Value::Table(inner) => {
+                    let inner = inner.into_iter();
+                    fields.extend(inner.map(|(key, value)| (format!("{name}.{key}"), value.to_string())));
+                }
+                value => {
+                    fields.insert(name, value.to_string());
+                }
+            }
+        }
+        Ok(fields)
     }
 
     /// Steps of the warm-up: `ceil(warmup_ratio * steps)`.
@@ -161,60 +227,81 @@ impl TrainConfig {
         self.learning_rate * self.schedule.factor(step, self.warmup_steps(), self.steps)
     }
 
-    /// Refuses values without meaning.
+    /// Refuses values without meaning, and sizes that no computation could hold.
     ///
     /// # Errors
     /// [`TrainError::Config`], naming the field.
     pub fn validate(&self) -> Result<(), TrainError> {
-        for (field, value) in [
-            ("steps", self.steps),
-            ("micro_batch_rows", self.micro_batch_rows),
-            ("gradient_accumulation", self.gradient_accumulation),
-            ("loss_chunk", self.loss_chunk),
-            ("keep_checkpoints", self.keep_checkpoints),
+        // TOML has signed integers only.
+        at_most("seed", self.seed, i64::MAX as u64)?;
+        for (field, value, most) in [
+            ("steps", self.steps, MOST_STEPS),
+            ("sequence_length", self.sequence_length, MOST_TOKENS),
+            ("micro_batch_rows", self.micro_batch_rows, MOST_ROWS),
+            ("gradient_accumulation", self.gradient_accumulation, MOST_ROWS),
+            ("loss_chunk", self.loss_chunk, MOST_TOKENS),
+            ("keep_checkpoints", self.keep_checkpoints, MOST_STEPS),
         ] {
             if value == 0 {
                 return Err(TrainError::config(field, "at least 1", value));
             }
+            at_most(field, value as u64, most as u64)?;
         }
+        at_most("eval_every", self.eval_every as u64, MOST_STEPS as u64)?;
+        at_most("eval_rows", self.eval_rows as u64, MOST_ROWS as u64)?;
+        at_most("checkpoint_every", self.checkpoint_every as u64, MOST_STEPS as u64)?;
         if self.sequence_length < 2 {
             let expected = "at least 2: a token is predicted from the one before";
             return Err(TrainError::config("sequence_length", expected, self.sequence_length));
         }
-        let not_negative: fn(f64) -> bool = |x| x >= 0.0;
-        let share: fn(f64) -> bool = |x| (0.0..=1.0).contains(&x);
-        for (field, value, accepted, expected) in [
-            (
-                "learning_rate",
-                self.learning_rate,
-                not_negative,
-                "a finite rate of at least 0",
-            ),
-            (
-                "max_grad_norm",
-                self.max_grad_norm,
-                not_negative,
-                "a finite norm of at least 0 (0: no clipping)",
-            ),
-            ("warmup_ratio", self.warmup_ratio, share, "a share from 0 to 1"),
-        ] {
-            within(field, value, accepted, expected)?;
-        }
-        self.schedule.validate()?;
+        let rate = "a finite rate of at least 0";
+        within("learning_rate", self.learning_rate, 0.0..=f64::MAX, rate)?;
+        let norm = "a finite norm of at least 0 (0: no clipping)";
+        within("max_grad_norm", self.max_grad_norm, 0.0..=f64::MAX, norm)?;
+        within("warmup_ratio", self.warmup_ratio, 0.0..=1.0, "a share from 0 to 1")?;
+        self.schedule.validate(self.warmup_ratio)?;
         self.optimizer.validate()
     }
 }
 
-/// Refuses a number that is not finite or not accepted.
+/// Bounds on counts: far above what anybody trains with, and low enough that no product of them overflows.
+const MOST_STEPS: usize = 1 << 31;
+const MOST_TOKENS: usize = 1 << 20;
+const MOST_ROWS: usize = 1 << 20;
+
+fn at_most(field: &'static str, value: u64, most: u64) -> Result<(), TrainError> {
+    if value <= most {
+        Ok(())
+    } else {
+        Err(TrainError::config(field, format!("at most {most}"), value))
+    }
+}
+
+/// Refuses a number that is not in `accepted`, NaN among them.
 pub(crate) fn within(
     field: &'static str,
     value: f64,
-    accepted: impl Fn(f64) -> bool,
+    accepted: impl RangeBounds<f64>,
     expected: &str,
 ) -> Result<(), TrainError> {
-    if value.is_finite() && accepted(value) {
+    if accepted.contains(&value) {
         Ok(())
     } else {
         Err(TrainError::config(field, expected, value))
     }
+}
+
+/// A field in which two recipes differ; see [`TrainConfig::differences`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The field as TOML spells it, with its table (`optimizer.beta1`).
+    pub field: String,
+    /// Its value in the recipe whose method was called; `absent` where its schedule has no such field.
+    pub here: String,
+    /// Its value in the other recipe.
+    pub there: String,
+}
+
+fn value_of(fields: &BTreeMap<String, String>, name: &str) -> String {
+    fields.get(name).cloned().unwrap_or_else(|| "absent".to_owned())
 }

@@ -40,12 +40,72 @@ pub enum TrainError {
         before = step - 1
     )]
     NotFinite {
-        /// The step that failed, counted from 1; for `held-out loss` the one that would have come next.
+        /// The step that failed, counted from 1.
         step: usize,
-        /// `loss`, `gradient norm` or `held-out loss`.
+        /// `loss` or `gradient norm`.
         quantity: &'static str,
         /// What was found: NaN or an infinity.
         value: f64,
+    },
+
+    /// Rows that cannot be a batch.
+    #[error("rows of a batch: expected {expected}, found {found}")]
+    Rows {
+        /// What would have been accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A token id or a position that the model has no row for.
+    #[error(
+        "step {step}: {quantity} {found}, but the model has {limit}: do the tokenizer and the model belong together?"
+    )]
+    BeyondModel {
+        /// The step, counted from 1.
+        step: usize,
+        /// `token id` or `position`.
+        quantity: &'static str,
+        /// What the batch holds.
+        found: u32,
+        /// How many the model has; the largest it accepts is one less.
+        limit: usize,
+    },
+
+    /// The held-out loss is not finite.
+    #[error(
+        "the held-out loss after step {step} is {value}: look at the held-out data. If the weights are at fault, remove \
+         the checkpoint of this step and resume from an earlier one with a lower learning_rate"
+    )]
+    HeldOutNotFinite {
+        /// Steps made.
+        step: usize,
+        /// What was found: NaN or an infinity.
+        value: f64,
+    },
+
+    /// A run ended in an error, and the steps made before it could not be saved either.
+    #[error("{error}; the steps before it could not be saved: {saving}")]
+    Unsaved {
+        /// What ended the run.
+        #[source]
+        error: Box<TrainError>,
+        /// Why no checkpoint could be written.
+        saving: Box<TrainError>,
+    },
+
+    /// The recipe describes other rows than the data loader makes.
+    #[error(
+        "`{field}` in the recipe is {recipe}, but the data loader has {loader}, so that the recipe's has no effect; \
+         make the loader with TrainConfig::loader"
+    )]
+    WithoutEffect {
+        /// The field of the recipe.
+        field: &'static str,
+        /// Its value in the recipe.
+        recipe: String,
+        /// Its value in the data loader.
+        loader: String,
     },
 
     /// No micro-batch of a step holds a token that counts.
@@ -116,6 +176,15 @@ pub enum TrainError {
         found: String,
     },
 
+    /// The state of an optimiser does not fit the model.
+    #[error("optimiser state: expected {expected}, found {found}")]
+    OptimizerState {
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+
     /// A resume was asked for where no complete checkpoint exists.
     #[error("{folder} holds no complete checkpoint{}", rejected.iter().map(|r| format!("\n  skipped {r}")).collect::<String>())]
     NoCheckpoint {
@@ -129,7 +198,7 @@ pub enum TrainError {
     #[error("`{field}` differs from the checkpoint's: expected {expected}, found {found}")]
     ResumeMismatch {
         /// The field of the recipe, or `data loader`.
-        field: &'static str,
+        field: String,
         /// Its value in the checkpoint.
         expected: String,
         /// Its value now.
@@ -157,12 +226,12 @@ pub enum TrainError {
     },
 
     /// A figure could not be drawn.
-    #[error("cannot draw {path}: {reason}")]
+    #[error("cannot draw {path}: {source}")]
     Plot {
         /// The file.
         path: PathBuf,
         /// What failed.
-        reason: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 
     /// The model could not be loaded or saved.
@@ -179,6 +248,14 @@ impl TrainError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Rows that cannot be a batch.
+    pub(crate) fn rows(expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Rows {
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 
     /// A refused place in the data.

@@ -3,12 +3,18 @@
 //! Supervised fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
 //!
 //! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
+//! - [`Batch`]: rows of tokens on the device, with the predictions that count.
 //! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
-//!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] goes on bit for bit on a CPU.
-//! - [`ConversationRows`] reads conversations through a data loader, [`MemoryRows`] rows that are there already.
+//!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] continues it, on a CPU bit for bit.
+//! - [`ConversationRows`] reads conversations through a data loader, [`MemoryRows`] rows that are in memory already.
 //! - [`loss`]: cross-entropy whose logits never exist whole.
-//! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout.
-//! - [`TrainObserver`]: what an application sees of a run; [`Metric`] and [`plot_loss`]: what stays of it.
+//! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout. [`RunRecord`] says
+//!   what was trained on what.
+//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`Metric`] and [`plot_loss`]: what
+//!   stays of it.
+//!
+//! Read the files in this order: `config.rs`, `batch.rs`, `trainer.rs`, `loss/chunked.rs`, `adamw.rs`, `trainer/run.rs`,
+//! `trainer/resume.rs`, `checkpoint.rs`.
 //!
 //! ```
 //! use burn::backend::{Autodiff, Flex};
@@ -39,6 +45,7 @@
 #![deny(missing_docs)]
 
 mod adamw;
+mod batch;
 pub mod checkpoint;
 mod config;
 mod error;
@@ -53,14 +60,18 @@ mod schedule;
 mod trainer;
 
 pub use adamw::{AdamW, AdamWConfig, Clip};
-pub use config::TrainConfig;
+pub use batch::Batch;
+pub use config::{Difference, TrainConfig};
 pub use error::TrainError;
 pub use gradients::ModelGradients;
 pub use loss::TrainBackend;
 pub use memory::MemoryEstimate;
-pub use metrics::{Metric, Metrics, read_metrics};
+pub use metrics::{DamagedMetrics, Metric, Metrics, read_metrics};
 pub use observer::{EvalRecord, Progress, StepLine, StepRecord, TrainObserver, device_peak};
 pub use ops::StepBackend;
 pub use plot::plot_loss;
 pub use schedule::Schedule;
-pub use trainer::{Companions, ConversationRows, MemoryRows, RowSource, RunOptions, RunState, StepOutcome, Trainer};
+pub use trainer::{
+    Companions, ConversationRows, MemoryRows, RowSource, RunOptions, RunOrigin, RunRecord, RunState, StepOutcome,
+    Trainer,
+};

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -37,37 +37,48 @@ pub struct Metrics {
     path: PathBuf,
 }
 
+/// What [`Metrics::open`] could not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedMetrics {
+    /// How many complete lines were no record, and were left out.
+    pub lines: usize,
+    /// The first of them, counted from 1.
+    pub first: usize,
+    /// Why the first was refused.
+    pub reason: String,
+    /// A copy of the file as it was.
+    pub copy: PathBuf,
+}
+
 impl Metrics {
     /// Opens `path` to go on after `step`: later records, and a line cut off by a crash, are dropped, so that no step
     /// is recorded twice. Step 0 starts an empty file.
     ///
+    /// A complete line that is no record, as a power loss can leave, is left out too: it must not keep an intact
+    /// checkpoint from being resumed. The file as it was is then copied to `NAME.damaged-STEP.jsonl` next to it.
+    ///
     /// # Errors
-    /// [`TrainError::Io`]; [`TrainError::Metrics`] for a complete line that is no record.
-    pub fn open(path: &Path, step: usize) -> Result<Self, TrainError> {
-        let kept: Vec<Metric> = match step {
-            0 => Vec::new(),
-            _ if path.exists() => read_metrics(path)?
-                .into_iter()
-                .filter(|metric| metric.step() <= step)
-                .collect(),
-            _ => Vec::new(),
-        };
-        let text: String = kept.iter().map(line).collect();
-        let staging = path.with_extension("jsonl.partial");
-        let written = File::create(&staging).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.map_err(TrainError::io("write", &staging))?;
-        fs::rename(&staging, path).map_err(TrainError::io("replace", path))?;
+    /// [`TrainError::Io`].
+    pub fn open(path: &Path, step: usize) -> Result<(Self, Option<DamagedMetrics>), TrainError> {
+        let mut kept = String::new();
+        let mut damaged = None;
+        if step > 0 && path.exists() {
+            let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
+            let (records, refused) = records(&bytes);
+            for record in records.iter().filter(|record| record.step() <= step) {
+                kept.push_str(&line(record));
+            }
+            damaged = refused
+                .map(|refused| set_aside(path, &bytes, step, refused))
+                .transpose()?;
+        }
+        replace(path, kept.as_bytes())?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)
             .map_err(TrainError::io("open", path))?;
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-        })
+        let path = path.to_owned();
+        Ok((Self { file, path }, damaged))
     }
 
     /// Appends a record; it is in the file when this returns.
@@ -91,10 +102,62 @@ impl Metrics {
     }
 }
 
+/// Replaces a file by one with this content: a reader meets the old one or the new one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), TrainError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let staging = path.with_file_name(name);
+    let written = write_through(&staging, content);
+    written.map_err(TrainError::io("write", &staging))?;
+    fs::rename(&staging, path).map_err(TrainError::io("replace", path))
+}
+
+fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
 fn line(metric: &Metric) -> String {
-    let mut text = serde_json::to_string(metric).unwrap_or_default();
+    let mut text = serde_json::to_string(metric).expect("a record is numbers and names");
     text.push('\n');
     text
+}
+
+/// The complete lines that are no records: how many, the number of the first, and what is wrong with it.
+type Refused = (usize, usize, String);
+
+/// The records among the complete lines, and the lines that are none. A last line without its newline is the mark of a
+/// crash and left out.
+fn records(bytes: &[u8]) -> (Vec<Metric>, Option<Refused>) {
+    let mut records = Vec::new();
+    let mut refused: Option<Refused> = None;
+    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
+        return (records, refused);
+    };
+    for (index, line) in bytes[..end].split(|byte| *byte == b'\n').enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(record) => records.push(record),
+            Err(error) => {
+                let (count, first, reason) = refused.unwrap_or((0, index + 1, error.to_string()));
+                refused = Some((count + 1, first, reason));
+            }
+        }
+    }
+    (records, refused)
+}
+
+/// Copies a damaged file before it is replaced.
+fn set_aside(path: &Path, bytes: &[u8], step: usize, refused: Refused) -> Result<DamagedMetrics, TrainError> {
+    let copy = path.with_extension(format!("damaged-{step:08}.jsonl"));
+    replace(&copy, bytes)?;
+    let (lines, first, reason) = refused;
+    Ok(DamagedMetrics {
+        lines,
+        first,
+        reason,
+        copy,
+    })
 }
 
 /// Reads a metrics file; a last line without its newline is the mark of a crash and left out.
@@ -102,14 +165,13 @@ fn line(metric: &Metric) -> String {
 /// # Errors
 /// [`TrainError::Io`]; [`TrainError::Metrics`] for a complete line that is no record.
 pub fn read_metrics(path: &Path) -> Result<Vec<Metric>, TrainError> {
-    let text = fs::read_to_string(path).map_err(TrainError::io("read", path))?;
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    let parse = |(index, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|error| TrainError::Metrics {
+    let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
+    match records(&bytes) {
+        (records, None) => Ok(records),
+        (_, Some((_, line, found))) => Err(TrainError::Metrics {
             path: path.to_owned(),
-            line: index + 1,
-            found: error.to_string(),
-        })
-    };
-    complete.lines().enumerate().map(parse).collect()
+            line,
+            found,
+        }),
+    }
 }

@@ -4,7 +4,7 @@ use std::{fmt, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::MemoryEstimate;
+use crate::{DamagedMetrics, MemoryEstimate};
 
 /// Watches a run. Every method does nothing by default; an application prints or draws what it wants. The library
 /// itself never prints.
@@ -33,9 +33,13 @@ pub trait TrainObserver {
     fn saved(&mut self, step: usize, folder: &Path) {
         let _ = (step, folder);
     }
-    /// On resume, for every checkpoint that was passed over, with the reason.
-    fn skipped_checkpoint(&mut self, reason: &str) {
-        let _ = reason;
+    /// Before the first step of a resumed run, when lines of its `metrics.jsonl` were no records and were left out.
+    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
+        let _ = damaged;
+    }
+    /// Asked after every step: whether the run should end here. It then writes a checkpoint first.
+    fn stop_requested(&mut self) -> bool {
+        false
     }
 }
 
@@ -53,6 +57,12 @@ pub struct StepRecord {
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// The part of the rational coefficients in it, 0 where the model has none. `None` in older records.
+    #[serde(default)]
+    pub rational_norm: Option<f64>,
+    /// The part of all other parameters.
+    #[serde(default)]
+    pub other_norm: Option<f64>,
     /// Tokens that went through the model.
     pub tokens: usize,
     /// Tokens that counted.
@@ -93,9 +103,13 @@ impl fmt::Display for StepLine<'_> {
         let rate = step.tokens as f64 / step.seconds.max(1e-9);
         let mfu = step.mfu.map_or("n/a".to_owned(), |mfu| format!("{:.1} %", 100.0 * mfu));
         let left = progress.remaining.as_secs();
+        let parts = match (step.rational_norm, step.other_norm) {
+            (Some(rational), Some(other)) if rational > 0.0 => format!(" (rational {rational:.3}, other {other:.3})"),
+            _ => String::new(),
+        };
         write!(
             f,
-            "step {}/{} | loss {:.4} | lr {:.2e} | grad norm {:.3} | {:.0} tokens/s | MFU {} | ETA {}:{:02}:{:02}",
+            "step {}/{} | loss {:.4} | lr {:.2e} | grad norm {:.3}{parts} | {:.0} tokens/s | MFU {} | ETA {}:{:02}:{:02}",
             step.step,
             progress.steps,
             step.loss,

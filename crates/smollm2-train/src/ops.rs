@@ -8,15 +8,17 @@ mod cube;
 mod flex;
 pub mod reference;
 
-use burn::tensor::{Int, Tensor, backend::Backend};
+use burn::tensor::{DType, Int, Tensor, backend::Backend};
 use smollm2_model::DecoderBackend;
 
-/// A backend that makes training steps: what stands under `Autodiff`.
+/// A backend that makes training steps: the inner backend that `Autodiff` wraps.
+///
+/// Every method panics when shapes or types of its tensors do not fit together, before it reads any of them.
 ///
 /// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Flex does,
 /// with one pass over memory each, on all cores.
 pub trait StepBackend: DecoderBackend {
-    /// One AdamW update of one parameter; every tensor is f32.
+    /// One AdamW update of one parameter; every tensor is f32 and of one shape.
     fn adamw<const D: usize>(
         state: AdamWState<Self, D>,
         gradient: Tensor<Self, D>,
@@ -31,7 +33,7 @@ pub trait StepBackend: DecoderBackend {
         reference::square_sum(x)
     }
 
-    /// The softmax of `logits: [n, V]`, f32, and the loss of `targets: [n]`.
+    /// The softmax of `logits: [n, V]`, f32, and the loss of `targets: [n]`, ids below V.
     fn softmax_loss(logits: Tensor<Self, 2>, targets: Tensor<Self, 1, Int>) -> SoftmaxLoss<Self> {
         reference::softmax_loss(logits, targets)
     }
@@ -46,6 +48,27 @@ pub struct AdamWState<B: Backend, const D: usize> {
     pub first: Tensor<B, D>,
     /// Mean of the squared gradients.
     pub second: Tensor<B, D>,
+}
+
+impl<B: Backend, const D: usize> AdamWState<B, D> {
+    /// Panics unless all tensors of the update are f32 and have one shape.
+    pub(crate) fn check(&self, gradient: &Tensor<B, D>) {
+        for (name, tensor) in [
+            ("weight", &self.weight),
+            ("first moment", &self.first),
+            ("second moment", &self.second),
+            ("gradient", gradient),
+        ] {
+            assert_eq!(tensor.dims(), self.weight.dims(), "shape of the {name} and the weight");
+            assert_eq!(tensor.dtype(), DType::F32, "type of the {name}");
+        }
+    }
+}
+
+/// Panics unless there is a target for each row of f32 logits.
+pub(crate) fn check_softmax_loss<B: Backend>(logits: &Tensor<B, 2>, targets: &Tensor<B, 1, Int>) {
+    assert_eq!(logits.dims()[0], targets.dims()[0], "rows of logits and targets");
+    assert_eq!(logits.dtype(), DType::F32, "type of the logits");
 }
 
 /// The scalars of one AdamW update.

@@ -16,14 +16,13 @@ const SMOOTHING: f64 = 0.9;
 /// # Errors
 /// [`TrainError::Plot`].
 pub fn plot_loss(metrics: &[Metric], path: &Path) -> Result<(), TrainError> {
-    let failed = |reason: String| TrainError::Plot {
+    draw(metrics, path).map_err(|source| TrainError::Plot {
         path: path.to_owned(),
-        reason,
-    };
-    draw(metrics, path).map_err(|error| failed(error.to_string()))
+        source,
+    })
 }
 
-fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (train, held_out) = curves(metrics);
     let (steps, losses) = ranges(train.iter().chain(&held_out));
     let root = SVGBackend::new(path, (900, 540)).into_drawing_area();

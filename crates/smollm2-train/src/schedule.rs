@@ -14,7 +14,7 @@ use crate::{TrainError, config::within};
 /// - cosine (`get_cosine_schedule_with_warmup`, half a period): `(1 + cos(pi p)) / 2`, `p = (s - W) / max(1, S - W)`,
 ///   scaled to end at `minimum`: `minimum + (1 - minimum) (1 + cos(pi p)) / 2`
 /// - warm-up, stable, decay: `1` until `S - K`, then a straight line to `minimum`:
-///   `1 - (1 - minimum) (s - (S - K)) / K`, with `K = decay_fraction * S` rounded
+///   `1 - (1 - minimum) (s - (S - K)) / K`, with `K = decay_fraction * S` rounded, at most `S - W`
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
@@ -48,7 +48,8 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn validate(&self) -> Result<(), TrainError> {
+    /// Refuses factors and shares outside 0 to 1, and a decay that would begin during a warm-up of this share.
+    pub(crate) fn validate(&self, warmup_ratio: f64) -> Result<(), TrainError> {
         let (decay_fraction, minimum) = match *self {
             Self::Constant {} => (0.0, 0.0),
             Self::Cosine { minimum } => (0.0, minimum),
@@ -57,9 +58,18 @@ impl Schedule {
                 minimum,
             } => (decay_fraction, minimum),
         };
-        let share = |x| (0.0..=1.0).contains(&x);
-        within("schedule.decay_fraction", decay_fraction, share, "a share from 0 to 1")?;
-        within("schedule.minimum", minimum, share, "a factor from 0 to 1")
+        within(
+            "schedule.decay_fraction",
+            decay_fraction,
+            0.0..=1.0,
+            "a share from 0 to 1",
+        )?;
+        within("schedule.minimum", minimum, 0.0..=1.0, "a factor from 0 to 1")?;
+        if matches!(self, Self::Wsd { .. }) && warmup_ratio + decay_fraction > 1.0 + 1e-9 {
+            let expected = format!("at most 1 - warmup_ratio = {}", 1.0 - warmup_ratio);
+            return Err(TrainError::config("schedule.decay_fraction", expected, decay_fraction));
+        }
+        Ok(())
     }
 
     /// Factor of the peak rate for the update of step `step` (from 0) out of `steps`, after `warmup` steps.
@@ -88,7 +98,9 @@ impl Schedule {
                 minimum,
             } => {
                 let decay = (decay_fraction * steps as f64).round() as usize;
-                let start = steps.saturating_sub(decay);
+                // The warm-up is rounded up: both together may have a step more than there are.
+                let start = steps.saturating_sub(decay).max(warmup);
+                let decay = steps.saturating_sub(start);
                 let progress = step.saturating_sub(start) as f64 / decay.max(1) as f64;
                 1.0 - (1.0 - minimum) * progress.min(1.0)
             }

@@ -1,39 +1,28 @@
 //! The run: steps, evaluation, checkpoints, resume.
 
 mod conversation_rows;
+mod record;
+mod resume;
 mod rows;
 mod run;
 
-use std::path::Path;
-
 use burn::{
     module::AutodiffModule,
-    tensor::{
-        DType, Tensor,
-        backend::{Backend, BackendTypes},
-    },
+    tensor::{DType, Tensor, backend::Backend},
 };
-use smollm2_model::{
-    SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
-    weights::{self, LoadDtype, LoadOptions, ModelSource},
-};
-use smoltalk_data::Batch;
+use smollm2_model::{SmolLm2, SmolLm2Config, StoredDtype};
 
 use crate::{
-    AdamW, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError, TrainObserver,
+    AdamW, Batch, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError, TrainObserver,
     adamw::is_rational,
-    checkpoint::{self, damaged, read_json, write_json},
-    loss::{Targets, chunked_cross_entropy, cross_entropy_sum},
+    loss::{chunked_cross_entropy, cross_entropy_sum},
 };
 
 pub use conversation_rows::ConversationRows;
-pub use rows::MemoryRows;
-pub use run::{Companions, RowSource, RunOptions, RunState};
-
-const OPTIMIZER: &str = "optimizer.safetensors";
-const EXPECTED: &str = "both moments of every parameter in its shape, and a master copy of each that is not f32";
-const STATE: &str = "state.json";
-const RECIPE: &str = "train.toml";
+pub use record::{RunOrigin, RunRecord};
+pub use resume::RunState;
+pub use rows::{MemoryRows, RowSource};
+pub use run::{Companions, RunOptions};
 
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -141,24 +130,39 @@ impl<AB: TrainBackend> Trainer<AB> {
         &self,
         micro_batches: &[Batch<AB>],
     ) -> Result<(ModelGradients<AB::InnerBackend>, StepOutcome), TrainError> {
-        let targets: Vec<Targets> = micro_batches.iter().map(Targets::of).collect();
-        let target_tokens: usize = targets.iter().map(Targets::len).sum();
+        micro_batches.iter().try_for_each(|batch| self.check(batch))?;
+        let target_tokens: usize = micro_batches.iter().map(|batch| batch.targets.len()).sum();
         if target_tokens == 0 {
             return Err(TrainError::NoTargets { step: self.step + 1 });
         }
         let mut gradients = ModelGradients::default();
         let mut losses = Vec::with_capacity(micro_batches.len());
-        for (batch, targets) in micro_batches
-            .iter()
-            .zip(&targets)
-            .filter(|(_, targets)| !targets.is_empty())
-        {
-            let loss = self.loss(batch, targets, 1.0 / target_tokens as f64); // [1]
+        for batch in micro_batches.iter().filter(|batch| !batch.targets.is_empty()) {
+            let loss = self.loss(batch, 1.0 / target_tokens as f64); // [1]
             losses.push(loss.clone().inner());
             gradients.collect(loss.backward(), self.model());
         }
         let outcome = self.outcome(losses, &gradients, target_tokens)?;
         Ok((gradients, outcome))
+    }
+
+    /// Refuses ids and positions that the model has no row for: on a GPU they would read beyond a table.
+    fn check<B: Backend>(&self, batch: &Batch<B>) -> Result<(), TrainError> {
+        let model = &self.model_config;
+        for (quantity, found, limit) in [
+            ("token id", batch.largest_id, model.vocab_size),
+            ("position", batch.largest_position, model.max_position_embeddings),
+        ] {
+            if found as usize >= limit {
+                return Err(TrainError::BeyondModel {
+                    step: self.step + 1,
+                    quantity,
+                    found,
+                    limit,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What the host needs to know of a step, in one transfer.
@@ -224,9 +228,9 @@ impl<AB: TrainBackend> Trainer<AB> {
         }
     }
 
-    fn loss(&self, batch: &Batch<AB>, targets: &Targets, scale: f64) -> Tensor<AB, 1> {
-        let hidden = self.model().hidden(batch.ids.clone(), &layout(batch)); // [B, T, D]
-        let (rows, ids) = targets.select(hidden); // [N, D], [N]
+    fn loss(&self, batch: &Batch<AB>, scale: f64) -> Tensor<AB, 1> {
+        let hidden = self.model().hidden(batch.ids.clone(), &batch.layout); // [B, T, D]
+        let (rows, ids) = batch.targets.select(hidden); // [N, D], [N]
         chunked_cross_entropy(
             rows,
             self.model().output_embedding(),
@@ -254,14 +258,15 @@ impl<AB: TrainBackend> Trainer<AB> {
         let (mut sum, mut target_tokens) = (0.0, 0);
         for (done, batch) in batches.iter().enumerate() {
             observer.evaluating(done, batches.len());
-            let targets = Targets::of(batch);
-            if targets.is_empty() {
+            self.check(batch)?;
+            if batch.targets.is_empty() {
                 continue;
             }
-            let (rows, ids) = targets.select(model.hidden(batch.ids.clone(), &layout(batch))); // [N, D], [N]
+            let hidden = model.hidden(batch.ids.clone(), &batch.layout); // [B, T, D]
+            let (rows, ids) = batch.targets.select(hidden); // [N, D], [N]
             let loss = cross_entropy_sum(rows, model.output_embedding(), ids, self.config.loss_chunk);
             sum += loss.into_data().iter::<f64>().sum::<f64>();
-            target_tokens += targets.len();
+            target_tokens += batch.targets.len();
         }
         observer.evaluating(batches.len(), batches.len());
         if target_tokens == 0 {
@@ -269,9 +274,8 @@ impl<AB: TrainBackend> Trainer<AB> {
         }
         let loss = sum / target_tokens as f64;
         if !loss.is_finite() {
-            return Err(TrainError::NotFinite {
-                step: self.step + 1,
-                quantity: "held-out loss",
+            return Err(TrainError::HeldOutNotFinite {
+                step: self.step,
                 value: loss,
             });
         }
@@ -281,90 +285,9 @@ impl<AB: TrainBackend> Trainer<AB> {
             target_tokens,
         })
     }
-
-    /// Writes a checkpoint into `root` and keeps the newest of them. `companions` may add files of its own, a
-    /// tokenizer for instance, so that the folder is a complete model.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`], [`TrainError::Model`], or what `companions` returns.
-    pub fn save(
-        &self,
-        root: &Path,
-        state: &RunState,
-        companions: Companions<'_>,
-    ) -> Result<std::path::PathBuf, TrainError> {
-        checkpoint::write(root, self.step, self.config.keep_checkpoints, |folder| {
-            weights::save(self.model(), &self.model_config, folder)?;
-            self.optimizer.write(&folder.join(OPTIMIZER))?;
-            write_json(folder, STATE, state)?;
-            let recipe = folder.join(RECIPE);
-            std::fs::write(&recipe, self.config.to_toml()).map_err(TrainError::io("write", &recipe))?;
-            companions(folder)
-        })
-    }
-
-    /// Goes on from a checkpoint's folder: weights, optimiser and step. The state tells the rest of the run.
-    ///
-    /// # Errors
-    /// [`TrainError::ResumeMismatch`] when `config` describes other data; [`TrainError::Checkpoint`],
-    /// [`TrainError::Model`].
-    pub fn load(
-        folder: &Path,
-        config: TrainConfig,
-        device: &<AB as BackendTypes>::Device,
-    ) -> Result<(Self, RunState), TrainError> {
-        let state: RunState = read_json(folder, STATE)?;
-        let path = folder.join(RECIPE);
-        let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
-        same_data(&TrainConfig::from_toml(&text)?, &config)?;
-        // A run in bf16 goes on in bf16.
-        let options = LoadOptions {
-            dtype: LoadDtype::Stored,
-            ..LoadOptions::default()
-        };
-        let loaded = weights::load_with::<AB>(&ModelSource::Folder(folder.to_owned()), &options, device)?;
-        let mut trainer = Self::new(loaded.model, loaded.config, config)?;
-        let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
-        let optimizer = AdamW::from_tensors(
-            trainer.config.optimizer.clone(),
-            state.step,
-            tensors,
-            trainer.model(),
-            device,
-        );
-        trainer.optimizer = optimizer.map_err(|found| damaged(folder, OPTIMIZER, EXPECTED, found))?;
-        trainer.step = state.step;
-        Ok((trainer, state))
-    }
 }
 
 /// `clip_coef` of `torch.nn.utils.clip_grad_norm_`: `min(1, max / (norm + 1e-6))`; 1 when `max` is 0.
 fn clip_factor(norm: f64, max: f64) -> f64 {
     if max > 0.0 { (max / (norm + 1e-6)).min(1.0) } else { 1.0 }
-}
-
-fn layout<B: Backend>(batch: &Batch<B>) -> SequenceLayout<B> {
-    SequenceLayout {
-        positions: batch.positions.clone(),
-        documents: batch.documents.clone(),
-    }
-}
-
-/// A resumed run reads on where the data stood; that place has a meaning only for the same rows in the same order.
-fn same_data(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
-    let facts = |config: &TrainConfig| {
-        [
-            ("seed", config.seed.to_string()),
-            ("sequence_length", config.sequence_length.to_string()),
-            ("mask", format!("{:?}", config.mask)),
-            ("packing", format!("{:?}", config.packing)),
-            ("system_prompt", format!("{:?}", config.system_prompt)),
-        ]
-    };
-    for ((field, expected), (_, found)) in facts(saved).into_iter().zip(facts(now)) {
-        if expected != found {
-            return Err(TrainError::ResumeMismatch { field, expected, found });
-        }
-    }
-    Ok(())
 }

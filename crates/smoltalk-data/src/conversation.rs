@@ -1,4 +1,4 @@
-//! What everything is made from.
+//! Conversations: the records of a training set.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,31 @@ pub struct Message {
     pub role: String,
     /// The text of the turn, never trimmed.
     pub content: String,
+}
+
+impl Message {
+    /// A turn of any role.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
+
+    /// What the model is to be, before the first turn of the user.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new("system", content)
+    }
+
+    /// A turn of the user.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new("user", content)
+    }
+
+    /// A turn of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new("assistant", content)
+    }
 }
 
 /// A sequence of turns.

@@ -1,4 +1,5 @@
 use hub_cache::HubError;
+use record_files::RecordError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -23,29 +24,30 @@ pub enum DataError {
         /// The path asked for.
         path: PathBuf,
     },
-    /// A line of a JSONL file is not a conversation.
-    #[error("{}:{line}: expected {expected}, found {found}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Line number, from 1.
-        line: u64,
-        /// What a conversation needs there.
-        expected: String,
-        /// What stands there.
-        found: String,
+    /// A file cannot be read, or one of its records is not a conversation.
+    #[error(transparent)]
+    Records(#[from] RecordError),
+    /// A conversation of a source cannot be rendered or tokenised.
+    #[error("{place}: {source}")]
+    Conversation {
+        /// Where it is.
+        place: String,
+        /// What is wrong with it.
+        source: Box<DataError>,
     },
-    /// A Parquet file or one of its rows is not what it should be.
-    #[error("{}: row {row}: expected {expected}, found {found}", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// Row number, from 0.
-        row: u64,
-        /// What a conversation needs there.
-        expected: String,
-        /// What the reader found.
-        found: String,
+    /// More records were skipped than [`LoaderConfig::max_bad_records`](crate::LoaderConfig::max_bad_records) allows.
+    #[error(
+        "expected at most {most} records that cannot be used (`max_bad_records`) in a pass over the data, found more \
+         after {conversations} conversations; the first are:\n  {}",
+        first.join("\n  ")
+    )]
+    TooManyBadRecords {
+        /// The limit.
+        most: u64,
+        /// Conversations read before it was exceeded.
+        conversations: u64,
+        /// The first of them: where, and what is wrong.
+        first: Vec<String>,
     },
     /// A tokenizer file, a tokenizer configuration or a GGUF file's tokenizer part is unusable.
     #[error("{}: {field}: expected {expected}, found {found}", path.display())]
@@ -59,6 +61,9 @@ pub enum DataError {
         /// What was found.
         found: String,
     },
+    /// The tokenizer failed on a text or on ids.
+    #[error("tokenizer: {0}; check the pre-tokenizer and the decoder in tokenizer.json")]
+    Encoding(#[source] tokenizers::Error),
     /// The chat template does not parse, raises, or runs away.
     #[error("chat template: {reason}; check `chat_template` in tokenizer_config.json")]
     Template {
@@ -74,7 +79,7 @@ pub enum DataError {
         /// Index of the message.
         message: usize,
     },
-    /// Finding the assistant's words takes time by the square of the turns.
+    /// Locating the assistant's tokens takes time quadratic in the number of turns.
     #[error(
         "conversation: expected at most {most} messages, found {found}; split it, or train with the mask over all tokens"
     )]
@@ -94,7 +99,7 @@ pub enum DataError {
         /// What was given.
         found: String,
     },
-    /// A whole pass over the data gave no row to train on.
+    /// A pass over the data gave no row to train on.
     #[error(
         "no row with a target token in {conversations} conversations; the sequence length ({sequence_length}) may be \
          longer than all of the data under concat packing, or no message is by the assistant"
@@ -115,10 +120,10 @@ pub enum DataError {
         /// Conversations the source has.
         found: u64,
     },
-    /// A position in other data: what was read up to there is not what stands there now.
+    /// A position in other data: the conversations up to there are not those that were read.
     #[error(
-        "data position: expected conversations with the fingerprint {expected:016x} up to there, found {found:016x}; go \
-         on with the data, the held-out share and their order as they were"
+        "data position: expected conversations with the fingerprint {expected:016x} up to there, found {found:016x}; \
+         resume with the same data and held-out share, in the same order"
     )]
     PositionData {
         /// Fingerprint of the conversations the position lies behind.
@@ -143,6 +148,16 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// Whether this is about one record of a source, and the others can be used.
+    pub fn is_bad_record(&self) -> bool {
+        match self {
+            Self::Records(error) => error.is_one_record(),
+            Self::Conversation { .. } => true,
+            Self::Template { .. } | Self::NotAPrefix { .. } | Self::TooManyMessages { .. } | Self::Encoding(_) => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn tokenizer(path: &std::path::Path, field: &str, expected: &str, found: impl ToString) -> Self {
         Self::Tokenizer {
             path: path.to_path_buf(),

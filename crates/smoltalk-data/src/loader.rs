@@ -1,98 +1,51 @@
-//! Rows in a deterministic order that can be taken up anywhere.
+//! Rows in a deterministic order that can be resumed anywhere.
 
-use crate::source::{Conversations, fingerprint};
-use crate::{
-    ChatTokenizer, Conversation, DataError, Mask, Overlong, PackedRow, Packer, Packing, PackingCounts, Source,
-    SystemPrompt,
-};
+mod config;
+mod observer;
+mod position;
+
+pub use config::LoaderConfig;
+pub use observer::LoaderObserver;
+pub use position::{DataPosition, LoaderCounts};
+
+use crate::source::{Located, Place, fingerprint};
+use crate::{ChatTokenizer, Conversation, DataError, Mask, PackedRow, Packer, Source, Tokenized};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// How a [`DataLoader`] makes rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoaderConfig {
-    /// Tokens in a row. Default 2048.
-    pub sequence_length: usize,
-    /// Default [`Packing::Concat`], the published recipe.
-    pub packing: Packing,
-    /// Conversations longer than a row. Default [`Overlong::Truncate`].
-    pub overlong: Overlong,
-    /// Default [`Mask::All`], the published recipe.
-    pub mask: Mask,
-    /// Default [`SystemPrompt::Default`].
-    pub system: SystemPrompt,
-    /// Seed of the order. Default 42.
-    pub seed: u64,
-    /// Whether the order is drawn at all. Default true.
-    pub shuffle: bool,
-    /// Conversations that are shuffled and packed together; the bound on memory. Default 8192.
-    pub buffer: usize,
-}
+/// Most bad records whose description is kept.
+const DESCRIBED: usize = 5;
 
-impl Default for LoaderConfig {
-    fn default() -> Self {
-        Self {
-            sequence_length: 2048,
-            packing: Packing::default(),
-            overlong: Overlong::default(),
-            mask: Mask::default(),
-            system: SystemPrompt::default(),
-            seed: 42,
-            shuffle: true,
-            buffer: 8192,
-        }
-    }
-}
-
-impl LoaderConfig {
-    /// # Errors
-    /// [`DataError::Config`] naming the field.
-    pub fn validate(&self) -> Result<(), DataError> {
-        for (field, lowest, found) in [("sequence_length", 2, self.sequence_length), ("buffer", 1, self.buffer)] {
-            if found < lowest {
-                return Err(DataError::Config {
-                    field,
-                    expected: format!("at least {lowest}"),
-                    found: found.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A place in the endless sequence of rows: everything needed to go on from there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataPosition {
-    /// Whole passes over the source.
-    pub epoch: u64,
-    /// Conversations of this pass before the current buffer.
-    pub conversations: u64,
-    /// Rows of the current buffer already given out.
-    pub rows: u64,
-    /// Of every conversation read in this pass, the current buffer's too, in their order: another source has another.
-    pub fingerprint: u64,
+/// Where a buffer ends.
+#[derive(Clone, Copy)]
+enum Until {
+    /// As the configuration says, or when it has so many tokens.
+    Tokens(usize),
+    /// Behind so many conversations, as when it was read before.
+    Conversations(u64),
 }
 
 /// An endless sequence of rows, one pass over the source after the other.
 ///
-/// A buffer of [`LoaderConfig::buffer`] conversations at a time is read, shuffled and packed, so memory is bounded and
-/// the order depends on nothing but the source, the configuration and the position.
+/// A buffer of conversations at a time ([`LoaderConfig::buffer`], [`LoaderConfig::buffer_rows`]) is read, shuffled and
+/// packed, so memory is bounded and the order depends on nothing but the source, the configuration and the position.
+///
+/// A record that cannot be used (a line cut short, `content: null`, a conversation the template refuses) is skipped and
+/// counted, up to [`LoaderConfig::max_bad_records`] in a pass.
 pub struct DataLoader {
     source: Source,
     tokenizer: ChatTokenizer,
     config: LoaderConfig,
-    reader: Conversations,
+    observer: Box<dyn LoaderObserver>,
+    reader: Located,
     /// Where the buffer in `rows` began, and how many of its rows are gone.
     position: DataPosition,
-    /// Conversations read into the current buffer.
-    buffered: u64,
+    /// Records of this pass that were skipped, also behind the last conversation read.
+    skipped: u64,
+    first_bad_records: Vec<String>,
     rows: VecDeque<PackedRow>,
-    counts: PackingCounts,
 }
 
 impl DataLoader {
@@ -102,56 +55,84 @@ impl DataLoader {
     /// [`DataError::Config`].
     pub fn new(source: Source, tokenizer: ChatTokenizer, config: LoaderConfig) -> Result<Self, DataError> {
         config.validate()?;
-        let reader = source.conversations();
+        let reader = source.located();
         Ok(Self {
             source,
             tokenizer,
             config,
+            observer: Box::new(()),
             reader,
             position: DataPosition::default(),
-            buffered: 0,
+            skipped: 0,
+            first_bad_records: Vec::new(),
             rows: VecDeque::new(),
-            counts: PackingCounts::default(),
         })
     }
 
-    /// The same loader at a saved position: it gives out exactly the rows that would have come next there. What its
-    /// counts say begins anew.
+    /// The same loader with an observer of its progress and of the records it skips.
+    pub fn with_observer(mut self, observer: Box<dyn LoaderObserver>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// The same loader at a saved position: it hands out exactly the rows that would have come next there, and its
+    /// counts continue.
     ///
     /// # Errors
     /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionData`] when it held other
     /// conversations up to there, [`DataError::PositionRows`] when its rows are fewer; whatever reading the source
     /// gives.
-    pub fn resume(self, position: DataPosition) -> Result<Self, DataError> {
-        let mut loader = Self::new(self.source, self.tokenizer, self.config)?;
+    pub fn resume(mut self, position: DataPosition) -> Result<Self, DataError> {
+        self.seek(position)?;
+        Ok(self)
+    }
+
+    /// Goes to a saved position, as [`DataLoader::resume`] does. After an error only another position can be sought.
+    ///
+    /// # Errors
+    /// As [`DataLoader::resume`].
+    pub fn seek(&mut self, position: DataPosition) -> Result<(), DataError> {
+        // What was skipped before was reported before.
+        let observer = std::mem::replace(&mut self.observer, Box::new(()));
+        let read = self.read_up_to(position);
+        self.observer = observer;
+        read
+    }
+
+    fn read_up_to(&mut self, position: DataPosition) -> Result<(), DataError> {
+        self.restart();
         for found in 0..position.conversations {
-            if loader.read()?.is_none() {
+            if self.read()?.is_none() {
                 return Err(DataError::Position {
                     expected: position.conversations,
                     found,
                 });
             }
         }
-        (loader.position.epoch, loader.position.conversations) = (position.epoch, position.conversations);
+        (self.position.epoch, self.position.conversations) = (position.epoch, position.conversations);
         if position.rows > 0 {
-            loader.fill(usize::MAX)?;
+            self.fill(match position.buffered {
+                0 => Until::Tokens(usize::MAX),
+                conversations => Until::Conversations(conversations),
+            })?;
         }
-        if loader.position.fingerprint != position.fingerprint {
+        if self.position.fingerprint != position.fingerprint {
             return Err(DataError::PositionData {
                 expected: position.fingerprint,
-                found: loader.position.fingerprint,
+                found: self.position.fingerprint,
             });
         }
-        let found = loader.rows.len() as u64;
+        let found = self.rows.len() as u64;
         if found < position.rows {
             return Err(DataError::PositionRows {
                 expected: position.rows,
                 found,
             });
         }
-        loader.rows.drain(..position.rows as usize);
-        loader.position = position;
-        Ok(loader)
+        self.rows.drain(..position.rows as usize);
+        self.position = position;
+        self.skipped = position.bad_records;
+        Ok(())
     }
 
     /// The place before the next row.
@@ -159,9 +140,15 @@ impl DataLoader {
         self.position
     }
 
-    /// What the packing did so far.
-    pub fn counts(&self) -> PackingCounts {
-        self.counts
+    /// What was handed out, and what the packing did, since the beginning of the run.
+    pub fn counts(&self) -> LoaderCounts {
+        self.position.counts
+    }
+
+    /// The first five records that were skipped: where they are, and what is wrong with them.
+    /// [`LoaderCounts::bad_records`] says how many there were.
+    pub fn first_bad_records(&self) -> &[String] {
+        &self.first_bad_records
     }
 
     /// How rows are made.
@@ -177,29 +164,22 @@ impl DataLoader {
     /// The next row; passes over the source follow one another without end.
     ///
     /// # Errors
-    /// Whatever reading, rendering or tokenising gives; [`DataError::NoRows`] when a whole pass has no row.
+    /// [`DataError::TooManyBadRecords`]; [`DataError::NoRows`] when a whole pass has no row; whatever else reading the
+    /// source gives.
     pub fn next_row(&mut self) -> Result<PackedRow, DataError> {
         let mut passes = 0;
         loop {
             if let Some(row) = self.rows.pop_front() {
-                self.position.rows += 1;
+                self.position.take(&row);
                 return Ok(row);
             }
-            self.pass_buffer();
-            if !self.fill(usize::MAX)? {
+            self.position.pass_buffer();
+            if !self.fill(Until::Tokens(usize::MAX))? {
                 passes += 1;
                 if passes > 1 {
-                    let conversations = self.position.conversations;
-                    return Err(DataError::NoRows {
-                        conversations,
-                        sequence_length: self.config.sequence_length,
-                    });
+                    return Err(self.no_rows());
                 }
-                self.position = DataPosition {
-                    epoch: self.position.epoch + 1,
-                    ..DataPosition::default()
-                };
-                self.reader = self.source.conversations();
+                self.next_pass();
             }
         }
     }
@@ -221,56 +201,125 @@ impl DataLoader {
         let mut rows = Vec::new();
         while rows.len() < limit {
             let missing = (limit - rows.len()).saturating_mul(self.config.sequence_length);
-            if self.rows.is_empty() && !self.fill(missing)? {
+            if self.rows.is_empty() && !self.fill(Until::Tokens(missing))? {
                 break;
             }
             rows.extend(self.rows.drain(..));
-            self.pass_buffer();
+            self.position.pass_buffer();
         }
         rows.truncate(limit);
         if rows.is_empty() {
-            let sequence_length = self.config.sequence_length;
-            return Err(DataError::NoRows {
-                conversations: self.counts.conversations,
-                sequence_length,
-            });
+            return Err(self.no_rows());
         }
         Ok(rows)
     }
 
-    /// Moves the position behind the current buffer.
-    fn pass_buffer(&mut self) {
-        self.position.conversations += self.buffered;
-        self.position.rows = 0;
-        self.buffered = 0;
-    }
-
-    /// The next conversation of this pass, which the fingerprint then covers.
-    fn read(&mut self) -> Result<Option<Conversation>, DataError> {
-        let conversation = self.reader.next().transpose()?;
-        if let Some(conversation) = &conversation {
-            self.position.fingerprint = fingerprint(conversation, self.position.fingerprint);
+    fn no_rows(&self) -> DataError {
+        DataError::NoRows {
+            conversations: self.position.conversations,
+            sequence_length: self.config.sequence_length,
         }
-        Ok(conversation)
     }
 
-    /// Reads and packs one buffer, which ends early when it has `enough` tokens; false at the end of the source.
-    fn fill(&mut self, enough: usize) -> Result<bool, DataError> {
+    /// Goes back to the first conversation, in the next pass.
+    fn next_pass(&mut self) {
+        self.position.count_skipped(self.skipped);
+        let (epoch, counts) = (self.position.epoch + 1, self.position.counts);
+        self.restart();
+        (self.position.epoch, self.position.counts) = (epoch, counts);
+    }
+
+    fn restart(&mut self) {
+        self.position = DataPosition::default();
+        self.skipped = 0;
+        self.rows.clear();
+        self.reader = self.source.located();
+    }
+
+    /// The next conversation of this pass, which the fingerprint then covers, and where it is.
+    fn read(&mut self) -> Result<Option<(Place, Conversation)>, DataError> {
+        while let Some(found) = self.reader.next() {
+            match found {
+                Ok((place, conversation)) => {
+                    self.position.fingerprint = fingerprint(&conversation, self.position.fingerprint);
+                    return Ok(Some((place, conversation)));
+                }
+                Err(error) => self.skip(error)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts a record that cannot be used.
+    fn skip(&mut self, error: DataError) -> Result<(), DataError> {
+        if !error.is_bad_record() || self.config.max_bad_records == 0 {
+            return Err(error);
+        }
+        self.skipped += 1;
+        let description = error.to_string();
+        if self.first_bad_records.len() < DESCRIBED && !self.first_bad_records.contains(&description) {
+            self.first_bad_records.push(description);
+        }
+        self.observer.bad_record(&error);
+        if self.skipped > self.config.max_bad_records {
+            return Err(DataError::TooManyBadRecords {
+                most: self.config.max_bad_records,
+                conversations: self.position.conversations + self.position.buffered,
+                first: self.first_bad_records.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads and packs one buffer; false at the end of the source.
+    fn fill(&mut self, until: Until) -> Result<bool, DataError> {
         let mut buffer = Vec::new();
         let mut tokens = 0;
-        while buffer.len() < self.config.buffer && tokens < enough {
-            let Some(conversation) = self.read()? else {
+        self.position.buffered = 0;
+        while !self.is_full(tokens, until) {
+            let Some((place, conversation)) = self.read()? else {
                 break;
             };
+            self.position.buffered += 1;
             let (mask, system) = (self.config.mask, self.config.system);
-            let tokenized = self.tokenizer.encode_conversation(&conversation, mask, system)?;
-            tokens += tokenized.ids.len();
-            buffer.push(tokenized);
+            match self.tokenizer.encode_conversation(&conversation, mask, system) {
+                Ok(tokenized) => {
+                    tokens += tokenized.ids.len();
+                    buffer.push(tokenized);
+                }
+                Err(error) => self.skip(DataError::Conversation {
+                    place: place.to_string(),
+                    source: Box::new(error),
+                })?,
+            }
+            self.position.count_skipped(self.skipped);
+            self.observer.tokenized(self.position.buffered, tokens as u64);
         }
-        if buffer.is_empty() {
+        if self.position.buffered == 0 {
             return Ok(false);
         }
-        self.buffered = buffer.len() as u64;
+        self.rows = self.pack(buffer).into();
+        self.observer.packed();
+        Ok(true)
+    }
+
+    fn is_full(&self, tokens: usize, until: Until) -> bool {
+        let LoaderConfig {
+            buffer,
+            buffer_rows,
+            sequence_length,
+            ..
+        } = self.config;
+        match until {
+            Until::Conversations(count) => self.position.buffered == count,
+            Until::Tokens(enough) => {
+                let most = buffer_rows.saturating_mul(sequence_length);
+                self.position.buffered == buffer as u64 || tokens >= enough.min(most)
+            }
+        }
+    }
+
+    fn pack(&mut self, mut buffer: Vec<Tokenized>) -> Vec<PackedRow> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         // A stream of its own for every buffer: the order of one does not depend on having drawn the ones before.
         rng.set_stream((self.position.epoch << 40) ^ self.position.conversations);
@@ -285,7 +334,10 @@ impl DataLoader {
             pad: self.tokenizer.pad_id(),
             train_on_separators: self.config.mask == Mask::All,
         };
-        self.rows = packer.pack(buffer, &mut self.counts, &mut rng).into();
-        Ok(true)
+        let mut rows = packer.pack(buffer, &mut self.position.counts.packing);
+        if self.config.shuffle {
+            rows.shuffle(&mut rng);
+        }
+        rows
     }
 }

@@ -1,10 +1,10 @@
 //! Which tokens of a conversation are trained on.
 
-use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message};
+use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message, Rendered};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Most messages of a conversation whose assistant's words are looked for: the template writes it anew for each of them.
+/// Most messages of a conversation under [`Mask::AssistantOnly`]: the template renders it once per assistant turn.
 const MOST_MESSAGES: usize = 2000;
 
 /// Which tokens count as targets.
@@ -14,11 +14,11 @@ pub enum Mask {
     /// Every token, as the published recipe trains.
     #[default]
     All,
-    /// What the assistant says and the token that ends its turn; not the turn's header.
+    /// The assistant's text and the token that ends its turn; not the turn's header.
     AssistantOnly,
 }
 
-/// What a conversation without a system turn is given.
+/// The system turn of a conversation that has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SystemPrompt {
@@ -27,7 +27,7 @@ pub enum SystemPrompt {
     Default,
     /// An empty system turn, as TRL before 0.12 trains with alignment-handbook's recipe.
     Empty,
-    /// No system turn: plain ChatML.
+    /// No system turn: plain ChatML, for templates that are ChatML.
     None,
 }
 
@@ -43,14 +43,12 @@ pub struct Tokenized {
 impl ChatTokenizer {
     /// Ids and loss mask of a conversation. One without messages has none, whatever the template would write.
     ///
-    /// The text of a special token within a message, `<|im_end|>` say, becomes that token, exactly as in
-    /// `apply_chat_template` of transformers; there is no option against it, because a model would then train on ids
-    /// it never meets. The mask goes by position, so such a token in the user's words is no target, and one in the
-    /// assistant's words does not end its turn. Whoever does not trust the words escapes them before.
+    /// The text of a special token within a message, `<|im_end|>` say, is text (see [`ChatTokenizer`]).
     ///
     /// # Errors
-    /// [`DataError::Template`]; [`DataError::NotAPrefix`] when the template gives turns no fixed place;
-    /// [`DataError::TooManyMessages`] above 2,000 under [`Mask::AssistantOnly`].
+    /// [`DataError::Template`], also for [`SystemPrompt::None`] with a template that is not ChatML;
+    /// [`DataError::NotAPrefix`] when the template gives turns no fixed place; [`DataError::TooManyMessages`] above
+    /// 2,000 under [`Mask::AssistantOnly`]; [`DataError::Encoding`].
     pub fn encode_conversation(
         &self,
         conversation: &Conversation,
@@ -61,47 +59,48 @@ impl ChatTokenizer {
         let Some(first) = messages.first() else {
             return Ok(Tokenized::default());
         };
-        let has_system = first.role == "system";
-        if system == SystemPrompt::Empty && !has_system {
-            messages.insert(
-                0,
-                Message {
-                    role: "system".to_string(),
-                    content: String::new(),
-                },
-            );
+        if system == SystemPrompt::Empty && first.role != "system" {
+            messages.insert(0, Message::system(""));
         }
-        let plain;
-        let template = match system {
-            SystemPrompt::None => {
-                plain = ChatTemplate::chatml()?;
-                &plain
-            }
-            _ => self.template(),
-        };
-        let text = template.render(&messages, false)?;
+        let template = self.template_with(system)?;
+        let rendered = self.render(template, &messages, false)?;
         let spans = match mask {
-            Mask::All => std::iter::once(0..text.len()).collect(),
-            Mask::AssistantOnly => self.assistant_spans(template, &messages, &text)?,
+            Mask::All => std::iter::once(0..rendered.text.len()).collect(),
+            Mask::AssistantOnly => self.assistant_spans(template, &messages, &rendered.text)?,
         };
-        Ok(self.within(&text, &spans))
+        self.within(&rendered, &spans)
     }
 
-    /// Ids of a text; targets are those within one of the spans, which are in order.
-    fn within(&self, text: &str, spans: &[Range<usize>]) -> Tokenized {
+    fn template_with(&self, system: SystemPrompt) -> Result<&ChatTemplate, DataError> {
+        if system != SystemPrompt::None {
+            return Ok(self.template());
+        }
+        if !self.template().is_chatml() {
+            return Err(DataError::Template {
+                reason:
+                    "expected ChatML (`<|im_start|>` and `<|im_end|>`) for the system prompt `none`, found another \
+                         format; use the system prompt `default` or `empty`"
+                        .to_string(),
+            });
+        }
+        Ok(self.chatml())
+    }
+
+    /// Ids of a conversation; targets are those within one of the spans, which are in order.
+    fn within(&self, rendered: &Rendered, spans: &[Range<usize>]) -> Result<Tokenized, DataError> {
         let mut tokenized = Tokenized::default();
         let mut spans = spans.iter().peekable();
-        for (id, bytes) in self.encode_with_offsets(text) {
+        for (id, bytes) in self.encode_with_offsets(rendered)? {
             while spans.next_if(|span| span.end < bytes.end).is_some() {}
             // A token that begins before the span belongs to the header, even if it reaches into the span.
             let is_target = spans.peek().is_some_and(|span| span.start <= bytes.start);
             tokenized.ids.push(id);
             tokenized.loss_mask.push(is_target);
         }
-        tokenized
+        Ok(tokenized)
     }
 
-    /// Byte ranges of the assistant's words, each with the token that ends its turn.
+    /// Byte ranges of the assistant's text, each with the token that ends its turn.
     fn assistant_spans(
         &self,
         template: &ChatTemplate,
@@ -114,31 +113,36 @@ impl ChatTokenizer {
                 found: messages.len(),
             });
         }
-        let end_of_turn = self.decode_with_special(&[self.end_of_turn(template)]);
+        let end_of_turn = self.decode_with_special(&[self.end_of_turn(template)])?;
         let mut spans = Vec::new();
         for (index, message) in messages
             .iter()
             .enumerate()
             .filter(|(_, message)| message.role == "assistant")
         {
-            let before = template.render(&messages[..index], true)?;
             let through = template.render(&messages[..=index], false)?;
-            // Rendering an empty list has no system turn, so an opening assistant turn is found from its end.
-            let before = if index == 0 {
-                through
-                    .len()
-                    .saturating_sub(message.content.len() + trailer(&through, &end_of_turn))
+            let trailer = trailer(&through, &end_of_turn);
+            let start = if index == 0 {
+                // The template writes a system turn before messages, but none before no messages.
+                start_of_end(&through[..through.len() - trailer], &message.content)
             } else {
-                before.len() * usize::from(text.starts_with(&before))
+                let before = template.render(&messages[..index], true)?;
+                text.starts_with(&before).then_some(before.len())
             };
-            if !text.starts_with(&through) || before == 0 {
-                return Err(DataError::NotAPrefix { message: index });
-            }
-            let end = through.len() - trailer(&through, &end_of_turn) + end_of_turn.len();
-            spans.push(before..end.min(through.len()));
+            let start = start.filter(|start| *start > 0 && text.starts_with(&through));
+            let start = start.ok_or(DataError::NotAPrefix { message: index })?;
+            let end = through.len() - trailer + end_of_turn.len();
+            spans.push(start..end.min(through.len()));
         }
         Ok(spans)
     }
+}
+
+/// Where `content`, which a template may have trimmed, begins at the end of `text`.
+fn start_of_end(text: &str, content: &str) -> Option<usize> {
+    let forms = [content, content.trim_start(), content.trim_end(), content.trim()];
+    let found = forms.into_iter().find(|form| text.ends_with(form));
+    found.map(|form| text.len() - form.len())
 }
 
 /// Bytes of the end-of-turn token and the white space after it; 0 when the turn does not end with one.

@@ -1,9 +1,8 @@
 //! Conversations into rows of one length. Every policy counts what it adds, cuts and drops.
 
 use crate::Tokenized;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How conversations become rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,8 +88,9 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// Packs one buffer of conversations; rows come in an order drawn from `rng`.
-    pub fn pack(&self, mut buffer: Vec<Tokenized>, counts: &mut PackingCounts, rng: &mut ChaCha8Rng) -> Vec<PackedRow> {
+    /// Packs one buffer of conversations. [`Packing::BestFit`] orders the rows by their longest conversation; otherwise
+    /// they are in the order of the conversations.
+    pub fn pack(&self, mut buffer: Vec<Tokenized>, counts: &mut PackingCounts) -> Vec<PackedRow> {
         let read = buffer.len();
         counts.conversations += read as u64;
         buffer.retain(|tokenized| !tokenized.ids.is_empty());
@@ -120,7 +120,6 @@ impl Packer {
                 kept.push(row);
             }
         }
-        kept.shuffle(rng);
         kept
     }
 
@@ -185,18 +184,13 @@ impl Packer {
     fn best_fit(&self, mut pieces: Vec<Tokenized>) -> Vec<Vec<Tokenized>> {
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.ids.len()));
         let mut rows: Vec<Vec<Tokenized>> = Vec::new();
-        let mut by_room: std::collections::BTreeMap<usize, Vec<usize>> = std::collections::BTreeMap::new();
+        let mut by_room: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for piece in pieces {
             let needed = piece.ids.len();
-            let fullest = by_room.range(needed..).next().map(|(room, _)| *room);
-            let (row, room) = match fullest.and_then(|room| by_room.get_mut(&room)?.pop().map(|row| (row, room))) {
-                Some(found) => found,
-                None => {
-                    rows.push(Vec::new());
-                    (rows.len() - 1, self.sequence_length)
-                }
-            };
-            by_room.retain(|_, rows| !rows.is_empty());
+            let (row, room) = fullest_row(&mut by_room, needed).unwrap_or_else(|| {
+                rows.push(Vec::new());
+                (rows.len() - 1, self.sequence_length)
+            });
             rows[row].push(piece);
             by_room.entry(room - needed).or_default().push(row);
         }
@@ -235,4 +229,14 @@ impl Packer {
             documents: several.then_some(documents),
         }
     }
+}
+
+/// Takes the fullest row with room for `needed` tokens out of the rows by their room, and that room.
+fn fullest_row(by_room: &mut BTreeMap<usize, Vec<usize>>, needed: usize) -> Option<(usize, usize)> {
+    let (&room, rows) = by_room.range_mut(needed..).next()?;
+    let row = rows.pop()?;
+    if rows.is_empty() {
+        by_room.remove(&room);
+    }
+    Some((row, room))
 }

@@ -1,8 +1,7 @@
 //! Where conversations come from. Every source streams.
 
 mod hub;
-mod jsonl;
-mod parquet;
+mod record;
 mod split;
 
 pub use hub::HubDataset;
@@ -10,6 +9,8 @@ pub(crate) use split::fingerprint;
 
 use crate::{Conversation, DataError};
 use hub_cache::{SplitMatch, split_files};
+use record_files::{Records, data_files};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Source {
     kind: Kind,
-    /// Sides of splits, one within the other.
+    /// Parts of splits, one within the other.
     parts: Vec<split::Part>,
 }
 
@@ -27,28 +28,48 @@ enum Kind {
     Memory(Arc<Vec<Conversation>>),
 }
 
+/// Where a conversation is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    File(record_files::Place),
+    /// The index of one in memory.
+    Memory(usize),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(place) => place.fmt(f),
+            Self::Memory(index) => write!(f, "conversation {index}"),
+        }
+    }
+}
+
+/// Conversations one after the other, and where they are.
+pub(crate) type Located = Box<dyn Iterator<Item = Result<(Place, Conversation), DataError>> + Send>;
+
 /// Conversations one after the other.
 pub type Conversations = Box<dyn Iterator<Item = Result<Conversation, DataError>> + Send>;
 
 impl Source {
-    /// A .parquet file, a .jsonl or .json file of one object a line, or a folder with .parquet or .jsonl files in it or
-    /// in its `data`.
+    /// A .parquet file, a .jsonl or .json file of one object per line, or a folder with .parquet or .jsonl files in it
+    /// or in its `data`. Hidden files are ignored.
     ///
-    /// Of a folder whose files are named as the hub names splits (`train.jsonl`, `data/train-00000-of-00002.parquet`),
-    /// those of the split `train`, so that `test` beside it stays unseen. Where no name speaks of `train`, all Parquet
-    /// files, else all JSONL files, by name.
+    /// If the files of a folder are named as the hub names splits (`train.jsonl`, `data/train-00000-of-00002.parquet`),
+    /// the split `train` is read, and `test` next to it is not. If no name contains `train`, all Parquet files are read,
+    /// or if there are none, all JSONL files, by name.
     ///
     /// # Errors
     /// [`DataError::NoSource`] when there is none; [`DataError::Hub`] when files of the split `train` are missing, or
-    /// there are several such splits; [`DataError::Io`] when the path cannot be read.
+    /// there are several such splits; [`DataError::Records`] or [`DataError::Io`] when the path cannot be read.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let files = if path.is_dir() {
             folder_files(path)?
         } else {
             vec![path.to_path_buf()]
         };
-        let readable = |file: &PathBuf| is(file, "parquet") || is(file, "jsonl") || is(file, "json");
-        if files.is_empty() || !files.iter().all(readable) {
+        let readable = ["parquet", "jsonl", "json"];
+        if files.is_empty() || !files.iter().all(|file| readable.iter().any(|known| is(file, known))) {
             return Err(DataError::NoSource {
                 path: path.to_path_buf(),
             });
@@ -70,13 +91,17 @@ impl Source {
         }
     }
 
-    /// The conversations from the first one on, up to an error if there is one: what comes after it is not known to be
-    /// what was meant.
+    /// The conversations from the first one on. A record that is not a conversation is an error in its place
+    /// ([`DataError::is_bad_record`]), and the next one follows; after any other error there are no more.
     pub fn conversations(&self) -> Conversations {
-        let all: Conversations = match &self.kind {
+        Box::new(self.located().map(|found| Ok(found?.1)))
+    }
+
+    pub(crate) fn located(&self) -> Located {
+        let all: Located = match &self.kind {
             Kind::Memory(all) => {
                 let all = all.clone();
-                Box::new((0..all.len()).map(move |index| Ok(all[index].clone())))
+                Box::new((0..all.len()).map(move |index| Ok((Place::Memory(index), all[index].clone()))))
             }
             Kind::Files(files) => until_error(files.clone().into_iter().flat_map(|file| read_file(&file))),
         };
@@ -84,30 +109,36 @@ impl Source {
             return all;
         }
         let parts = self.parts.clone();
-        // What cannot be read is no conversation of either side: both report it.
+        // What cannot be read is in neither part: both report it.
         Box::new(all.filter(move |found| {
-            let on_this_side = |conversation| parts.iter().all(|part| part.holds(conversation));
-            found.as_ref().map_or(true, on_this_side)
+            let in_all = |(_, conversation): &(Place, Conversation)| parts.iter().all(|part| part.holds(conversation));
+            found.as_ref().map_or(true, in_all)
         }))
     }
 }
 
-fn until_error(mut all: impl Iterator<Item = Result<Conversation, DataError>> + Send + 'static) -> Conversations {
+fn until_error(mut all: impl Iterator<Item = Result<(Place, Conversation), DataError>> + Send + 'static) -> Located {
     let mut ended = false;
     Box::new(std::iter::from_fn(move || {
         let found = if ended { None } else { all.next() };
-        ended = !matches!(found, Some(Ok(_)));
+        ended = match &found {
+            Some(Ok(_)) => false,
+            Some(Err(error)) => !error.is_bad_record(),
+            None => true,
+        };
         found
     }))
 }
 
-fn read_file(file: &Path) -> Conversations {
-    let opened = if is(file, "parquet") {
-        parquet::open(file)
-    } else {
-        jsonl::open(file)
-    };
-    opened.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+fn read_file(file: &Path) -> Located {
+    match Records::open_columns(file, &record::COLUMNS) {
+        Ok(records) => Box::new(records.map(|found| {
+            let record = found?;
+            let place = Place::File(record.place().clone());
+            Ok((place, record::conversation(record)?))
+        })),
+        Err(error) => Box::new(std::iter::once(Err(error.into()))),
+    }
 }
 
 fn is(file: &Path, extension: &str) -> bool {
@@ -116,16 +147,10 @@ fn is(file: &Path, extension: &str) -> bool {
 }
 
 fn folder_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let (mut files, mut names) = (Vec::new(), Vec::new());
-    for (prefix, below) in [("", folder.to_path_buf()), ("data/", folder.join("data"))] {
-        if !below.is_dir() {
-            continue;
-        }
-        for entry in std::fs::read_dir(&below).map_err(|source| DataError::io(&below, source))? {
-            let entry = entry.map_err(|source| DataError::io(&below, source))?;
-            names.extend(entry.file_name().to_str().map(|name| format!("{prefix}{name}")));
-            files.push(entry.path());
-        }
+    let mut names = data_files(folder)?;
+    let below = folder.join("data");
+    if below.is_dir() {
+        names.extend(data_files(&below)?.iter().map(|name| format!("data/{name}")));
     }
     let place = folder.display().to_string();
     match split_files(&place, &names, None, "train", SplitMatch::OrVariant) {
@@ -133,10 +158,12 @@ fn folder_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         Err(error) if names.iter().any(|name| is_train(name)) => return Err(error.into()),
         Err(_) => {}
     }
+    let mut files: Vec<PathBuf> = names.into_iter().map(|name| folder.join(name)).collect();
     files.sort();
-    let parquet: Vec<PathBuf> = files.iter().filter(|file| is(file, "parquet")).cloned().collect();
-    let jsonl = files.into_iter().filter(|file| is(file, "jsonl")).collect();
-    Ok(if parquet.is_empty() { jsonl } else { parquet })
+    if files.iter().any(|file| is(file, "parquet")) {
+        files.retain(|file| is(file, "parquet"));
+    }
+    Ok(files)
 }
 
 /// Whether a data file is of the split `train`, or of one of its variants (`train_sft`), by its name.

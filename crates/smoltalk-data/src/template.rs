@@ -15,8 +15,9 @@ const CHATML: &str = "{% for message in messages %}\
 {{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-/// Instructions a template may run: a thousand turns need about 30,000; an endless loop ends here.
-const FUEL: u64 = 50_000_000;
+/// minijinja counts an instruction, or 64 bytes of text, as one. A thousand short turns need about 30,000, so this is
+/// enough for 60,000 turns or 100 MB of text; an endless loop ends here.
+const FUEL: u64 = 2_000_000;
 
 /// A compiled chat template.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub struct ChatTemplate {
     source: String,
     bos: String,
     eos: String,
+    is_chatml: bool,
 }
 
 impl ChatTemplate {
@@ -49,12 +51,16 @@ impl ChatTemplate {
         environment
             .add_template_owned("chat", source.to_string())
             .map_err(reason)?;
-        Ok(Self {
+        let mut template = Self {
             environment,
             source: source.to_string(),
             bos: bos.to_string(),
             eos: eos.to_string(),
-        })
+            is_chatml: false,
+        };
+        let turn = template.render(&[Message::user("Hi")], false);
+        template.is_chatml = turn.is_ok_and(|text| text.contains("<|im_start|>user\nHi<|im_end|>"));
+        Ok(template)
     }
 
     /// SmolLM2-Instruct's own template.
@@ -76,6 +82,11 @@ impl ChatTemplate {
     /// The Jinja source.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whether it writes turns as `<|im_start|>role\ncontent<|im_end|>`.
+    pub(crate) fn is_chatml(&self) -> bool {
+        self.is_chatml
     }
 
     /// The conversation as one text.

@@ -1,15 +1,19 @@
 //! Tokenizer and chat template together.
 
 mod gguf;
+mod special;
 mod specification;
+
+pub use special::Rendered;
 
 use crate::{ChatTemplate, DataError, Message};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokenizers::Tokenizer;
+use tokenizers::{AddedVocabulary, Tokenizer};
 
 /// The 17 special tokens of SmolLM2, at ids 0 to 16.
 pub const SPECIAL_TOKENS: [&str; 17] = [
@@ -42,12 +46,19 @@ const MAX_FILE: u64 = 128 << 20;
 
 /// A tokenizer with its chat template and special ids. Cheap to clone.
 ///
-/// Encoding never adds a begin-of-text or end-of-text token, as SmolLM2's tokenizer does not, and special tokens
-/// written out in the text become their ids, as in transformers.
+/// Encoding never adds a begin-of-text or end-of-text token, as SmolLM2's tokenizer does not. Text is text: only the
+/// chat template writes special tokens. A text or a message that spells one out, `<|im_end|>` say, is encoded as these
+/// characters and cannot end a turn or begin another. transformers makes the special token of it;
+/// [`ChatTokenizer::with_special_tokens_in_text`] does as transformers. For all other texts the ids are the same.
 #[derive(Clone, Debug)]
 pub struct ChatTokenizer {
+    /// Encodes special tokens that a text spells out as text, unless `special_tokens_in_text`.
     tokenizer: Arc<Tokenizer>,
+    /// The tokenizer's added tokens, to find special ones in a text.
+    recognizer: Arc<AddedVocabulary>,
     template: ChatTemplate,
+    /// What [`SystemPrompt::None`](crate::SystemPrompt::None) renders with.
+    chatml: ChatTemplate,
     bos: u32,
     eos: u32,
     pad: u32,
@@ -102,8 +113,15 @@ impl ChatTokenizer {
         [bos, eos, pad]: [&str; 3],
     ) -> Result<Self, DataError> {
         let wrong = |field: &str, expected: &str, found| DataError::tokenizer(origin, field, expected, found);
-        let tokenizer =
+        let mut tokenizer =
             parse(json).map_err(|found| wrong("tokenizer", "a tokenizer.json of the tokenizers library", found))?;
+        let recognizer = tokenizer.get_added_vocabulary().clone();
+        tokenizer.set_encode_special_tokens(true);
+        // A tokenizer.json may ask for both; transformers does neither unless it is told to.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| wrong("truncation", "a tokenizer that can do without", error.to_string()))?;
         let id = |field: &str, token: &str| {
             tokenizer
                 .token_to_id(token)
@@ -118,46 +136,118 @@ impl ChatTokenizer {
         };
         let assembled = Self {
             tokenizer: Arc::new(tokenizer),
+            recognizer: Arc::new(recognizer),
             template,
+            chatml: ChatTemplate::chatml()?,
             bos: bos_id,
             eos: eos_id,
             pad: pad_id,
         };
-        match assembled.decode_with_special(&assembled.encode(SAMPLE)) {
-            back if back == SAMPLE => Ok(assembled),
-            back => Err(wrong(
-                "tokenizer",
-                &format!("one that writes {SAMPLE:?}"),
-                format!("{back:?}"),
-            )),
+        let ids = assembled.encode(SAMPLE);
+        let found = match ids.and_then(|ids| assembled.decode_with_special(&ids)) {
+            Ok(back) if back == SAMPLE => return Ok(assembled),
+            Ok(back) => format!("{back:?}"),
+            Err(error) => error.to_string(),
+        };
+        Err(wrong("tokenizer", &format!("one that writes {SAMPLE:?}"), found))
+    }
+
+    /// The same tokenizer, with special tokens that a text or a message spells out recognised (`true`), as
+    /// transformers does, or encoded as text (`false`, the default). Recognise them only in text you trust: they end
+    /// and begin turns wherever they are.
+    pub fn with_special_tokens_in_text(mut self, recognize: bool) -> Self {
+        Arc::make_mut(&mut self.tokenizer).set_encode_special_tokens(!recognize);
+        self
+    }
+
+    /// Whether special tokens that a text spells out are recognised.
+    pub fn special_tokens_in_text(&self) -> bool {
+        !self.tokenizer.get_encode_special_tokens()
+    }
+
+    /// Ids of a text. No special token is added, and characters that the vocabulary lacks are left out.
+    ///
+    /// # Errors
+    /// [`DataError::Encoding`] when the tokenizer fails on the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        let encoding = self.tokenizer.encode(text, false).map_err(DataError::Encoding)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids of a rendered conversation: its special tokens as such, the rest as text.
+    ///
+    /// # Errors
+    /// [`DataError::Encoding`] when the tokenizer fails on the text.
+    pub fn encode_rendered(&self, rendered: &Rendered) -> Result<Vec<u32>, DataError> {
+        let ids = self.encode_with_offsets(rendered)?;
+        Ok(ids.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// Ids of messages in the chat template: [`ChatTokenizer::apply_chat_template`], then
+    /// [`ChatTokenizer::encode_rendered`].
+    ///
+    /// ```
+    /// use smoltalk_data::{ChatTokenizer, Message};
+    ///
+    /// let tokenizer = ChatTokenizer::byte_level()?;
+    /// let ids = tokenizer.encode_chat(&[Message::user("Bye<|im_end|>")], true)?;
+    /// // The template ends the system turn and the user's; the user's own text does not end any.
+    /// let ends = ids.iter().filter(|id| **id == tokenizer.end_of_turn_id());
+    /// assert_eq!(ends.count(), 2);
+    /// # Ok::<(), smoltalk_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DataError::Template`] or [`DataError::Encoding`].
+    pub fn encode_chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Vec<u32>, DataError> {
+        self.encode_rendered(&self.apply_chat_template(messages, add_generation_prompt)?)
+    }
+
+    /// Ids of a rendered conversation with the bytes each came from.
+    pub(crate) fn encode_with_offsets(&self, rendered: &Rendered) -> Result<Vec<(u32, Range<usize>)>, DataError> {
+        let mut tokens = Vec::new();
+        if self.special_tokens_in_text() {
+            self.encode_piece(&rendered.text, 0, &mut tokens)?;
+            return Ok(tokens);
         }
-    }
-
-    /// Ids of a text. No special token is added.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        self.encode_with_offsets(text).into_iter().map(|(id, _)| id).collect()
-    }
-
-    /// Ids of a text with the bytes each came from.
-    pub fn encode_with_offsets(&self, text: &str) -> Vec<(u32, std::ops::Range<usize>)> {
-        // That texts have an encoding was seen in assembling; bytes the vocabulary lacks are left out.
-        match self.tokenizer.encode(text, false) {
-            Ok(encoding) => {
-                let offsets = encoding.get_offsets().iter().map(|(start, end)| *start..*end);
-                encoding.get_ids().iter().copied().zip(offsets).collect()
+        let mut encoded = 0;
+        for range in &rendered.special {
+            self.encode_piece(&rendered.text[encoded..range.start], encoded, &mut tokens)?;
+            let token = &rendered.text[range.clone()];
+            match self.special_tokens(token)[..] {
+                [(id, ref found)] if *found == (0..token.len()) => tokens.push((id, range.clone())),
+                // A range that is not a special token of this tokenizer is text.
+                _ => self.encode_piece(token, range.start, &mut tokens)?,
             }
-            Err(_) => Vec::new(),
+            encoded = range.end;
         }
+        self.encode_piece(&rendered.text[encoded..], encoded, &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// Appends the ids of a text that begins at byte `start`.
+    fn encode_piece(&self, text: &str, start: usize, tokens: &mut Vec<(u32, Range<usize>)>) -> Result<(), DataError> {
+        let encoding = self.tokenizer.encode(text, false).map_err(DataError::Encoding)?;
+        let offsets = encoding.get_offsets().iter();
+        let ranges = offsets.map(|(first, end)| start + first..start + end);
+        tokens.extend(encoding.get_ids().iter().copied().zip(ranges));
+        Ok(())
     }
 
     /// Text of ids; special tokens are left out; bytes that are no character become U+FFFD.
-    pub fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, true).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`DataError::Encoding`] when the tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
+        self.tokenizer.decode(ids, true).map_err(DataError::Encoding)
     }
 
     /// Text of ids, special tokens written out.
-    pub fn decode_with_special(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, false).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`DataError::Encoding`] when the tokenizer's decoder fails.
+    pub fn decode_with_special(&self, ids: &[u32]) -> Result<String, DataError> {
+        self.tokenizer.decode(ids, false).map_err(DataError::Encoding)
     }
 
     /// A decoder for ids that arrive one by one.
@@ -168,17 +258,26 @@ impl ChatTokenizer {
         }
     }
 
-    /// The conversation as the model's template writes it.
+    /// The conversation as the model's template writes it. `add_generation_prompt` opens the assistant's next turn.
     ///
     /// # Errors
     /// [`DataError::Template`].
-    pub fn apply_chat_template(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, DataError> {
-        self.template.render(messages, add_generation_prompt)
+    pub fn apply_chat_template(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<Rendered, DataError> {
+        self.render(&self.template, messages, add_generation_prompt)
     }
 
     /// The template.
     pub fn template(&self) -> &ChatTemplate {
         &self.template
+    }
+
+    /// ChatML without a default system turn.
+    pub(crate) fn chatml(&self) -> &ChatTemplate {
+        &self.chatml
     }
 
     /// The same tokenizer with another template.
@@ -189,8 +288,13 @@ impl ChatTokenizer {
 
     /// All that decides how a text is cut into ids, as the contents of a tokenizer.json on one line.
     pub fn specification(&self) -> String {
-        // It was read from such a text, so it can be written as one.
-        self.tokenizer.to_string(false).unwrap_or_default()
+        let written = self.tokenizer.to_string(false);
+        written.expect("a tokenizer that was read from JSON can be written as JSON")
+    }
+
+    /// The token with an id, as the vocabulary writes it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
     }
 
     /// Number of ids.
@@ -255,19 +359,25 @@ pub struct DecodeStream<'a> {
 
 impl DecodeStream<'_> {
     /// The text that `id` completes; empty while a character is still missing bytes.
-    pub fn push(&mut self, id: u32) -> String {
+    ///
+    /// # Errors
+    /// As [`ChatTokenizer::decode`].
+    pub fn push(&mut self, id: u32) -> Result<String, DataError> {
         self.pending.push(id);
-        let text = self.tokenizer.decode(&self.pending);
+        let text = self.tokenizer.decode(&self.pending)?;
         // A character has at most four bytes and a token at least one: five tokens that do not end are no character.
         if text.ends_with('\u{FFFD}') && self.pending.len() < 5 {
-            return String::new();
+            return Ok(String::new());
         }
         self.pending.clear();
-        text
+        Ok(text)
     }
 
     /// What is left, incomplete characters as U+FFFD.
-    pub fn finish(self) -> String {
+    ///
+    /// # Errors
+    /// As [`ChatTokenizer::decode`].
+    pub fn finish(self) -> Result<String, DataError> {
         self.tokenizer.decode(&self.pending)
     }
 }
@@ -285,15 +395,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     file.take(MAX_FILE + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| DataError::io(path, source))?;
-    match bytes.len() as u64 <= MAX_FILE {
-        true => Ok(bytes),
-        false => Err(DataError::tokenizer(
-            path,
-            "file",
-            &format!("at most {MAX_FILE} bytes"),
-            "more",
-        )),
+    if bytes.len() as u64 > MAX_FILE {
+        let expected = format!("at most {MAX_FILE} bytes");
+        return Err(DataError::tokenizer(path, "file", &expected, "more"));
     }
+    Ok(bytes)
 }
 
 pub(crate) fn built_in() -> PathBuf {

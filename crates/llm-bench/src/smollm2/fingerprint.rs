@@ -16,7 +16,12 @@ pub(super) fn of<B: DecoderBackend>(
     let mut digest = Sha256::new();
     digest.update(format!("{config:?} {max_length} "));
     digest.update(tokenizer.specification());
-    digest.update(format!("{} {:?} ", tokenizer.bos_id(), tokenizer.stop_ids()));
+    let (bos, stops, special) = (
+        tokenizer.bos_id(),
+        tokenizer.stop_ids(),
+        tokenizer.special_tokens_in_text(),
+    );
+    digest.update(format!("{bos} {stops:?} {special} "));
     let mut weights = Weights(digest);
     model.visit(&mut weights);
     weights.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

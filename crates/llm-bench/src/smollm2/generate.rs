@@ -6,7 +6,7 @@ use burn::tensor::s;
 use smollm2_model::DecoderBackend;
 use smollm2_model::KvCache;
 
-use super::SmolLm2Evaluator;
+use super::{SmolLm2Evaluator, model_error};
 use crate::{BenchError, GenerationRequest, cut_at_stops};
 
 /// A text in the making.
@@ -44,7 +44,8 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     fn generate_batch(&self, rows: Vec<Row>, max_gen_toks: usize, texts: &mut [String]) -> Result<(), BenchError> {
-        let prompts: Vec<Vec<u32>> = rows.iter().map(|row| self.prompt(row.request)).collect();
+        let prompts = rows.iter().map(|row| self.prompt(row.request));
+        let prompts: Vec<Vec<u32>> = prompts.collect::<Result<_, _>>()?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(1);
         let mut cache = KvCache::ragged(&self.config, &lengths, longest + max_gen_toks, &self.device);
@@ -55,8 +56,8 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
             let (mut kept, mut rest) = (Vec::new(), Vec::new());
             for (slot, (mut row, id)) in open.into_iter().zip(next).enumerate() {
                 row.generated.push(id);
-                if self.is_finished(&row) {
-                    let text = self.tokenizer.decode(&row.generated);
+                if self.is_finished(&row)? {
+                    let text = self.tokenizer.decode(&row.generated).map_err(model_error)?;
                     texts[row.index] = cut_at_stops(&text, &row.request.until);
                 } else {
                     kept.push(slot);
@@ -76,14 +77,13 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     /// The prompt's ids, cut on the left so that the longest answer fits behind them.
-    fn prompt(&self, request: &GenerationRequest) -> Vec<u32> {
-        let ids = self.tokenizer.encode(&request.context);
-        let start = ids.len().saturating_sub(self.max_length - request.max_gen_toks);
+    fn prompt(&self, request: &GenerationRequest) -> Result<Vec<u32>, BenchError> {
+        let ids = self.token_ids(&request.context, &request.special)?;
         if ids.is_empty() {
-            vec![self.tokenizer.bos_id()]
-        } else {
-            ids[start..].to_vec()
+            return Ok(vec![self.tokenizer.bos_id()]);
         }
+        let start = ids.len().saturating_sub(self.max_length - request.max_gen_toks);
+        Ok(ids[start..].to_vec())
     }
 
     /// The most likely next id of every row.
@@ -97,16 +97,19 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     /// Whether a text ends: at its length, an end token, or a stop string (which may be a special token's text).
-    fn is_finished(&self, row: &Row) -> bool {
+    fn is_finished(&self, row: &Row) -> Result<bool, BenchError> {
         let ends = |id: &u32| *id == self.tokenizer.eos_id() || self.config.eos_token_ids.contains(id);
         if row.generated.len() >= row.request.max_gen_toks || row.generated.last().is_some_and(ends) {
-            return true;
+            return Ok(true);
         }
-        let text = self.tokenizer.decode_with_special(&row.generated);
-        row.request
-            .until
+        let text = self
+            .tokenizer
+            .decode_with_special(&row.generated)
+            .map_err(model_error)?;
+        let stops = &row.request.until;
+        Ok(stops
             .iter()
-            .any(|stop| !stop.is_empty() && text.contains(stop.as_str()))
+            .any(|stop| !stop.is_empty() && text.contains(stop.as_str())))
     }
 }
 

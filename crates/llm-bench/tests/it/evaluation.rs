@@ -40,11 +40,12 @@ impl LanguageModel for Toy {
             .collect())
     }
 
-    fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<String, BenchError> {
-        Ok(turns
-            .iter()
-            .map(|turn| format!("[{}]{}", turn.role, turn.content))
-            .collect())
+    fn apply_chat_template(&self, turns: &[Turn], _open: bool) -> Result<ChatPrompt, BenchError> {
+        let turns = turns.iter().map(|turn| format!("[{}]{}", turn.role, turn.content));
+        Ok(ChatPrompt {
+            text: turns.collect(),
+            special: vec![],
+        })
     }
 
     fn description(&self) -> ModelDescription {

@@ -151,5 +151,5 @@ fn every_failure_is_named() {
     let nonsense = BTreeMap::from([("data/validation-00000-of-00001.parquet".to_owned(), vec![b'x'; 900])]);
     hub.add("datasets/Rowan/hellaswag", "main", nonsense);
     let error = message(&hellaswag, "validation");
-    assert!(error.contains("validation-00000-of-00001.parquet, row 0"), "{error}");
+    assert!(error.contains("validation-00000-of-00001.parquet: row 0"), "{error}");
 }

@@ -62,6 +62,7 @@ fn requests() -> Vec<LoglikelihoodRequest> {
     pairs
         .map(|(context, continuation)| LoglikelihoodRequest {
             context: context.into(),
+            special: vec![],
             continuation: continuation.into(),
         })
         .to_vec()
@@ -96,6 +97,7 @@ fn a_shared_prefix_scores_as_the_plain_way_does() {
 fn a_batch_of_texts_equals_the_texts_alone() {
     let request = |context: &str, max_gen_toks| GenerationRequest {
         context: context.to_owned(),
+        special: vec![],
         until: vec!["<|im_end|>".to_owned()],
         max_gen_toks,
     };
@@ -112,6 +114,7 @@ fn a_batch_of_texts_equals_the_texts_alone() {
 fn text(context: &str, max_gen_toks: usize) -> GenerationRequest {
     GenerationRequest {
         context: context.to_owned(),
+        special: vec![],
         until: vec![],
         max_gen_toks,
     }
@@ -161,7 +164,12 @@ fn generated_text_has_the_likelihood_of_greedy_text() {
         // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
         if continuation.len() == 1 && !continuation.trim().is_empty() {
             let context = "begin".to_owned();
-            let request = LoglikelihoodRequest { context, continuation };
+            let special = Vec::new();
+            let request = LoglikelihoodRequest {
+                context,
+                special,
+                continuation,
+            };
             assert!(model.loglikelihood(&[request]).unwrap()[0].is_greedy);
             compared += 1;
         }
@@ -190,10 +198,60 @@ fn the_fingerprint_is_of_the_merges_too() {
         SmolLm2Evaluator::new("one name", model.clone(), config.clone(), tokenizer, Default::default()).fingerprint()
     };
     let [merged, apart] = [with_merge(true), with_merge(false)];
-    assert_eq!((merged.vocab_size(), merged.encode("ab").len()), (274, 1));
-    assert_eq!((apart.vocab_size(), apart.encode("ab").len()), (274, 2));
+    assert_eq!((merged.vocab_size(), merged.encode("ab").unwrap().len()), (274, 1));
+    assert_eq!((apart.vocab_size(), apart.encode("ab").unwrap().len()), (274, 2));
     assert_eq!(of(merged.clone()), of(with_merge(true)));
-    assert_ne!(of(merged), of(apart));
+    assert_ne!(of(merged.clone()), of(apart));
+    assert_ne!(of(merged.clone()), of(merged.with_special_tokens_in_text(true)));
+}
+
+/// The scores of ` y` after a question, with the evaluator's tokenizer recognising special tokens in text or not.
+fn scores(recognize: bool, requests: &[LoglikelihoodRequest]) -> Vec<f64> {
+    let (model, config, tokenizer) = parts();
+    let tokenizer = tokenizer.with_special_tokens_in_text(recognize);
+    let mut model = SmolLm2Evaluator::new("random", model, config, tokenizer, Default::default());
+    let scores = model.loglikelihood(requests).unwrap();
+    scores.iter().map(|score| score.sum).collect()
+}
+
+#[test]
+fn a_documents_text_is_no_special_token() {
+    let tokenizer = ChatTokenizer::byte_level().unwrap();
+    let turns = |content: &str| {
+        [llm_bench::Turn {
+            role: "user",
+            content: content.to_owned(),
+        }]
+    };
+    let chat = |content: &str| {
+        let prompt = evaluator().apply_chat_template(&turns(content), true).unwrap();
+        LoglikelihoodRequest {
+            context: prompt.text,
+            special: prompt.special,
+            continuation: " y".to_owned(),
+        }
+    };
+    // The template's tokens are special, as in transformers.
+    assert_eq!(scores(false, &[chat("Why?")]), scores(true, &[chat("Why?")]));
+    assert_ne!(
+        scores(false, &[chat("Why?<|im_end|>")]),
+        scores(true, &[chat("Why?<|im_end|>")])
+    );
+    let request = chat("Why?<|im_end|>");
+    let ends = tokenizer.decode_with_special(&[tokenizer.end_of_turn_id()]).unwrap();
+    assert_eq!(request.context.matches(&ends).count(), 3);
+    let special = request
+        .special
+        .iter()
+        .filter(|range| request.context[(*range).clone()] == ends);
+    assert_eq!(special.count(), 2);
+    // A plain prompt has none.
+    let plain = LoglikelihoodRequest {
+        context: "Why?<|im_end|>".to_owned(),
+        special: vec![],
+        continuation: " y<|im_end|>".to_owned(),
+    };
+    assert_ne!(scores(false, &[plain.clone()]), scores(true, &[plain]));
 }
 
 #[test]

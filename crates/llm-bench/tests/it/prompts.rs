@@ -1,15 +1,18 @@
 //! Prompts of small tasks, case by case, as lm-evaluation-harness builds them.
 
-use llm_bench::{BenchError, Gold, Prompt, PromptOptions, PromptSet, Requests, Task, Turn, build_prompts};
+use llm_bench::{BenchError, ChatPrompt, Gold, Prompt, PromptOptions, PromptSet, Requests, Task, Turn, build_prompts};
 
 const HEAD: &str = "task: quiz\ndataset_path: synthetic/quiz\nmetric_list: [{metric: acc}]\n";
 const QUIZ: &str = "output_type: multiple_choice\ntest_split: test\ndoc_to_text: '{{question}}'\n\
                     doc_to_choice: '{{choices}}'\ndoc_to_target: '{{answer}}'\n";
 
 /// Every turn behind its role, and the role that is to speak.
-fn chat(turns: &[Turn], open: bool) -> Result<String, BenchError> {
-    let text: String = turns.iter().map(|t| format!("<{}>{}", t.role, t.content)).collect();
-    Ok(if open { text + "<assistant>" } else { text })
+fn chat(turns: &[Turn], open: bool) -> Result<ChatPrompt, BenchError> {
+    let mut text: String = turns.iter().map(|t| format!("<{}>{}", t.role, t.content)).collect();
+    let start = text.len();
+    text.push_str(if open { "<assistant>" } else { "" });
+    let special = vec![start..text.len()];
+    Ok(ChatPrompt { text, special })
 }
 
 /// `count` questions `q0?`, `q1?`, .. with the choices x and y.
@@ -306,4 +309,8 @@ fn chat_prompts_hold_examples_as_turns_or_in_one() {
     // After the template's header nothing stands before a scored choice.
     let set = build(QUIZ, [&questions(1), ""], with(None, true)).unwrap();
     assert_eq!(pairs(&set.prompts[0])[0], ("<user>q0?<assistant>", "x"));
+    let Requests::Choices(requests) = &set.prompts[0].requests else {
+        panic!("choices expected");
+    };
+    assert_eq!(requests[0].special, [9..20]);
 }

@@ -1,11 +1,11 @@
 //! Every request string of lm-evaluation-harness's own logs, rebuilt.
 
 use fixtures::shared;
-use llm_bench::{BenchError, PromptOptions, Requests, Task, Turn, build_prompts};
+use llm_bench::{BenchError, ChatPrompt, PromptOptions, Requests, Task, Turn, build_prompts};
 use serde_json::Value;
 
 /// SmolLM2's chat format, spelt out so that this test needs no tokenizer.
-pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<String, BenchError> {
+pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<ChatPrompt, BenchError> {
     let mut text = String::new();
     if turns.first().is_none_or(|turn| turn.role != "system") {
         text.push_str(
@@ -18,7 +18,8 @@ pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<String, BenchEr
     if open {
         text.push_str("<|im_start|>assistant\n");
     }
-    Ok(text)
+    let special = Vec::new();
+    Ok(ChatPrompt { text, special })
 }
 
 /// A reference file, its task and the options it was made with.

@@ -1,6 +1,6 @@
 //! The task dialect: what is accepted, and how what is not is named.
 
-use llm_bench::{BenchError, Gold, Prompt, PromptOptions, Requests, Task, Turn, build_prompts, load_split};
+use llm_bench::{BenchError, ChatPrompt, Gold, Prompt, PromptOptions, Requests, Task, Turn, build_prompts, load_split};
 
 const CHOICE: &str = "
 task: quiz
@@ -13,7 +13,7 @@ doc_to_target: '{{answer}}'
 metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 ";
 
-fn no_chat(_: &[Turn], _: bool) -> Result<String, BenchError> {
+fn no_chat(_: &[Turn], _: bool) -> Result<ChatPrompt, BenchError> {
     Err(BenchError::Model("no chat template".to_owned()))
 }
 
@@ -104,14 +104,28 @@ fn a_broken_line_is_named_and_only_newlines_end_lines() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.ends_with("line 2: EOF while parsing an object at column 1"),
+        error.ends_with("test.jsonl:2: expected a JSON object, found EOF while parsing an object at column 1"),
         "{error}"
     );
     let marked = root(&format!("\u{feff}{good}"));
-    let error = build_prompts(&task, &PromptOptions::new(marked.path()), &no_chat)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("line 1: begins with a byte order mark"), "{error}");
+    let marked = build_prompts(&task, &PromptOptions::new(marked.path()), &no_chat).unwrap();
+    assert!(marked == set);
+}
+
+#[test]
+fn a_limit_reads_no_further_and_counts_the_rest() {
+    let task = Task::from_yaml(CHOICE, "quiz").unwrap();
+    let good = "{\"question\": \"q\", \"choices\": [\"x\", \"y\"], \"answer\": \"y\"}\n";
+    let folder = root(&format!("{}no JSON\n\n{good}", good.repeat(8)));
+    let mut options = PromptOptions::new(folder.path());
+    for (limit, prompts) in [(8.0, 8), (3.0, 3), (0.5, 5)] {
+        options.limit = Some(limit);
+        let set = build_prompts(&task, &options, &no_chat).unwrap();
+        assert_eq!((set.prompts.len(), set.documents), (prompts, 10));
+    }
+    options.limit = Some(9.0);
+    let error = build_prompts(&task, &options, &no_chat).unwrap_err().to_string();
+    assert!(error.contains("test.jsonl:9: expected a JSON object"), "{error}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    fs::{self, File},
     path::Path,
 };
 
@@ -19,6 +20,7 @@ use crate::{TrainBackend, TrainError, ops::StepBackend};
 const FIRST: &str = ".first_moment";
 const SECOND: &str = ".second_moment";
 const MASTER: &str = ".master";
+const EXPECTED: &str = "both moments of every parameter in its shape, and a master copy of each that is not f32";
 
 impl<B: StepBackend> AdamW<B> {
     /// Every tensor of the state with its name in a checkpoint.
@@ -49,22 +51,27 @@ impl<B: StepBackend> AdamW<B> {
             (name, StateView::<B> { tensor, shape })
         });
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        // safetensors replaces the file by a temporary one that only its owner may read: a file made here before says
+        // which permissions a new file gets.
+        let permissions = File::create(path).and_then(|file| Ok(file.metadata()?.permissions()));
+        let permissions = permissions.map_err(TrainError::io("create", path))?;
         serialize_to_file(views, Some(metadata), path)
-            .map_err(|error| TrainError::io("write", path)(std::io::Error::other(error)))
+            .map_err(|error| TrainError::io("write", path)(std::io::Error::other(error)))?;
+        fs::set_permissions(path, permissions).map_err(TrainError::io("set the permissions of", path))
     }
 
     /// The inverse of [`to_tensors`](Self::to_tensors) for the parameters of `model`, after `updates` updates.
     ///
     /// # Errors
-    /// What is there instead of both moments of every parameter, and a master copy of each that is not f32. Only before
-    /// the first update there may be none.
+    /// [`TrainError::OptimizerState`] unless there are both moments of every parameter, and a master copy of each that is
+    /// not f32. Only before the first update there may be none.
     pub fn from_tensors<AB: TrainBackend<InnerBackend = B>>(
         config: AdamWConfig,
         updates: usize,
         mut tensors: BTreeMap<String, TensorData>,
         model: &SmolLm2<AB>,
         device: &B::Device,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, TrainError> {
         let mut parameters = Parameters::default();
         model.visit(&mut parameters);
         let mut moments = BTreeMap::new();
@@ -82,12 +89,12 @@ impl<B: StepBackend> AdamW<B> {
                         .filter(|part| part.1.is_some())
                         .map(|part| part.0)
                         .collect();
-                    return Err(format!("only {found:?} of {name}, which is {dtype:?}"));
+                    return Err(refused(format!("only {found:?} of {name}, which is {dtype:?}")));
                 }
             }
         }
         match tensors.into_keys().next() {
-            Some(stray) => Err(format!("{stray}, which belongs to no parameter")),
+            Some(stray) => Err(refused(format!("{stray}, which belongs to no parameter"))),
             None => Ok(Self {
                 config,
                 updates,
@@ -103,13 +110,22 @@ fn take<B: Backend>(
     key: String,
     shape: &[usize],
     device: &B::Device,
-) -> Result<Option<FloatTensor<B>>, String> {
+) -> Result<Option<FloatTensor<B>>, TrainError> {
     let Some(data) = tensors.remove(&key) else {
         return Ok(None);
     };
     match data.shape.to_vec() {
         found if found == shape => Ok(Some(write::<B>(data, device))),
-        found => Err(format!("{key} of shape {found:?} for a parameter of shape {shape:?}")),
+        found => Err(refused(format!(
+            "{key} of shape {found:?} for a parameter of shape {shape:?}"
+        ))),
+    }
+}
+
+fn refused(found: String) -> TrainError {
+    TrainError::OptimizerState {
+        expected: EXPECTED,
+        found,
     }
 }
 

@@ -40,7 +40,7 @@ pub trait TrainBackend: AutodiffBackend<InnerBackend: StepBackend> + DecoderBack
 /// - output: `[1]`, f32; zero without a gradient when N is 0
 ///
 /// # Panics
-/// When the shapes do not fit together, as Burn's own operations do.
+/// When shapes or types do not fit together, as Burn's own operations do.
 pub fn chunked_cross_entropy<B: TrainBackend>(
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
@@ -48,8 +48,7 @@ pub fn chunked_cross_entropy<B: TrainBackend>(
     scale: f64,
     chunk: usize,
 ) -> Tensor<B, 1> {
-    assert_eq!(hidden.dims()[0], targets.dims()[0], "rows of hidden and targets");
-    assert_eq!(hidden.dims()[1], weight.dims()[1], "channels of hidden and weight");
+    check(&hidden, &weight, &targets);
     if hidden.dims()[0] == 0 {
         return Tensor::zeros([1], &hidden.device());
     }
@@ -63,9 +62,19 @@ pub fn chunked_cross_entropy<B: TrainBackend>(
     )))
 }
 
+/// Panics unless there is a target for each row of `hidden`, and hidden states and weight fit each other.
+fn check<B: Backend>(hidden: &Tensor<B, 2>, weight: &Tensor<B, 2>, targets: &Tensor<B, 1, Int>) {
+    assert_eq!(hidden.dims()[0], targets.dims()[0], "rows of hidden and targets");
+    assert_eq!(hidden.dims()[1], weight.dims()[1], "channels of hidden and weight");
+    assert_eq!(hidden.dtype(), weight.dtype(), "types of hidden and weight");
+}
+
 /// `-sum_i log_softmax(h_i W^T)[t_i]` without gradients: for evaluation.
 ///
 /// # Shapes
+/// As [`chunked_cross_entropy`].
+///
+/// # Panics
 /// As [`chunked_cross_entropy`].
 pub fn cross_entropy_sum<B: StepBackend>(
     hidden: Tensor<B, 2>,
@@ -73,10 +82,12 @@ pub fn cross_entropy_sum<B: StepBackend>(
     targets: Tensor<B, 1, Int>,
     chunk: usize,
 ) -> Tensor<B, 1> {
+    check(&hidden, &weight, &targets);
     let rows = hidden.dims()[0];
+    let chunk = chunk.clamp(1, rows.max(1));
     let mut total = Tensor::zeros([1], (&hidden.device(), DType::F32));
-    for start in (0..rows).step_by(chunk.max(1)) {
-        let range = start..(start + chunk.max(1)).min(rows);
+    for start in (0..rows).step_by(chunk) {
+        let range = start..(start + chunk).min(rows);
         let part = softmax(
             hidden.clone().slice([range.clone()]),
             &weight,
@@ -120,7 +131,9 @@ fn value_and_gradients<B: StepBackend>(
     scale: f64,
     chunk: usize,
 ) -> Computed<B> {
-    let (rows, chunk, dtype) = (hidden.dims()[0], chunk.max(1), hidden.dtype());
+    check(&hidden, &weight, &targets);
+    let (rows, dtype) = (hidden.dims()[0], hidden.dtype());
+    let chunk = chunk.clamp(1, rows.max(1));
     let mut loss = Tensor::zeros([1], (&hidden.device(), DType::F32));
     let mut grad_hidden = Vec::with_capacity(rows.div_ceil(chunk));
     let mut grad_weight: Option<Tensor<B, 2>> = None;
@@ -132,19 +145,21 @@ fn value_and_gradients<B: StepBackend>(
         let inverse = as_type(softmax.sums.recip().mul_scalar(scale), dtype); // [n, 1]
         let target_rows = weight.clone().select(0, t).mul_scalar(scale); // [n, D]
         grad_hidden.push(softmax.exponentials.clone().matmul(weight.clone()) * inverse.clone() - target_rows); // [n, D]
-        let part = softmax.exponentials.transpose().matmul(h * inverse); // [V, D]
+        // bf16 has 8 bits of mantissa: a sum over many chunks needs f32.
+        let part = as_type(softmax.exponentials.transpose().matmul(h * inverse), DType::F32); // [V, D]
         grad_weight = Some(match grad_weight {
             Some(sum) => sum + part,
             None => part,
         });
         loss = loss + softmax.loss.mul_scalar(scale);
     }
-    let weight_gradient = grad_weight.unwrap_or_else(|| weight.zeros_like());
-    let one_hot = hidden.mul_scalar(-scale); // [N, D]
+    let weight_gradient = grad_weight.unwrap_or_else(|| as_type(weight.zeros_like(), DType::F32));
+    let one_hot = as_type(hidden, DType::F32).mul_scalar(-scale); // [N, D]
+    let weight_gradient = weight_gradient.select_assign(0, targets, one_hot, IndexingUpdateOp::Add); // [V, D]
     Computed {
         loss,
         hidden: Tensor::cat(grad_hidden, 0), // [N, D]
-        weight: weight_gradient.select_assign(0, targets, one_hot, IndexingUpdateOp::Add), // [V, D]
+        weight: as_type(weight_gradient, dtype),
     }
 }
 

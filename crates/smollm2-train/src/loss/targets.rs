@@ -1,5 +1,5 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
-use smoltalk_data::Batch;
+use smoltalk_data::PackedRow;
 
 /// The predictions of a batch that count: which positions predict, and what.
 ///
@@ -15,28 +15,25 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// The predictions of `batch`.
-    pub fn of<B: Backend>(batch: &Batch<B>) -> Self {
-        let [rows, tokens] = batch.ids.dims();
-        let ids: Vec<i64> = batch.ids.to_data().iter::<i64>().collect();
-        let mask: Vec<f32> = batch.loss_mask.to_data().iter::<f32>().collect();
-        let documents: Option<Vec<i64>> = batch
-            .documents
-            .as_ref()
-            .map(|documents| documents.to_data().iter::<i64>().collect());
+    /// The predictions of rows whose fields all have the same length.
+    pub(crate) fn of(rows: &[PackedRow]) -> Self {
         let mut targets = Self {
             positions: Vec::new(),
             ids: Vec::new(),
         };
-        for position in (0..rows * tokens).filter(|position| (position + 1) % tokens != 0) {
-            let next = position + 1;
-            let same = documents
-                .as_ref()
-                .is_none_or(|documents| documents[position] == documents[next]);
-            if mask[next] != 0.0 && same {
-                targets.positions.push(position as i64);
-                targets.ids.push(ids[next]);
+        let mut start = 0;
+        for row in rows {
+            for next in 1..row.ids.len() {
+                let same_document = row
+                    .documents
+                    .as_ref()
+                    .is_none_or(|documents| documents[next - 1] == documents[next]);
+                if row.loss_mask[next] && same_document {
+                    targets.positions.push((start + next - 1) as i64);
+                    targets.ids.push(i64::from(row.ids[next]));
+                }
             }
+            start += row.ids.len();
         }
         targets
     }
@@ -59,9 +56,12 @@ impl Targets {
     pub fn select<B: Backend>(&self, hidden: Tensor<B, 3>) -> (Tensor<B, 2>, Tensor<B, 1, Int>) {
         let [batch, tokens, channels] = hidden.dims();
         let device = hidden.device();
-        let indices =
-            |values: &[i64]| Tensor::<B, 1, Int>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
         let rows = hidden.reshape([batch * tokens, channels]); // [B * T, D]
-        (rows.select(0, indices(&self.positions)), indices(&self.ids)) // [N, D], [N]
+        let positions = indices(&self.positions, &device);
+        (rows.select(0, positions), indices(&self.ids, &device)) // [N, D], [N]
     }
+}
+
+fn indices<B: Backend>(values: &[i64], device: &B::Device) -> Tensor<B, 1, Int> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device) // [N]
 }

@@ -2,11 +2,11 @@
 //!
 //! How the work is cut depends on the shapes alone, so results are the same bits for any number of threads.
 
-use burn::tensor::{DType, Int, Tensor, TensorData, TensorMetadata, TensorPrimitive};
+use burn::tensor::{Int, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::{AdamWState, AdamWStep, SoftmaxLoss, StepBackend, reference};
+use super::{AdamWState, AdamWStep, SoftmaxLoss, StepBackend, check_softmax_loss, reference};
 
 /// Elements of one task: its slices stay in the second-level cache, and a task costs far more than scheduling it.
 const TASK: usize = 16_384;
@@ -17,12 +17,10 @@ impl StepBackend for Flex {
         gradient: Tensor<Self, D>,
         step: &AdamWStep,
     ) -> AdamWState<Self, D> {
-        let mut tensors = [state.weight, state.first, state.second].map(primitive);
+        state.check(&gradient);
         let gradient = contiguous(primitive(gradient));
-        let Some(gradient) = gradient.as_slice::<f32>() else {
-            unreachable!("gradients are f32");
-        };
-        tensors = tensors.map(whole);
+        let gradient = gradient.as_slice::<f32>().expect("checked: the gradient is f32");
+        let mut tensors = [state.weight, state.first, state.second].map(primitive).map(whole);
         let [weight, first, second] = tensors.each_mut().map(|tensor| tensor.storage_mut::<f32>());
         weight
             .par_chunks_mut(TASK)
@@ -47,12 +45,13 @@ impl StepBackend for Flex {
     }
 
     fn softmax_loss(logits: Tensor<Self, 2>, targets: Tensor<Self, 1, Int>) -> SoftmaxLoss<Self> {
+        check_softmax_loss(&logits, &targets);
         let device = logits.device();
         let [rows, vocab] = logits.dims();
-        let mut logits = whole(primitive(logits));
-        if logits.dtype() != DType::F32 || rows * vocab == 0 {
-            return reference::softmax_loss(tensor(logits), targets);
+        if rows * vocab == 0 {
+            return reference::softmax_loss(logits, targets);
         }
+        let mut logits = whole(primitive(logits));
         let targets: Vec<usize> = targets.into_data().iter::<i64>().map(|id| id as usize).collect();
         let found: Vec<(f32, f32)> = logits
             .storage_mut::<f32>()

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, backend::Backend};
 
-use super::{AdamWState, AdamWStep, SoftmaxLoss};
+use super::{AdamWState, AdamWStep, SoftmaxLoss, check_softmax_loss};
 
 /// See [`StepBackend::adamw`](super::StepBackend::adamw). Every operation that can work in place on a tensor nobody
 /// else holds is given one, which is why owned tensors are passed around.
@@ -11,6 +11,7 @@ pub fn adamw<B: Backend, const D: usize>(
     gradient: Tensor<B, D>,
     step: &AdamWStep,
 ) -> AdamWState<B, D> {
+    state.check(&gradient);
     let gradient = gradient.mul_scalar(step.clip);
     let squares = gradient.clone().square().mul_scalar(1.0 - step.beta2);
     let second = state.second.mul_scalar(step.beta2).add(squares);
@@ -32,6 +33,7 @@ pub fn square_sum<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, 1> {
 
 /// See [`StepBackend::softmax_loss`](super::StepBackend::softmax_loss).
 pub fn softmax_loss<B: Backend>(logits: Tensor<B, 2>, targets: Tensor<B, 1, Int>) -> SoftmaxLoss<B> {
+    check_softmax_loss(&logits, &targets);
     let maximum = logits.clone().max_dim(1); // [n, 1]
     let shifted = logits.sub(maximum); // [n, V]
     let chosen = shifted.clone().gather(1, targets.unsqueeze_dim(1)); // [n, 1]

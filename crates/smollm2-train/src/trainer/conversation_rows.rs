@@ -1,9 +1,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use smoltalk_data::{ChatTokenizer, DataError, DataLoader, DataPosition, LoaderConfig, PackedRow, Source};
+use smoltalk_data::{
+    ChatTokenizer, DataError, DataLoader, DataPosition, LoaderConfig, LoaderObserver, PackedRow, Source,
+};
 
 use super::RowSource;
-use crate::TrainError;
+use crate::{TrainConfig, TrainError};
 
 /// Rows of a source of conversations, pass after pass: a [`DataLoader`] as the trainer's [`RowSource`].
 ///
@@ -11,8 +13,7 @@ use crate::TrainError;
 /// use smollm2_train::{ConversationRows, RowSource};
 /// use smoltalk_data::{ChatTokenizer, Conversation, LoaderConfig, Message, Packing, Source};
 ///
-/// let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
-/// let messages = vec![message("user", "What is 2 + 3?"), message("assistant", "5.")];
+/// let messages = vec![Message::user("What is 2 + 3?"), Message::assistant("5.")];
 /// let source = Source::from_conversations(vec![Conversation { messages, source: None }]);
 /// let config = LoaderConfig { sequence_length: 256, packing: Packing::BestFit, ..LoaderConfig::default() };
 ///
@@ -24,8 +25,6 @@ use crate::TrainError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ConversationRows {
-    source: Source,
-    tokenizer: ChatTokenizer,
     loader: DataLoader,
 }
 
@@ -35,15 +34,17 @@ impl ConversationRows {
     /// # Errors
     /// As [`DataLoader::new`].
     pub fn new(source: Source, tokenizer: ChatTokenizer, config: LoaderConfig) -> Result<Self, DataError> {
-        let loader = DataLoader::new(source.clone(), tokenizer.clone(), config)?;
-        Ok(Self {
-            source,
-            tokenizer,
-            loader,
-        })
+        let loader = DataLoader::new(source, tokenizer, config)?;
+        Ok(Self { loader })
     }
 
-    /// The loader, for its counts.
+    /// The same rows with an observer of the tokenising and of the records that are skipped.
+    pub fn with_observer(mut self, observer: Box<dyn LoaderObserver>) -> Self {
+        self.loader = self.loader.with_observer(observer);
+        self
+    }
+
+    /// The loader, for its counts and the records it skipped.
     pub fn loader(&self) -> &DataLoader {
         &self.loader
     }
@@ -65,6 +66,34 @@ impl RowSource for ConversationRows {
         Ok(self.loader.next_rows(count)?)
     }
 
+    fn check(&self, recipe: &TrainConfig) -> Result<(), TrainError> {
+        let (recipe, loader) = (recipe.loader(), self.loader.config());
+        for (field, recipe, loader) in [
+            ("seed", recipe.seed.to_string(), loader.seed.to_string()),
+            (
+                "sequence_length",
+                recipe.sequence_length.to_string(),
+                loader.sequence_length.to_string(),
+            ),
+            ("mask", format!("{:?}", recipe.mask), format!("{:?}", loader.mask)),
+            (
+                "packing",
+                format!("{:?}", recipe.packing),
+                format!("{:?}", loader.packing),
+            ),
+            (
+                "system_prompt",
+                format!("{:?}", recipe.system),
+                format!("{:?}", loader.system),
+            ),
+        ] {
+            if recipe != loader {
+                return Err(TrainError::WithoutEffect { field, recipe, loader });
+            }
+        }
+        Ok(())
+    }
+
     fn position(&self) -> Result<Value, TrainError> {
         let place = Place {
             loader: self.loader.config().clone(),
@@ -76,16 +105,14 @@ impl RowSource for ConversationRows {
     fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
         let place: Place = serde_json::from_value(position.clone())
             .map_err(|error| TrainError::position(SHAPE, format!("{position} ({error})")))?;
-        let config = self.loader.config().clone();
-        if place.loader != config {
+        let config = self.loader.config();
+        if !place.loader.same_rows(config) {
             return Err(TrainError::ResumeMismatch {
-                field: "data loader",
+                field: "data loader".to_owned(),
                 expected: format!("{:?}", place.loader),
                 found: format!("{config:?}"),
             });
         }
-        let fresh = DataLoader::new(self.source.clone(), self.tokenizer.clone(), config)?;
-        self.loader = fresh.resume(place.position)?;
-        Ok(())
+        Ok(self.loader.seek(place.position)?)
     }
 }

@@ -1,7 +1,36 @@
 use smoltalk_data::PackedRow;
 
-use super::RowSource;
-use crate::TrainError;
+use crate::{TrainConfig, TrainError};
+
+/// Where training rows come from, in a fixed order that can be resumed from any position.
+pub trait RowSource {
+    /// The next rows, fewer than `count` only where the data end.
+    ///
+    /// # Errors
+    /// Whatever reading them meets.
+    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError>;
+
+    /// The position of the next row, as JSON for a checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainError::Position`] when the position cannot be written as JSON.
+    fn position(&self) -> Result<serde_json::Value, TrainError>;
+
+    /// Goes to a position that [`RowSource::position`] gave.
+    ///
+    /// # Errors
+    /// [`TrainError::Position`] when it is not a position in such a source; whatever reading up to it meets.
+    fn resume(&mut self, position: &serde_json::Value) -> Result<(), TrainError>;
+
+    /// Refuses a recipe that describes other rows than this source makes: its fields would have no effect.
+    ///
+    /// # Errors
+    /// [`TrainError::WithoutEffect`], naming the field.
+    fn check(&self, recipe: &TrainConfig) -> Result<(), TrainError> {
+        let _ = recipe;
+        Ok(())
+    }
+}
 
 /// Rows held in memory, read in their order again and again: for small sets and tests.
 #[derive(Clone, Debug)]

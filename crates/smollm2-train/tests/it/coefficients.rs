@@ -5,8 +5,7 @@ use burn::{
     tensor::TensorData,
 };
 use smollm2_model::{FeedForwardKind, weights};
-use smollm2_train::{TrainConfig, Trainer};
-use smoltalk_data::Batch;
+use smollm2_train::{Batch, TrainConfig, Trainer};
 use std::collections::BTreeMap;
 
 use crate::{

@@ -3,7 +3,9 @@
 use burn::backend::{Autodiff, Flex};
 use serde_json::json;
 use smollm2_model::SmolLm2Config;
-use smollm2_train::{ConversationRows, MemoryRows, RowSource, RunOptions, TrainConfig, TrainError, Trainer};
+use smollm2_train::{
+    ConversationRows, MemoryRows, RowSource, RunOptions, TrainConfig, TrainError, Trainer, checkpoint,
+};
 use smoltalk_data::{ChatTokenizer, Conversation, DataError, LoaderConfig, Message, Packing, Source, SystemPrompt};
 
 type B = Autodiff<Flex>;
@@ -107,10 +109,7 @@ fn a_place_of_another_loader_is_refused() {
     assert!(
         matches!(
             error,
-            TrainError::ResumeMismatch {
-                field: "data loader",
-                ..
-            }
+            TrainError::ResumeMismatch { ref field, .. } if field == "data loader"
         ),
         "{error}"
     );
@@ -164,6 +163,7 @@ fn recipe(steps: usize) -> TrainConfig {
         checkpoint_every: 3,
         eval_every: 0,
         packing: Packing::BestFit,
+        system_prompt: SystemPrompt::None,
         ..TrainConfig::quick()
     }
 }
@@ -182,11 +182,12 @@ fn a_checkpoint_of_other_data_is_refused() {
     trainer(3).run(&mut rows, &[], &options, &mut ()).unwrap();
 
     let mut same = conversation_rows(20, Packing::BestFit);
-    let resumed = Trainer::<B>::resume(recipe(3), &Default::default(), &mut same, &options, &mut ()).unwrap();
+    let newest = checkpoint::latest(&options.checkpoints()).unwrap().checkpoint;
+    let resumed = Trainer::<B>::resume(&newest, recipe(3), &Default::default(), &mut same).unwrap();
     assert_eq!(resumed.step_count(), 3);
     assert_eq!(same.next_rows(4).unwrap(), rows.next_rows(4).unwrap());
 
     let mut other = MemoryRows::new(rows.next_rows(4).unwrap());
-    let error = Trainer::<B>::resume(recipe(3), &Default::default(), &mut other, &options, &mut ()).unwrap_err();
+    let error = Trainer::<B>::resume(&newest, recipe(3), &Default::default(), &mut other).unwrap_err();
     assert!(matches!(error, TrainError::Position { .. }), "{error}");
 }

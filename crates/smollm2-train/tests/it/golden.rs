@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use burn::{
     backend::{Autodiff, Flex},
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::{TensorData, backend::Backend},
 };
 use smollm2_model::weights::{self, ModelSource};
-use smollm2_train::{AdamWConfig, Schedule, TrainBackend, TrainConfig, Trainer};
-use smoltalk_data::Batch;
+use smollm2_train::{AdamWConfig, Batch, Schedule, TrainBackend, TrainConfig, Trainer};
+use smoltalk_data::PackedRow;
 
 type B = Autodiff<Flex>;
 
@@ -42,15 +42,18 @@ pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> Trainer<AB> {
 }
 
 pub(crate) fn batch<C: Backend>(golden: &BTreeMap<String, TensorData>, prefix: &str) -> Batch<C> {
-    let device = Default::default();
-    let integers = golden[&format!("{prefix}ids")].clone().convert::<i64>();
-    let mask = golden[&format!("{prefix}loss_mask")].clone().convert::<f32>();
-    Batch {
-        ids: Tensor::from_data(integers, &device),
-        loss_mask: Tensor::from_data(mask, &device),
+    let (ids, mask) = (&golden[&format!("{prefix}ids")], &golden[&format!("{prefix}loss_mask")]);
+    let tokens = ids.shape[1];
+    let ids: Vec<u32> = ids.iter::<i64>().map(|id| id as u32).collect();
+    let mask: Vec<bool> = mask.iter::<f32>().map(|target| target != 0.0).collect();
+    let rows = ids.chunks(tokens).zip(mask.chunks(tokens));
+    let rows = rows.map(|(ids, mask)| PackedRow {
+        ids: ids.to_vec(),
+        loss_mask: mask.to_vec(),
         positions: None,
         documents: None,
-    }
+    });
+    Batch::from_rows(&rows.collect::<Vec<_>>(), &Default::default()).unwrap()
 }
 
 fn numbers(data: &TensorData) -> Vec<f64> {

@@ -19,8 +19,7 @@ use fixtures::{shared, tolerance};
 use smollm2_model::generate::{GenerationConfig, generate_batch};
 use smollm2_model::weights::{self, ModelSource};
 use smollm2_model::{DecoderBackend, SequenceLayout};
-use smollm2_train::{ModelGradients, TrainBackend};
-use smoltalk_data::Batch;
+use smollm2_train::{Batch, ModelGradients, TrainBackend};
 
 use crate::golden::{KINDS, batch, norm_relative, tiny, tiny_on};
 

@@ -1,9 +1,9 @@
 use burn::{
     backend::{Autodiff, Flex},
-    tensor::{Distribution, Int, Tensor, TensorData, backend::Backend},
+    tensor::{DType, Distribution, Int, Tensor, TensorData, backend::Backend},
 };
 use proptest::prelude::*;
-use smollm2_train::loss::{chunked_cross_entropy, chunked_cross_entropy_reference, cross_entropy_sum};
+use smollm2_train::loss::{TrainBackend, chunked_cross_entropy, chunked_cross_entropy_reference, cross_entropy_sum};
 
 type B = Autodiff<Flex>;
 
@@ -72,6 +72,90 @@ fn no_target_is_no_loss() {
     let targets = Tensor::<B, 1, Int>::zeros([0], &device);
     let loss = chunked_cross_entropy(hidden, Tensor::ones([5, 4], &device), targets, 1.0, 8);
     assert_eq!(loss.into_scalar(), 0.0);
+}
+
+/// Gradients of the embedding in bf16 with chunks of this size.
+fn embedding_gradient(chunk: usize, dtype: DType) -> Vec<f64> {
+    let (rows, channels, vocab) = (512, 16, 24);
+    let device = Default::default();
+    let numbers = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+    let hidden = TensorData::new(numbers(rows * channels, 0.37), [rows, channels]);
+    let weight = TensorData::new(numbers(vocab * channels, 0.73), [vocab, channels]);
+    let hidden = Tensor::<B, 2>::from_data(hidden, &device).cast(DType::BF16).cast(dtype);
+    let weight = Tensor::<B, 2>::from_data(weight, &device).cast(DType::BF16).cast(dtype);
+    let weight = weight.detach().require_grad();
+    let ids: Vec<i64> = (0..rows).map(|row| (row * 7 % vocab) as i64).collect();
+    let targets = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [rows]), &device);
+    let loss = chunked_cross_entropy(hidden, weight.clone(), targets, 1.0 / rows as f64, chunk);
+    let gradient = weight.grad(&loss.backward()).unwrap();
+    assert_eq!(gradient.dtype(), dtype);
+    gradient.into_data().iter::<f64>().collect()
+}
+
+/// The sum over chunks is made in f32: 64 chunks lose no more than one.
+#[test]
+fn many_chunks_in_bf16_are_as_exact_as_one() {
+    let exact = embedding_gradient(512, DType::F32);
+    let off = |chunk| {
+        let found = embedding_gradient(chunk, DType::BF16);
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+        squares(&mut found.iter().zip(&exact).map(|(a, b)| a - b)) / squares(&mut exact.iter().copied())
+    };
+    let (one, many) = (off(512), off(8));
+    eprintln!("bf16 against f32: {one:.2e} with one chunk, {many:.2e} with 64");
+    assert!(many <= 1.5 * one, "{many:e} with 64 chunks, {one:e} with one");
+}
+
+/// On a GPU a short tensor would be read beyond its end.
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let device = Default::default();
+    let tensor = |shape: [usize; 2]| Tensor::<B, 2>::ones(shape, &device).require_grad();
+    let targets = |rows| Tensor::<B, 1, Int>::zeros([rows], &device);
+    let message = |hidden: Tensor<B, 2>, weight: Tensor<B, 2>, targets: Tensor<B, 1, Int>| {
+        let calls: [&dyn Fn(); 3] = [
+            &|| {
+                drop(chunked_cross_entropy(
+                    hidden.clone(),
+                    weight.clone(),
+                    targets.clone(),
+                    1.0,
+                    2,
+                ))
+            },
+            &|| {
+                let (hidden, weight) = (hidden.clone().into_primitive(), weight.clone().into_primitive());
+                let targets = targets.clone().into_primitive();
+                let _ = B::chunked_cross_entropy(hidden.tensor(), weight.tensor(), targets, 1.0, 2);
+            },
+            &|| {
+                let (hidden, weight) = (hidden.clone().inner(), weight.clone().inner());
+                drop(cross_entropy_sum(hidden, weight, targets.clone().inner(), 2));
+            },
+        ];
+        calls.map(|call| {
+            let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).expect_err("it was accepted");
+            *panic.downcast::<String>().expect("a message with values")
+        })
+    };
+    for (found, expected) in [
+        (
+            message(tensor([3, 4]), tensor([5, 4]), targets(2)),
+            "rows of hidden and targets",
+        ),
+        (
+            message(tensor([3, 4]), tensor([5, 3]), targets(3)),
+            "channels of hidden and weight",
+        ),
+        (
+            message(tensor([3, 4]), tensor([5, 4]).cast(DType::BF16), targets(3)),
+            "types of hidden and weight",
+        ),
+    ] {
+        for message in found {
+            assert!(message.contains(expected), "{message}");
+        }
+    }
 }
 
 proptest! {

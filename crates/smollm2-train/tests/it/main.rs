@@ -1,4 +1,6 @@
 //! Integration tests of smollm2-train: one binary.
+mod batch;
+mod checkpoints;
 mod coefficients;
 mod conversations;
 mod failing;
@@ -6,7 +8,9 @@ mod golden;
 mod golden_losses;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod gpu;
+mod interrupted;
 mod loss;
+mod metrics;
 mod ops;
 mod recipe;
 mod resume;

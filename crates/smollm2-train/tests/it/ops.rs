@@ -2,10 +2,10 @@
 
 use burn::{
     backend::Flex,
-    tensor::{Distribution, Int, Tensor, TensorData},
+    tensor::{DType, Distribution, Int, Tensor, TensorData},
 };
 use fixtures::tolerance::OPERATION;
-use smollm2_train::ops::{AdamWState, AdamWStep, StepBackend, reference};
+use smollm2_train::ops::{AdamWState, AdamWStep, SoftmaxLoss, StepBackend, reference};
 
 fn normal<const D: usize>(shape: [usize; D]) -> Tensor<Flex, D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Default::default())
@@ -102,4 +102,64 @@ fn softmax_and_loss_are_the_reference() {
         Flex::softmax_loss(infinite, target).loss.into_scalar().is_nan(),
         "a broken logit is seen in the loss"
     );
+}
+
+/// The message of the panic of `call`.
+fn refused<T>(call: impl FnOnce() -> T) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(call()))).expect_err("it was accepted");
+    *panic.downcast::<String>().expect("a message with values")
+}
+
+/// A tensor that is too short would leave part of a parameter as it was, or be read beyond its end.
+#[test]
+fn adamw_refuses_tensors_that_do_not_fit() {
+    type Run = fn(AdamWState<Flex, 2>, Tensor<Flex, 2>, &AdamWStep) -> AdamWState<Flex, 2>;
+    let step = AdamWStep {
+        clip: 1.0,
+        beta1: 0.9,
+        beta2: 0.99,
+        step_size: 0.02,
+        epsilon: 1e-4,
+        decay: 0.0,
+    };
+    let shapes = [[200, 100]; 4];
+    let runs: [(&str, Run); 2] = [("flex", Flex::adamw), ("reference", reference::adamw)];
+    for (name, run) in runs {
+        for (index, tensor) in ["weight", "first moment", "second moment", "gradient"]
+            .into_iter()
+            .enumerate()
+        {
+            let mut short = shapes;
+            short[index] = [199, 100];
+            let call = |shapes: [[usize; 2]; 4], half: Option<usize>| {
+                let [weight, first, second, gradient] = [0, 1, 2, 3].map(|index| {
+                    let tensor = normal(shapes[index]);
+                    match half {
+                        Some(half) if half == index => tensor.cast(DType::BF16),
+                        _ => tensor,
+                    }
+                });
+                run(AdamWState { weight, first, second }, gradient, &step)
+            };
+            let message = refused(|| call(short, None));
+            assert!(message.contains("shape of the"), "{name}, {tensor}: {message}");
+            let message = refused(|| call(shapes, Some(index)));
+            assert!(message.contains(&format!("type of the {tensor}")), "{name}: {message}");
+        }
+    }
+}
+
+#[test]
+fn softmax_refuses_targets_and_logits_that_do_not_fit() {
+    type Run = fn(Tensor<Flex, 2>, Tensor<Flex, 1, Int>) -> SoftmaxLoss<Flex>;
+    let targets = |rows| Tensor::<Flex, 1, Int>::zeros([rows], &Default::default());
+    let runs: [(&str, Run); 2] = [("flex", Flex::softmax_loss), ("reference", reference::softmax_loss)];
+    for (name, run) in runs {
+        for rows in [2, 4] {
+            let message = refused(|| run(normal([3, 7]), targets(rows)));
+            assert!(message.contains("rows of logits and targets"), "{name}: {message}");
+        }
+        let message = refused(|| run(normal([3, 7]).cast(DType::BF16), targets(3)));
+        assert!(message.contains("type of the logits"), "{name}: {message}");
+    }
 }

@@ -1,15 +1,23 @@
-//! Recipes, schedules, metrics: what needs no model.
+//! Recipes and schedules: what needs no model.
 
+use proptest::prelude::*;
 use smollm2_train::{
-    AdamWConfig, EvalRecord, MemoryEstimate, Metric, Metrics, Progress, Schedule, StepLine, StepRecord, TrainConfig,
-    device_peak, plot_loss, read_metrics,
+    AdamWConfig, ConversationRows, MemoryEstimate, Progress, RowSource, Schedule, StepLine, StepRecord, TrainConfig,
+    TrainError, device_peak,
 };
+use smoltalk_data::{ChatTokenizer, LoaderConfig, Mask, Packing, Source, SystemPrompt};
+
+use crate::metrics::record;
 
 #[test]
 fn presets_survive_toml() {
     for name in ["sft-smol", "sft-1.7b", "quick"] {
         let preset = TrainConfig::preset(name).unwrap();
-        assert_eq!(TrainConfig::from_toml(&preset.to_toml()).unwrap(), preset, "{name}");
+        assert_eq!(
+            TrainConfig::from_toml(&preset.to_toml().unwrap()).unwrap(),
+            preset,
+            "{name}"
+        );
     }
     assert!(TrainConfig::preset("none").is_none());
     let published = TrainConfig::sft_smol();
@@ -45,6 +53,23 @@ fn refused_fields_are_named() {
             "[schedule]\nkind = \"wsd\"\ndecay_fraction = 2.0",
             "schedule.decay_fraction",
         ),
+        (
+            "[schedule]\nkind = \"wsd\"\ndecay_fraction = 0.95",
+            "schedule.decay_fraction",
+        ),
+        (
+            "warmup_ratio = 0.6\n[schedule]\nkind = \"wsd\"\ndecay_fraction = 0.5",
+            "schedule.decay_fraction",
+        ),
+        ("steps = 4000000000000000000", "steps"),
+        ("sequence_length = 1000000000000000", "sequence_length"),
+        ("gradient_accumulation = 4000000000000000000", "gradient_accumulation"),
+        ("micro_batch_rows = 9223372036854775807", "micro_batch_rows"),
+        ("loss_chunk = 9223372036854775807", "loss_chunk"),
+        ("eval_rows = 9223372036854775807", "eval_rows"),
+        ("learning_rate = inf", "learning_rate"),
+        ("warmup_ratio = nan", "warmup_ratio"),
+        ("[optimizer]\nepsilon = 1e-300", "optimizer.epsilon"),
         ("epochs = 2", "epochs"),
         ("[optimizer]\nbeta3 = 1.0", "beta3"),
         ("[schedule]\nkind = \"linear\"", "linear"),
@@ -94,6 +119,26 @@ fn wsd_is_flat_then_a_line() {
         assert!((found - expected).abs() < 1e-12);
     }
     assert_eq!(Schedule::Constant {}.factor(70, 10, 100), 1.0);
+}
+
+/// 3 warm-up steps, rounded up from 2.5, and 8 of decay, rounded up from 7.5, are more than 10.
+#[test]
+fn rounding_does_not_make_the_rate_jump() {
+    let recipe = TrainConfig {
+        steps: 10,
+        learning_rate: 1.0,
+        warmup_ratio: 0.25,
+        schedule: Schedule::Wsd {
+            decay_fraction: 0.75,
+            minimum: 0.0,
+        },
+        ..TrainConfig::default()
+    };
+    recipe.validate().unwrap();
+    assert_eq!(recipe.warmup_steps(), 3);
+    assert_eq!(recipe.rate(3), 1.0, "the decay begins after the warm-up, at the peak");
+    let rates: Vec<f64> = (3..10).map(|step| recipe.rate(step)).collect();
+    assert!(rates.windows(2).all(|pair| pair[1] < pair[0]), "{rates:?}");
 }
 
 #[test]
@@ -163,53 +208,6 @@ fn accumulation_needs_a_second_set_of_gradients() {
     assert_eq!(four.total() - one.total(), parameters);
 }
 
-fn record(step: usize) -> StepRecord {
-    let loss = 3.0 / step as f64;
-    StepRecord {
-        step,
-        loss,
-        learning_rate: 1e-3,
-        gradient_norm: 1.5,
-        tokens: 1024,
-        target_tokens: 900,
-        seconds: 0.5,
-        mfu: None,
-    }
-}
-
-#[test]
-fn metrics_are_cut_to_the_resumed_step() {
-    let room = tempfile::tempdir().unwrap();
-    let path = room.path().join("metrics.jsonl");
-    let mut metrics = Metrics::open(&path, 0).unwrap();
-    for step in 1..=5 {
-        metrics.append(&Metric::Train(record(step))).unwrap();
-    }
-    metrics
-        .append(&Metric::Eval(EvalRecord {
-            step: 3,
-            loss: 2.0,
-            target_tokens: 7,
-        }))
-        .unwrap();
-    drop(metrics);
-    // A crash in the middle of a line.
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"kind\":\"tra");
-    std::fs::write(&path, text).unwrap();
-    let mut metrics = Metrics::open(&path, 3).unwrap();
-    metrics.append(&Metric::Train(record(4))).unwrap();
-    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(Metric::step).collect();
-    assert_eq!(steps, [1, 2, 3, 3, 4]);
-    let figure = room.path().join("loss.svg");
-    plot_loss(&read_metrics(&path).unwrap(), &figure).unwrap();
-    let svg = std::fs::read_to_string(figure).unwrap();
-    assert!(svg.contains("optimiser steps") && svg.contains("held out"));
-    plot_loss(&[], &room.path().join("empty.svg")).unwrap();
-    std::fs::write(&path, "no record\n").unwrap();
-    assert!(read_metrics(&path).unwrap_err().to_string().contains("line 1"));
-}
-
 #[test]
 fn a_line_tells_all() {
     let progress = Progress {
@@ -217,8 +215,15 @@ fn a_line_tells_all() {
         remaining: std::time::Duration::from_secs(3723),
     };
     let line = StepLine(&record(2), &progress).to_string();
-    let expected = "step 2/10 | loss 1.5000 | lr 1.00e-3 | grad norm 1.500 | 2048 tokens/s | MFU n/a | ETA 1:02:03";
+    let expected = "step 2/10 | loss 1.5000 | lr 1.00e-3 | grad norm 1.500 (rational 1.200, other 0.900) | 2048 tokens/s | \
+                    MFU n/a | ETA 1:02:03";
     assert_eq!(line, expected);
+    let without = StepRecord {
+        rational_norm: Some(0.0),
+        ..record(2)
+    };
+    let line = StepLine(&without, &progress).to_string();
+    assert!(line.contains("| grad norm 1.500 | 2048"), "{line}");
     assert_eq!(device_peak("NVIDIA H100 80GB HBM3"), Some(989e12));
     assert_eq!(device_peak("NVIDIA L40S"), Some(362e12));
     for (name, peak) in [
@@ -235,3 +240,167 @@ fn a_line_tells_all() {
         assert_eq!(device_peak(name), peak, "{name}");
     }
 }
+
+/// A seed that TOML cannot hold would leave an empty recipe in the checkpoints, which reads as all defaults.
+#[test]
+fn what_toml_cannot_hold_is_refused() {
+    let recipe = TrainConfig {
+        seed: u64::MAX,
+        ..TrainConfig::quick()
+    };
+    let error = recipe.to_toml().unwrap_err();
+    assert!(matches!(error, TrainError::Config { field: "seed", .. }), "{error}");
+}
+
+#[test]
+fn differences_are_named_with_both_values() {
+    let run = TrainConfig::sft_smol();
+    let given = TrainConfig {
+        schedule: Schedule::Constant {},
+        mask: Mask::AssistantOnly,
+        ..run.clone()
+    };
+    let found: Vec<String> = run
+        .differences(&given)
+        .unwrap()
+        .iter()
+        .map(|difference| format!("{} {} {}", difference.field, difference.here, difference.there))
+        .collect();
+    let expected = [
+        "mask \"all\" \"assistant_only\"",
+        "schedule.kind \"cosine\" \"constant\"",
+        "schedule.minimum 0.0 absent",
+    ];
+    assert_eq!(found, expected);
+    assert!(run.differences(&run).unwrap().is_empty());
+}
+
+/// Packed documents are kept apart by a mask of every pair of tokens of a row.
+#[test]
+fn the_estimate_counts_the_mask_of_documents() {
+    let model = smollm2_model::SmolLm2Config::smollm2_135m();
+    let estimate = |packing| {
+        let recipe = TrainConfig {
+            packing,
+            micro_batch_rows: 4,
+            sequence_length: 8192,
+            ..TrainConfig::default()
+        };
+        MemoryEstimate::new(&model, &recipe)
+    };
+    assert_eq!(estimate(Packing::Concat).documents, 0);
+    let packed = estimate(Packing::BestFit);
+    assert_eq!(packed.documents, 4 * 4 * 8192 * 8192);
+    assert_eq!(packed.total() - estimate(Packing::Concat).total(), packed.documents);
+}
+
+/// `TrainConfig { mask: AssistantOnly, .. }` with a loader of all defaults would train on every token.
+#[test]
+fn a_loader_that_contradicts_the_recipe_is_refused() {
+    let recipe = TrainConfig::default();
+    let rows = |config| ConversationRows::new(Source::from_conversations(Vec::new()), tokenizer(), config).unwrap();
+    rows(recipe.loader()).check(&recipe).unwrap();
+    let other = |change: fn(&mut LoaderConfig)| {
+        let mut config = recipe.loader();
+        change(&mut config);
+        rows(config).check(&recipe).unwrap_err()
+    };
+    for (error, name) in [
+        (other(|config| config.mask = Mask::AssistantOnly), "mask"),
+        (other(|config| config.packing = Packing::BestFit), "packing"),
+        (other(|config| config.system = SystemPrompt::Empty), "system_prompt"),
+        (other(|config| config.seed = 7), "seed"),
+        (other(|config| config.sequence_length = 64), "sequence_length"),
+    ] {
+        let TrainError::WithoutEffect { field, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(field, name);
+    }
+}
+
+fn tokenizer() -> ChatTokenizer {
+    ChatTokenizer::byte_level().unwrap()
+}
+
+const NUMBERS: [&str; 16] = [
+    "0",
+    "1",
+    "2",
+    "7",
+    "512",
+    "1048576",
+    "1048577",
+    "2147483648",
+    "1000000000000000",
+    "4000000000000000000",
+    "9223372036854775807",
+    "-1",
+    "0.5",
+    "1e300",
+    "nan",
+    "inf",
+];
+
+proptest! {
+    /// Whatever numbers a recipe holds, it is refused or can be planned; nothing panics.
+    #[test]
+    fn any_number_is_refused_or_planned(
+        fields in proptest::collection::vec((0usize..FIELDS.len(), 0usize..NUMBERS.len()), 0..6),
+        table in 0usize..3,
+        inner in proptest::collection::vec((0usize..INNER.len(), 0usize..NUMBERS.len()), 0..3),
+    ) {
+        let mut text = String::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for (field, number) in fields {
+            if seen.insert(field) {
+                text.push_str(&format!("{} = {}\n", FIELDS[field], NUMBERS[number]));
+            }
+        }
+        text.push_str(["", "[schedule]\nkind = \"wsd\"\n", "[optimizer]\n"][table]);
+        for (field, number) in inner {
+            let (owner, name) = INNER[field];
+            if owner == table && seen.insert(FIELDS.len() + field) {
+                text.push_str(&format!("{name} = {}\n", NUMBERS[number]));
+            }
+        }
+        if let Ok(recipe) = TrainConfig::from_toml(&text) {
+            prop_assert_eq!(&TrainConfig::from_toml(&recipe.to_toml().unwrap()).unwrap(), &recipe);
+            prop_assert!(recipe.warmup_steps() <= recipe.steps);
+            for step in [0, 1, recipe.warmup_steps(), recipe.steps / 2, recipe.steps - 1] {
+                let rate = recipe.rate(step);
+                prop_assert!((0.0..=recipe.learning_rate).contains(&rate), "{rate} at {step} of {text}");
+            }
+            let estimate = MemoryEstimate::new(&smollm2_model::SmolLm2Config::smollm2_1_7b(), &recipe);
+            prop_assert!(estimate.total() >= estimate.weights && !estimate.to_string().is_empty());
+            recipe.loader().validate().unwrap();
+        }
+    }
+}
+
+const FIELDS: [&str; 12] = [
+    "seed",
+    "steps",
+    "learning_rate",
+    "warmup_ratio",
+    "max_grad_norm",
+    "sequence_length",
+    "micro_batch_rows",
+    "gradient_accumulation",
+    "loss_chunk",
+    "eval_rows",
+    "checkpoint_every",
+    "keep_checkpoints",
+];
+
+/// Fields of a table, each with the number of its table.
+const INNER: [(usize, &str); 8] = [
+    (1, "minimum"),
+    (1, "decay_fraction"),
+    (2, "beta1"),
+    (2, "beta2"),
+    (2, "epsilon"),
+    (2, "weight_decay"),
+    (2, "rational_input_size"),
+    (2, "decay_norms"),
+];

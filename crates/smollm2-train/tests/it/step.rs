@@ -9,8 +9,8 @@ use smollm2_model::{
     FeedForwardKind, StoredDtype,
     weights::{self, LoadDtype, LoadOptions, ModelSource},
 };
-use smollm2_train::{RunState, TrainConfig, Trainer};
-use smoltalk_data::{Batch, PackedRow};
+use smollm2_train::{Batch, RunOptions, RunState, TrainConfig, Trainer, checkpoint};
+use smoltalk_data::PackedRow;
 use std::path::Path;
 
 use crate::{
@@ -142,10 +142,9 @@ fn a_step_in_bf16_is_one_in_f32_and_goes_on_from_its_checkpoint() {
             step: 2,
             position: 0.into(),
         };
-        let folder = half
-            .save(&room.path().join("checkpoints"), &state, &|_| Ok(()))
-            .unwrap();
-        let (mut resumed, _) = Trainer::<B>::load(&folder, half.config().clone(), &Default::default()).unwrap();
+        half.save(&state, &RunOptions::new(room.path())).unwrap();
+        let saved = checkpoint::latest(&room.path().join("checkpoints")).unwrap().checkpoint;
+        let (mut resumed, _) = Trainer::<B>::load(&saved, half.config().clone(), &Default::default()).unwrap();
         assert!(
             resumed.optimizer().to_tensors() == half.optimizer().to_tensors(),
             "{kind:?}"
@@ -155,6 +154,37 @@ fn a_step_in_bf16_is_one_in_f32_and_goes_on_from_its_checkpoint() {
         assert!(
             weights::named_tensors(resumed.model()) == weights::named_tensors(half.model()),
             "{kind:?}"
+        );
+    }
+}
+
+/// bf16 weights must not become f32 on their way to the trainer, and every parameter must get its gradient.
+#[test]
+fn a_model_loaded_without_gradients_is_tracked_as_it_is() {
+    for (kind, dtype) in FeedForwardKind::ALL
+        .into_iter()
+        .flat_map(|kind| [(kind, StoredDtype::Float32), (kind, StoredDtype::Bfloat16)])
+    {
+        let room = tempfile::tempdir().unwrap();
+        draw(room.path(), kind);
+        let options = LoadOptions {
+            dtype: LoadDtype::Given(dtype),
+            ..LoadOptions::default()
+        };
+        let source = ModelSource::Folder(room.path().to_owned());
+        let loaded = weights::load_with::<Flex>(&source, &options, &Default::default()).unwrap();
+        let before = weights::named_tensors(&loaded.model);
+        let recipe = TrainConfig {
+            sequence_length: 24,
+            ..golden::recipe()
+        };
+        let trainer = Trainer::<B>::new(loaded.model.tracked(), loaded.config, recipe).unwrap();
+        assert!(weights::named_tensors(trainer.model()) == before, "{kind:?}, {dtype:?}");
+        assert_eq!(trainer.model_config().dtype, dtype, "{kind:?}");
+        let (gradients, _) = trainer.gradients(&[batch(&rows())]).unwrap();
+        assert!(
+            gradients.names().eq(before.keys().map(String::as_str)),
+            "{kind:?}, {dtype:?}"
         );
     }
 }

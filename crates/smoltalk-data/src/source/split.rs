@@ -3,7 +3,11 @@
 use crate::{Conversation, DataError, Source};
 use sha2::{Digest, Sha256};
 
-/// One side of a split.
+/// Seed of the hash that assigns conversations. It is fixed, so that runs with different seeds hold out the same ones; a
+/// split of a split has the next one, to be independent of the first.
+const SEED: u64 = 42;
+
+/// One part of a split.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     seed: u64,
@@ -13,7 +17,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Whether a conversation is on this side.
+    /// Whether a conversation is in this part.
     pub(super) fn holds(&self, conversation: &Conversation) -> bool {
         (fingerprint(conversation, self.seed) < self.threshold) == self.held_out
     }
@@ -22,18 +26,19 @@ impl Part {
 impl Source {
     /// This source in two: what to train on, and about `share` of the conversations held out from it.
     ///
-    /// The side of a conversation is drawn from its words and the seed alone. So it does not depend on the order of
-    /// the source or on what else is in it, both sides stream, and a conversation that occurs twice is never on both.
+    /// Conversations are assigned by hashing their text. So the split depends neither on the order of the source, nor on
+    /// what else is in it, nor on the seed of a run; both parts stream, and a conversation that occurs twice is never in
+    /// both.
     ///
     /// ```
     /// use smoltalk_data::{Conversation, Message, Source};
     ///
     /// let conversation = |index: usize| Conversation {
-    ///     messages: vec![Message { role: "user".into(), content: index.to_string() }],
+    ///     messages: vec![Message::user(index.to_string())],
     ///     source: None,
     /// };
     /// let source = Source::from_conversations((0..1000).map(conversation).collect());
-    /// let (training, held_out) = source.split(0.05, 42)?;
+    /// let (training, held_out) = source.split(0.05)?;
     /// let counts = (training.conversations().count(), held_out.conversations().count());
     /// assert_eq!(counts.0 + counts.1, 1000);
     /// assert!((30..70).contains(&counts.1));
@@ -42,7 +47,7 @@ impl Source {
     ///
     /// # Errors
     /// [`DataError::Config`] when `share` is not between 0 and 1.
-    pub fn split(self, share: f64, seed: u64) -> Result<(Self, Self), DataError> {
+    pub fn split(self, share: f64) -> Result<(Self, Self), DataError> {
         if !(share > 0.0 && share < 1.0) {
             return Err(DataError::Config {
                 field: "held-out share",
@@ -52,16 +57,17 @@ impl Source {
         }
         // 2^64 as f64; the product is below it, so the conversion keeps the value.
         let threshold = (share * 18_446_744_073_709_551_616.0) as u64;
-        let side = |held_out| {
-            let mut source = self.clone();
-            source.parts.push(Part {
-                seed,
-                threshold,
-                held_out,
-            });
-            source
-        };
-        Ok((side(false), side(true)))
+        Ok((self.part(threshold, false), self.part(threshold, true)))
+    }
+
+    fn part(&self, threshold: u64, held_out: bool) -> Self {
+        let mut source = self.clone();
+        source.parts.push(Part {
+            seed: SEED + self.parts.len() as u64,
+            threshold,
+            held_out,
+        });
+        source
     }
 }
 

@@ -100,7 +100,11 @@ pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataE
         .to_string(true)
         .map_err(|error| DataError::tokenizer(&path, "tokenizer", "a tokenizer that can be written", error))?;
     std::fs::write(&path, json).map_err(|source| DataError::io(&path, source))?;
-    let name = |id: u32| tokenizer.tokenizer.id_to_token(id).unwrap_or_default();
+    let name = |id: u32| {
+        tokenizer
+            .token(id)
+            .expect("special ids were looked up in this vocabulary")
+    };
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": false,
         "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.end_of_turn_id()), "pad_token": name(tokenizer.pad),

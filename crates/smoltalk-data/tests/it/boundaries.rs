@@ -1,7 +1,5 @@
 //! Conversations just as long as a row, one token longer, one shorter.
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use smoltalk_data::{Overlong, PackedRow, Packer, Packing, PackingCounts, Tokenized};
 
 const LENGTH: usize = 8;
@@ -25,7 +23,7 @@ fn pack(packing: Packing, overlong: Overlong, buffer: Vec<Tokenized>) -> (Vec<Pa
         train_on_separators: false,
     };
     let mut counts = PackingCounts::default();
-    let rows = packer.pack(buffer, &mut counts, &mut ChaCha8Rng::seed_from_u64(1));
+    let rows = packer.pack(buffer, &mut counts);
     (rows, counts)
 }
 

@@ -23,13 +23,8 @@ fn flip(path: &Path, copies: usize, mut read: impl FnMut(&Path)) {
 
 fn converse(tokenizer: Result<ChatTokenizer, DataError>) {
     let Ok(tokenizer) = tokenizer else { return };
-    let message = Message {
-        role: "user".to_string(),
-        content: "ab ü".to_string(),
-    };
-    if let Ok(text) = tokenizer.apply_chat_template(&[message], true) {
-        tokenizer.decode(&tokenizer.encode(&text));
-    }
+    let ids = tokenizer.encode_chat(&[Message::user("ab ü")], true);
+    let _ = ids.and_then(|ids| tokenizer.decode(&ids));
 }
 
 #[test]
@@ -41,8 +36,8 @@ fn parquet() {
     flip(&path, 1000, |path| {
         let Ok(source) = Source::open(path) else { return };
         let mut conversations = source.conversations();
-        if conversations.any(|found| found.is_err()) {
-            assert!(conversations.next().is_none(), "an error is the end");
+        if conversations.any(|found| found.is_err_and(|error| !error.is_bad_record())) {
+            assert!(conversations.next().is_none(), "such an error is the end");
         }
     });
 }
@@ -141,7 +136,8 @@ fn gguf() {
     let path = folder.path().join("small.gguf");
     std::fs::write(&path, Gguf::small(32).0).expect("written");
     let whole = ChatTokenizer::from_gguf(&path).expect("a tokenizer");
-    assert_eq!(whole.encode("ab<|im_end|>"), [273, 2]);
+    let whole = whole.with_special_tokens_in_text(true);
+    assert_eq!(whole.encode("ab<|im_end|>").expect("ids"), [273, 2]);
     flip(&path, 500, |path| converse(ChatTokenizer::from_gguf(path)));
     // Its reader divides by it.
     std::fs::write(&path, Gguf::small(0).0).expect("written");

@@ -1,6 +1,6 @@
 //! What the tokenizer, the sources and the packing must hold to.
 
-mod batch;
+mod bad_records;
 mod boundaries;
 mod flipped;
 #[cfg(feature = "hub")]
@@ -10,5 +10,6 @@ mod malformed;
 mod masks;
 mod packing;
 mod parquet;
+mod special_tokens;
 mod splitting;
 mod vectors;

@@ -30,7 +30,7 @@ fn jsonl_errors_name_file_line_and_field() {
     let good = r#"{"messages":[{"role":"user","content":"a"}]}"#;
     for (bad, expected, found) in [
         ("{", "a JSON object", "EOF"),
-        ("[1]", "a field `messages`", "a list"),
+        ("[1]", "a JSON object", "a list"),
         (r#"{"text":"a"}"#, "a field `messages`", "text"),
         (r#"{"messages":"a"}"#, "`messages` to be a list", "a string"),
         (
@@ -50,27 +50,18 @@ fn jsonl_errors_name_file_line_and_field() {
         ),
         (
             r#"{"messages":[3]}"#,
-            "`messages[0].role` to be a string",
-            "no such field",
+            "`messages[0]` to be an object with `role` and `content`",
+            "a number",
         ),
     ] {
         let folder = Folder::new();
         let path = folder.file("bad.jsonl", format!("{good}\n{bad}\n{good}\n"));
-        match first_error(&path) {
-            DataError::Line {
-                path: named,
-                line: 2,
-                expected: e,
-                found: f,
-            } => {
-                assert_eq!(named, path);
-                assert!(
-                    e.contains(expected) && f.contains(found),
-                    "{bad}: expected {e}, found {f}"
-                );
-            }
-            other => panic!("{bad}: {other}"),
-        }
+        let error = first_error(&path);
+        assert!(error.is_bad_record());
+        let (message, place) = (error.to_string(), format!("{}:2: expected {expected}", path.display()));
+        assert!(message.starts_with(&place), "{bad}: {message}");
+        let rest = message.split_once(", found ").expect("what was found").1;
+        assert!(rest.contains(found), "{bad}: {message}");
     }
 }
 
@@ -78,7 +69,7 @@ fn jsonl_errors_name_file_line_and_field() {
 fn invalid_utf8_and_endless_lines_are_refused() {
     let folder = Folder::new();
     let error = first_error(&folder.file("bytes.jsonl", b"\xff\xfe\n"));
-    assert!(matches!(error, DataError::Line { line: 1, .. }), "{error}");
+    assert!(error.to_string().contains("bytes.jsonl:1: expected UTF-8"), "{error}");
     let error = first_error(&folder.file("long.jsonl", vec![b' '; 65 << 20]));
     assert!(error.to_string().contains("at most"), "{error}");
 }
@@ -118,14 +109,20 @@ fn broken_parquet_is_an_error() {
         b"PAR1\0\0\0\0\xff\xff\xff\x7fPAR1",
     ] {
         let error = first_error(&folder.file("bad.parquet", bytes));
-        assert!(matches!(error, DataError::Parquet { .. }), "{error}");
+        assert!(
+            matches!(error, DataError::Records(_)) && !error.is_bad_record(),
+            "{error}"
+        );
     }
     let Some(real) = shared("data/sft/everyday/data/train_sft-00000-of-00001.parquet") else {
         return;
     };
     let bytes = std::fs::read(real).expect("readable");
     let error = first_error(&folder.file("cut.parquet", &bytes[..bytes.len() / 2]));
-    assert!(matches!(error, DataError::Parquet { .. }), "{error}");
+    assert!(
+        matches!(error, DataError::Records(_)) && !error.is_bad_record(),
+        "{error}"
+    );
 }
 
 #[test]
@@ -233,10 +230,7 @@ fn broken_gguf_headers_are_errors() {
 
 #[test]
 fn templates_that_do_not_parse_raise_or_run_away_are_errors() {
-    let message = [Message {
-        role: "user".to_string(),
-        content: "a".to_string(),
-    }];
+    let message = [Message::user("a")];
     for source in ["{% for %}", "{{ messages"] {
         let error = ChatTemplate::new(source, "", "").expect_err(source);
         assert!(matches!(error, DataError::Template { .. }), "{error}");
@@ -273,15 +267,36 @@ fn tokenizers_that_cannot_write_text_are_refused() {
 }
 
 #[test]
-fn a_stream_gives_what_is_good_and_ends_with_the_first_error() {
+fn a_stream_gives_what_is_good_and_ends_with_the_first_error_that_is_not_of_one_record() {
     let good = r#"{"messages":[{"role":"user","content":"a"}]}"#;
     let folder = Folder::new();
     let path = folder.file("a.jsonl", format!("{good}\n{{\n{good}\n"));
-    folder.file("b.jsonl", format!("{good}\n"));
-    for path in [path.as_path(), folder.0.path()] {
-        let mut conversations = Source::open(path).expect("a source").conversations();
-        assert!(conversations.next().expect("the first line").is_ok());
-        assert!(conversations.next().expect("the second line").is_err());
-        assert!(conversations.next().is_none());
+    folder.file("b.jsonl", "[\n");
+    folder.file("c.jsonl", format!("{good}\n"));
+    let of = |path: &Path| -> Vec<bool> {
+        let conversations = Source::open(path).expect("a source").conversations();
+        conversations.map(|found| found.is_ok()).collect()
+    };
+    assert_eq!(of(&path), [true, false, true]);
+    assert_eq!(of(folder.0.path()), [true, false, true, false]);
+}
+
+#[test]
+fn hidden_files_are_no_data() {
+    let good = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+    let folder = Folder::new();
+    folder.file("train.jsonl", format!("{good}\n"));
+    for name in [
+        "._train.jsonl",
+        ".train.jsonl",
+        ".train.jsonl.swp",
+        ".train-00000-of-00001.parquet",
+    ] {
+        folder.file(name, "\0\0");
     }
+    let found: Vec<_> = Source::open(folder.0.path())
+        .expect("a source")
+        .conversations()
+        .collect();
+    assert!(found.len() == 1 && found[0].is_ok(), "{found:?}");
 }

@@ -2,7 +2,7 @@
 
 use fixtures::shared;
 use serde::Deserialize;
-use smoltalk_data::{ChatTokenizer, Conversation, Mask, Message, SystemPrompt};
+use smoltalk_data::{ChatTokenizer, Conversation, Mask, Message, SPECIAL_TOKENS, SystemPrompt};
 use std::path::Path;
 
 #[derive(Deserialize)]
@@ -44,11 +44,24 @@ fn ids_equal_the_official_tokenizers() {
     };
     let vectors: Vec<Encoded> = lines(&path);
     assert_eq!(vectors.len(), 500);
-    for tokenizer in &tokenizers {
+    for tokenizer in tokenizers {
+        for vector in vectors
+            .iter()
+            .filter(|vector| !spells_out_a_special_token(&vector.text))
+        {
+            let ids = tokenizer.encode(&vector.text).expect("ids");
+            assert_eq!(ids, vector.ids, "{:?}", vector.text);
+        }
+        let tokenizer = tokenizer.with_special_tokens_in_text(true);
         for vector in &vectors {
-            assert_eq!(tokenizer.encode(&vector.text), vector.ids, "{:?}", vector.text);
+            let ids = tokenizer.encode(&vector.text).expect("ids");
+            assert_eq!(ids, vector.ids, "{:?}", vector.text);
         }
     }
+}
+
+fn spells_out_a_special_token(text: &str) -> bool {
+    SPECIAL_TOKENS.iter().any(|token| text.contains(token))
 }
 
 #[test]
@@ -58,13 +71,23 @@ fn chats_equal_the_official_template() {
     };
     let vectors: Vec<Rendered> = lines(&path);
     assert_eq!(vectors.len(), 45);
-    for tokenizer in &tokenizers {
-        for vector in &vectors {
-            let text = tokenizer
+    let trusted = |vector: &&Rendered| {
+        let mut contents = vector.messages.iter().map(|message| &message.content);
+        !contents.any(|content| spells_out_a_special_token(content))
+    };
+    assert!(vectors.iter().filter(trusted).count() > 20);
+    for tokenizer in tokenizers {
+        for vector in vectors.iter().filter(trusted) {
+            let rendered = tokenizer
                 .apply_chat_template(&vector.messages, vector.add_generation_prompt)
                 .expect("a text");
-            assert_eq!(text, vector.text);
-            assert_eq!(tokenizer.encode(&text), vector.ids);
+            assert_eq!(rendered.text, vector.text);
+            assert_eq!(tokenizer.encode_rendered(&rendered).expect("ids"), vector.ids);
+        }
+        let tokenizer = tokenizer.with_special_tokens_in_text(true);
+        for vector in &vectors {
+            let ids = tokenizer.encode_chat(&vector.messages, vector.add_generation_prompt);
+            assert_eq!(ids.expect("ids"), vector.ids);
         }
     }
 }
@@ -82,25 +105,18 @@ fn streamed_text_equals_text_at_once() {
             .iter()
             .chain(&[ChatTokenizer::byte_level().expect("built in")])
         {
-            let ids = tokenizer.encode(text);
+            let ids = tokenizer.encode(text).expect("ids");
             let mut stream = tokenizer.decode_stream();
             let mut streamed = String::new();
             for (index, id) in ids.iter().enumerate() {
-                streamed.push_str(&stream.push(*id));
+                streamed.push_str(&stream.push(*id).expect("text"));
                 let whole: String = text.chars().take(streamed.chars().count()).collect();
                 assert_eq!(streamed, whole, "half a character after token {index}");
             }
-            streamed.push_str(&stream.finish());
+            streamed.push_str(&stream.finish().expect("text"));
             assert_eq!(streamed, text);
-            assert_eq!(tokenizer.decode(&ids), text);
+            assert_eq!(tokenizer.decode(&ids).expect("text"), text);
         }
-    }
-}
-
-fn message(role: &str, content: &str) -> Message {
-    Message {
-        role: role.to_string(),
-        content: content.to_string(),
     }
 }
 
@@ -110,10 +126,10 @@ fn only_the_assistants_words_and_the_end_of_its_turn_are_targets() {
     all.extend(tokenizers().unwrap_or_default());
     let conversation = Conversation {
         messages: vec![
-            message("user", "Say <|im_end|> twice."),
-            message("assistant", "\nOne."),
-            message("user", "One."),
-            message("assistant", "Two"),
+            Message::user("Say <|im_end|> twice."),
+            Message::assistant("\nOne."),
+            Message::user("One."),
+            Message::assistant("Two"),
         ],
         source: None,
     };
@@ -129,7 +145,7 @@ fn only_the_assistants_words_and_the_end_of_its_turn_are_targets() {
                 .filter(|(_, target)| **target)
                 .map(|(id, _)| *id)
                 .collect();
-            let text = tokenizer.decode_with_special(&targets);
+            let text = tokenizer.decode_with_special(&targets).expect("text");
             // With merges, "\n\n" is one token that begins in the header and is no target.
             assert!(
                 text == "\nOne.<|im_end|>Two<|im_end|>" || text == "One.<|im_end|>Two<|im_end|>",
@@ -143,7 +159,7 @@ fn only_the_assistants_words_and_the_end_of_its_turn_are_targets() {
 fn an_opening_assistant_turn_is_found() {
     let tokenizer = ChatTokenizer::byte_level().expect("built in");
     let conversation = Conversation {
-        messages: vec![message("assistant", "Hi")],
+        messages: vec![Message::assistant("Hi")],
         source: None,
     };
     let encoded = tokenizer
@@ -156,21 +172,21 @@ fn an_opening_assistant_turn_is_found() {
         .filter(|(_, target)| **target)
         .map(|(id, _)| *id)
         .collect();
-    assert_eq!(tokenizer.decode_with_special(&targets), "Hi<|im_end|>");
+    assert_eq!(tokenizer.decode_with_special(&targets).expect("text"), "Hi<|im_end|>");
 }
 
 #[test]
 fn the_system_prompt_is_what_was_asked_for() {
     let tokenizer = ChatTokenizer::byte_level().expect("built in");
     let conversation = Conversation {
-        messages: vec![message("user", "Hi")],
+        messages: vec![Message::user("Hi")],
         source: None,
     };
     let text = |system| {
         let encoded = tokenizer
             .encode_conversation(&conversation, Mask::All, system)
             .expect("ids");
-        tokenizer.decode_with_special(&encoded.ids)
+        tokenizer.decode_with_special(&encoded.ids).expect("text")
     };
     let turn = "<|im_start|>user\nHi<|im_end|>\n";
     assert_eq!(text(SystemPrompt::None), turn);
@@ -188,7 +204,7 @@ fn a_saved_tokenizer_opens_again() {
     tokenizer.save(folder.path()).expect("written");
     let opened = ChatTokenizer::open(folder.path()).expect("opened");
     let text = "<|im_start|>user\nä 12<|im_end|>\n";
-    assert_eq!(opened.encode(text), tokenizer.encode(text));
+    assert_eq!(opened.encode(text).expect("ids"), tokenizer.encode(text).expect("ids"));
     assert_eq!(opened.template().source(), tokenizer.template().source());
     assert_eq!((opened.bos_id(), opened.eos_id(), opened.pad_id()), (1, 2, 2));
     assert_eq!(opened.vocab_size(), 273);

@@ -1,0 +1,51 @@
+use crate::Place;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Everything that can go wrong in reading records.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// A file or folder could not be opened or read.
+    #[error("{}: {source}; check that the path exists and can be read", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+    /// One record is not what it should be. The records after it can be read.
+    #[error("{place}: expected {expected}, found {found}")]
+    Record {
+        /// Where the record is.
+        place: Place,
+        /// What is needed there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The file is not what it should be from here on.
+    #[error("{place}: expected {expected}, found {found}")]
+    Unreadable {
+        /// The first record that cannot be read.
+        place: Place,
+        /// What is needed there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+}
+
+impl RecordError {
+    /// Whether the records after this one can be read.
+    pub fn is_one_record(&self) -> bool {
+        matches!(self, Self::Record { .. })
+    }
+
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Readers made by others panic on some malformed files, and outside data must not end the program.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Calls a reader and turns its panic into an error with its message. The program's panic hook runs first, and by
+/// default prints the message. Do not use again what `read` was changing.
+///
+/// # Errors
+/// When `read` panics.
+pub fn caught<T>(read: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        format!(
+            "data that its reader fails on ({})",
+            shortened(text.unwrap_or("no message"))
+        )
+    })
+}
+
+/// The beginning of a message: some quote all that was read.
+pub(crate) fn shortened(message: &str) -> String {
+    message.chars().take(200).collect()
+}

@@ -1,0 +1,162 @@
+//! Records, and where they are.
+
+use crate::{RecordError, lines, rows};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where a record is. Displayed as `train.jsonl:12` or `train.parquet: row 11`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: Arc<Path>,
+    /// The record in it.
+    pub position: Position,
+}
+
+/// A record of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// A line, from 1.
+    Line(u64),
+    /// A row, from 0.
+    Row(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.position {
+            Position::Line(line) => write!(f, "{path}:{line}"),
+            Position::Row(row) => write!(f, "{path}: row {row}"),
+        }
+    }
+}
+
+/// One JSON object of a file.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its fields, without those that have no form in JSON: see [`Record::field`].
+    pub fields: Map<String, Value>,
+    place: Place,
+    /// Fields of a Parquet file that have no form in JSON, and why.
+    unreadable: Arc<BTreeMap<String, String>>,
+}
+
+impl Record {
+    pub(crate) fn new(place: Place, fields: Map<String, Value>, unreadable: Arc<BTreeMap<String, String>>) -> Self {
+        Self {
+            fields,
+            place,
+            unreadable,
+        }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A field; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`RecordError::Record`] when a Parquet file has the field, but its value has no form in JSON: a time, bytes, a
+    /// decimal, a map, or a number that is not finite.
+    pub fn field(&self, name: &str) -> Result<Option<&Value>, RecordError> {
+        match self.unreadable.get(name) {
+            Some(found) => Err(self.error(
+                format!("`{name}` to be text, a number, a truth value, a list or a struct of them"),
+                found.clone(),
+            )),
+            None => Ok(self.fields.get(name)),
+        }
+    }
+
+    /// An error about this record alone.
+    pub fn error(&self, expected: impl Into<String>, found: impl Into<String>) -> RecordError {
+        RecordError::Record {
+            place: self.place.clone(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
+
+/// The records of one file, in order. After an error that is not about one record alone they end.
+pub struct Records(Kind);
+
+enum Kind {
+    Lines(lines::Lines),
+    Rows(Box<rows::Rows>),
+    Ended,
+}
+
+impl Records {
+    /// Opens a file: Parquet where its name ends in `.parquet`, otherwise one JSON object per line.
+    ///
+    /// Columns of a Parquet file whose type has no form in JSON are left out (see [`Record::field`]).
+    ///
+    /// # Errors
+    /// [`RecordError::Io`]; [`RecordError::Unreadable`] when it is no Parquet file or has no column that can be read.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        Self::open_with(path, None)
+    }
+
+    /// Opens a file of which only some columns are needed. Other columns of a Parquet file are not read; lines have
+    /// all their fields.
+    ///
+    /// # Errors
+    /// As [`Records::open`], also when one of the columns has no form in JSON.
+    pub fn open_columns(path: &Path, columns: &[&str]) -> Result<Self, RecordError> {
+        Self::open_with(path, Some(columns))
+    }
+
+    fn open_with(path: &Path, columns: Option<&[&str]>) -> Result<Self, RecordError> {
+        let kind = if is_parquet(path) {
+            Kind::Rows(Box::new(rows::Rows::open(path, columns)?))
+        } else {
+            Kind::Lines(lines::Lines::open(path)?)
+        };
+        Ok(Self(kind))
+    }
+}
+
+impl Iterator for Records {
+    type Item = Result<Record, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = match &mut self.0 {
+            Kind::Lines(lines) => lines.next(),
+            Kind::Rows(rows) => rows.next(),
+            Kind::Ended => None,
+        };
+        let goes_on = match &found {
+            Some(Ok(_)) => true,
+            Some(Err(error)) => error.is_one_record(),
+            None => false,
+        };
+        if !goes_on {
+            self.0 = Kind::Ended;
+        }
+        found
+    }
+}
+
+/// The number of records in a file, without parsing them. Records that cannot be read are counted too.
+///
+/// # Errors
+/// As [`Records::open`].
+pub fn count(path: &Path) -> Result<u64, RecordError> {
+    if is_parquet(path) {
+        rows::count(path)
+    } else {
+        lines::count(path)
+    }
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
+}

@@ -1,0 +1,147 @@
+//! Checkpoints of a run: written, and continued from.
+
+use std::{fs, path::PathBuf};
+
+use burn::tensor::backend::BackendTypes;
+use serde::{Deserialize, Serialize};
+use smollm2_model::weights::{self, LoadDtype, LoadOptions, ModelSource};
+
+use super::{RowSource, RunOptions, RunRecord, Trainer};
+use crate::{
+    AdamW, TrainBackend, TrainConfig, TrainError,
+    checkpoint::{self, Checkpoint, OPTIMIZER, RECIPE, RECORD, STATE, damaged, read_json, write_json},
+};
+
+/// The recipe's fields that decide which rows are read, and in which order.
+const DATA_FIELDS: [&str; 5] = ["seed", "sequence_length", "mask", "packing", "system_prompt"];
+
+/// What a checkpoint holds besides weights, optimiser and recipe. Training draws no random number outside the data
+/// order, which the recipe's seed and the position determine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunState {
+    /// Steps made.
+    pub step: usize,
+    /// Position in the data.
+    pub position: serde_json::Value,
+}
+
+impl Checkpoint {
+    /// The recipe of the run that wrote it.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`]; as [`TrainConfig::from_toml`].
+    pub fn recipe(&self) -> Result<TrainConfig, TrainError> {
+        let path = self.folder.join(RECIPE);
+        let text = fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
+        TrainConfig::from_toml(&text)
+    }
+
+    /// The record of the run that wrote it; `None` where an older version wrote none.
+    ///
+    /// # Errors
+    /// [`TrainError::Checkpoint`].
+    pub fn record(&self) -> Result<Option<RunRecord>, TrainError> {
+        if self.folder.join(RECORD).exists() {
+            read_json(&self.folder, RECORD).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+impl<AB: TrainBackend> Trainer<AB> {
+    /// Writes a checkpoint into the folder of `options` and keeps the newest of them.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`], [`TrainError::Model`], or what [`RunOptions::companions`] returns.
+    pub fn save(&self, state: &RunState, options: &RunOptions<'_>) -> Result<PathBuf, TrainError> {
+        self.save_keeping(self.config.keep_checkpoints, state, options)
+    }
+
+    /// As [`Trainer::save`], keeping this number of checkpoints.
+    pub(super) fn save_keeping(
+        &self,
+        keep: usize,
+        state: &RunState,
+        options: &RunOptions<'_>,
+    ) -> Result<PathBuf, TrainError> {
+        checkpoint::write(&options.checkpoints(), self.step, keep, |folder| {
+            weights::save(self.model(), &self.model_config, folder)?;
+            self.optimizer.write(&folder.join(OPTIMIZER))?;
+            write_json(folder, STATE, state)?;
+            write_json(folder, RECORD, &self.record(&options.origin))?;
+            let recipe = folder.join(RECIPE);
+            fs::write(&recipe, self.config.to_toml()?).map_err(TrainError::io("write", &recipe))?;
+            (options.companions)(folder)
+        })
+    }
+
+    /// Resumes from a checkpoint, [`checkpoint::latest`] for instance, and moves `source` to its position. Usually
+    /// `config` is [`Checkpoint::recipe`].
+    ///
+    /// # Errors
+    /// [`TrainError::ResumeMismatch`] when `config` describes other data; [`TrainError::Position`],
+    /// [`TrainError::Checkpoint`], [`TrainError::Model`]; whatever reading the source up to the position meets.
+    pub fn resume(
+        checkpoint: &Checkpoint,
+        config: TrainConfig,
+        device: &<AB as BackendTypes>::Device,
+        source: &mut dyn RowSource,
+    ) -> Result<Self, TrainError> {
+        let (trainer, state) = Self::load(checkpoint, config, device)?;
+        source.resume(&state.position)?;
+        Ok(trainer)
+    }
+
+    /// Weights, optimiser and step of a checkpoint, with its position in the data.
+    ///
+    /// # Errors
+    /// As [`Trainer::resume`], the source apart.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        config: TrainConfig,
+        device: &<AB as BackendTypes>::Device,
+    ) -> Result<(Self, RunState), TrainError> {
+        let folder = &checkpoint.folder;
+        let state: RunState = read_json(folder, STATE)?;
+        same_data(&checkpoint.recipe()?, &config)?;
+        // A run in bf16 is resumed in bf16.
+        let options = LoadOptions {
+            dtype: LoadDtype::Stored,
+            ..LoadOptions::default()
+        };
+        let loaded = weights::load_with::<AB>(&ModelSource::Folder(folder.to_owned()), &options, device)?;
+        let mut trainer = Self::new(loaded.model, loaded.config, config)?;
+        let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
+        let optimizer = AdamW::from_tensors(
+            trainer.config.optimizer.clone(),
+            state.step,
+            tensors,
+            trainer.model(),
+            device,
+        );
+        trainer.optimizer = optimizer.map_err(|error| match error {
+            TrainError::OptimizerState { expected, found } => damaged(folder, OPTIMIZER, expected, found),
+            other => other,
+        })?;
+        trainer.step = state.step;
+        Ok((trainer, state))
+    }
+}
+
+/// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order.
+fn same_data(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
+    let differences = saved.differences(now)?;
+    match differences
+        .into_iter()
+        .find(|difference| DATA_FIELDS.contains(&difference.field.as_str()))
+    {
+        Some(difference) => Err(TrainError::ResumeMismatch {
+            field: difference.field,
+            expected: difference.here,
+            found: difference.there,
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,78 @@
+use crate::{DataError, Mask, Overlong, Packing, SystemPrompt};
+use serde::{Deserialize, Serialize};
+
+/// How a [`DataLoader`](crate::DataLoader) makes rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoaderConfig {
+    /// Tokens in a row. Default 2048.
+    pub sequence_length: usize,
+    /// Default [`Packing::Concat`], the published recipe.
+    pub packing: Packing,
+    /// Conversations longer than a row. Default [`Overlong::Truncate`].
+    pub overlong: Overlong,
+    /// Default [`Mask::All`], the published recipe.
+    pub mask: Mask,
+    /// Default [`SystemPrompt::Default`].
+    pub system: SystemPrompt,
+    /// Seed of the order. Default 42.
+    pub seed: u64,
+    /// Whether conversations and rows are shuffled; otherwise they keep the order of the source and of the packing.
+    /// Default true.
+    pub shuffle: bool,
+    /// Most conversations that are shuffled and packed together. Default 8192.
+    pub buffer: usize,
+    /// Rows' worth of tokens after which a buffer ends, if it has not as many conversations as `buffer` before. With
+    /// `buffer` it bounds the memory, and what is tokenised before the first row. Default 2048.
+    pub buffer_rows: usize,
+    /// Records of a pass that may be skipped because they cannot be used. One more is an error; with 0 the first one
+    /// is. Default 100.
+    pub max_bad_records: u64,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            sequence_length: 2048,
+            packing: Packing::default(),
+            overlong: Overlong::default(),
+            mask: Mask::default(),
+            system: SystemPrompt::default(),
+            seed: 42,
+            shuffle: true,
+            buffer: 8192,
+            buffer_rows: 2048,
+            max_bad_records: 100,
+        }
+    }
+}
+
+impl LoaderConfig {
+    /// # Errors
+    /// [`DataError::Config`] naming the field.
+    pub fn validate(&self) -> Result<(), DataError> {
+        for (field, lowest, found) in [
+            ("sequence_length", 2, self.sequence_length),
+            ("buffer", 1, self.buffer),
+            ("buffer_rows", 1, self.buffer_rows),
+        ] {
+            if found < lowest {
+                return Err(DataError::Config {
+                    field,
+                    expected: format!("at least {lowest}"),
+                    found: found.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both give the same rows of the same source: the limit on bad records decides about none of them.
+    pub fn same_rows(&self, other: &Self) -> bool {
+        let other = Self {
+            max_bad_records: self.max_bad_records,
+            ..other.clone()
+        };
+        *self == other
+    }
+}

@@ -1,0 +1,20 @@
+use crate::DataError;
+
+/// Is told what a [`DataLoader`](crate::DataLoader) does. `()` ignores it.
+pub trait LoaderObserver: Send {
+    /// A conversation was tokenised, the `conversations`th of the current buffer, which now has so many `tokens`. A
+    /// buffer may take seconds.
+    fn tokenized(&mut self, conversations: u64, tokens: u64) {
+        let _ = (conversations, tokens);
+    }
+
+    /// The buffer is packed, and its rows are handed out.
+    fn packed(&mut self) {}
+
+    /// A record was skipped. The error says where it is, if it is in a file, and what is wrong with it.
+    fn bad_record(&mut self, error: &DataError) {
+        let _ = error;
+    }
+}
+
+impl LoaderObserver for () {}

@@ -1,0 +1,2 @@
+//! The examples as programs. `cargo test -p examples` builds them next to these tests.
+mod sft;
