@@ -9,8 +9,10 @@ use examples::device::DeviceKind;
 use examples::flags::{self, at_least_one};
 use examples::hub::HubFlags;
 use examples::progress::Tasks;
+use examples::terminal::print_line;
 use examples::{on_device, open, output};
-use llm_bench::{EvaluateOptions, Evaluation, PromptOptions, SmolLm2Evaluator};
+use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions, SmolLm2Evaluator};
+use serde_json::Value;
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use std::path::PathBuf;
@@ -45,16 +47,17 @@ struct Arguments {
     /// Fetch from the hub what --data-dir lacks.
     #[arg(long)]
     hub_data: bool,
-    /// Documents given to the model at a time.
+    /// Texts generated at a time; also how many documents an interruption may lose. Choices are scored document by
+    /// document.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     batch_size: usize,
     /// Write every sample too.
     #[arg(long, requires = "output_path")]
     log_samples: bool,
-    /// Where results go.
+    /// Where results go, as each task is done.
     #[arg(long)]
     output_path: Option<PathBuf>,
-    /// Answers are appended here, and an interrupted evaluation goes on from it.
+    /// Answers are appended here, and an interrupted evaluation resumes from it.
     #[arg(long)]
     resume_from: Option<PathBuf>,
     /// Where to compute.
@@ -74,7 +77,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         output::check_folder(folder)?;
     }
     let options = options(arguments)?;
-    let tasks = open::tasks(&arguments.tasks, &options.prompts)?;
+    let tasks = open::named_tasks(&arguments.tasks)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let mut model = SmolLm2Evaluator::new(
         arguments.model.to_string(),
@@ -84,10 +87,10 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         device.clone(),
     );
     let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
-    print_table(&evaluation);
-    if let Some(folder) = &arguments.output_path {
-        let files = evaluation.write(folder, arguments.log_samples)?;
-        println!("written to {}", files.results.display());
+    print_line(table(&evaluation))?;
+    if let Some(output) = &options.output {
+        let files = evaluation.files(&output.directory, output.log_samples);
+        print_line(format_args!("written to {}", files.results.display()))?;
     }
     Ok(())
 }
@@ -105,26 +108,39 @@ fn options(arguments: &Arguments) -> Result<EvaluateOptions> {
     Ok(EvaluateOptions {
         batch_size: arguments.batch_size,
         journal: arguments.resume_from.clone(),
+        output: arguments.output_path.clone().map(|directory| OutputOptions {
+            directory,
+            log_samples: arguments.log_samples,
+        }),
         ..EvaluateOptions::new(prompts)
     })
 }
 
-fn print_table(evaluation: &Evaluation) {
-    println!(
+fn table(evaluation: &Evaluation) -> String {
+    let mut text = format!(
         "{:20} {:>7} {:>6} {:24} {:>8} {:>8}",
         "task", "version", "n-shot", "metric,filter", "value", "stderr"
     );
     for task in &evaluation.tasks {
+        let version = match task.task.version() {
+            Value::String(version) => version,
+            version => version.to_string(),
+        };
         for score in &task.scores {
             let stderr = score.stderr.map_or("N/A".to_string(), |stderr| format!("{stderr:.4}"));
-            println!(
-                "{:20} {:>7} {:>6} {:24} {:>8.4} {stderr:>8}",
+            text.push_str(&format!(
+                "\n{:20} {version:>7} {:>6} {:24} {:>8.4} {stderr:>8}",
                 task.task.task,
-                task.task.version(),
                 task.num_fewshot,
                 score.key(),
                 score.value
-            );
+            ));
         }
     }
+    for task in &evaluation.tasks {
+        for warning in task.warnings() {
+            text.push_str(&format!("\nwarning: {}: {warning}", task.task.task));
+        }
+    }
+    text
 }

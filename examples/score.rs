@@ -35,7 +35,8 @@ struct Arguments {
     /// JSONL to read.
     #[arg(long)]
     input: PathBuf,
-    /// JSONL to write; replaced when every line is scored.
+    /// JSONL to write; replaced when every line is scored. Until then the lines are in a file next to it whose name
+    /// contains `.partial`.
     #[arg(long)]
     output: PathBuf,
     /// Also continue each line greedily by up to this many tokens.
@@ -77,13 +78,15 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     output::prepare_file(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
-    let lines = read(&arguments.input, limit, &opened)?;
+    let lines = read(&arguments.input, limit, longest(arguments, &opened), &opened.tokenizer)?;
     let mut output = WholeFile::create(&arguments.output)?;
     let bar = progress::bar("score (lines)", lines.len());
     for (place, ids) in lines {
         let scored = score(&opened, ids, arguments.greedy, device).with_context(|| place)?;
         serde_json::to_writer(&mut output, &scored)?;
         output.write_all(b"\n")?;
+        // An interruption loses the line in progress alone.
+        output.flush()?;
         bar.inc(1);
     }
     output.finish()?;
@@ -91,18 +94,22 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
+/// Tokens that a line may have: as many as the model takes, less one where it is continued.
+fn longest<B: DecoderBackend>(arguments: &Arguments, opened: &Opened<B>) -> usize {
+    opened.loaded.config.max_position_embeddings - usize::from(arguments.greedy.is_some())
+}
+
 /// Every line's place and tokens: whatever is wrong with the input is found before the first line is scored.
-fn read<B: DecoderBackend>(path: &Path, limit: usize, opened: &Opened<B>) -> Result<Vec<(String, Vec<u32>)>> {
+fn read(path: &Path, limit: usize, longest: usize, tokenizer: &ChatTokenizer) -> Result<Vec<(String, Vec<u32>)>> {
     let input = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     // Only the byte \n ends a line: U+2028 and its like may stand inside a JSON string.
-    let lines = input.split(|byte| *byte == b'\n').enumerate().take(limit);
-    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
-    let most = opened.loaded.config.max_position_embeddings;
+    let lines = input.split(|byte| *byte == b'\n').enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty()).take(limit);
     let read = lines.map(|(index, line)| {
         let place = format!("{}:{}", path.display(), index + 1);
-        let ids = encode(&opened.tokenizer, line).with_context(|| place.clone())?;
-        if ids.is_empty() || ids.len() > most {
-            bail!("{place}: expected 1 to {most} tokens, found {}", ids.len());
+        let ids = encode(tokenizer, line).with_context(|| place.clone())?;
+        if ids.is_empty() || ids.len() > longest {
+            bail!("{place}: expected 1 to {longest} tokens, found {}", ids.len());
         }
         Ok((place, ids))
     });
@@ -169,4 +176,31 @@ fn continued<B: DecoderBackend>(opened: &Opened<B>, ids: &[u32], tokens: usize) 
     };
     let (model, config) = (&opened.loaded.model, &opened.loaded.config);
     Ok(generate(model, config, ids, &settings)?.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_do_not_count_and_bad_ones_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.jsonl");
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let read = |bytes: &[u8], limit, longest| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path, limit, longest, &tokenizer)
+        };
+        let lines = b"\n{\"text\": \"ab\"}\n\n \n{\"text\": \"abc\"}\n{\"text\": \"a\"}\n";
+        let lengths = |read: Vec<(String, Vec<u32>)>| read.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>();
+        assert_eq!(lengths(read(lines, 2, 3).unwrap()), [2, 3]);
+        let error = read(lines, 2, 2).unwrap_err().to_string();
+        assert!(error.contains("in.jsonl:5: expected 1 to 2 tokens, found 3"), "{error}");
+        // Latin-1.
+        let error = format!("{:#}", read(b"{\"text\": \"\xe9\"}\n", 2, 3).unwrap_err());
+        assert!(
+            error.contains("in.jsonl:1") && error.contains("expected {\"text\""),
+            "{error}"
+        );
+    }
 }

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, bail};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::{Report, Variant, p_text};
-use llm_bench::stats::PairedOptions;
-use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task};
+use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task, paired_outcomes};
 use smollm2_model::weights;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::StepBackend;
@@ -144,16 +143,15 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
             .scores
             .first()
             .with_context(|| format!("task {} has no score", task.task.task))?;
-        let values: Vec<Vec<f64>> = outcomes
+        let evaluations: Vec<_> = outcomes
             .iter()
-            .map(|outcome| outcome.evaluation.tasks[index].outcomes(score.metric, &score.filter))
+            .map(|outcome| &outcome.evaluation.tasks[index])
             .collect();
         report.add_task(
             &task.task.task,
             score.key().trim_end_matches(",none"),
             chance(task, score.metric),
-            &values,
-            &PairedOptions::default(),
+            &paired_outcomes(&evaluations, score.metric, &score.filter)?,
         )?;
     }
     for outcome in outcomes {

@@ -3,7 +3,7 @@
 use crate::hub::HubFlags;
 use crate::progress::Spinner;
 use anyhow::{Context, Result, bail};
-use llm_bench::{PromptOptions, Task, load_split};
+use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, check_tasks};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
@@ -67,22 +67,33 @@ fn tokenizer_of(resolved: &ModelSource) -> Result<ChatTokenizer> {
     ChatTokenizer::open(path).with_context(|| format!("the tokenizer of {}", path.display()))
 }
 
-/// Opens tasks by name or file, and looks whether their data can be read: a long run must not end in finding out.
+/// Opens tasks by name or file.
 ///
 /// # Errors
-/// When there is no task, one is unknown, or its data is missing.
-pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
+/// When there is no task, or one is unknown or not valid.
+pub fn named_tasks(names: &[String]) -> Result<Vec<Task>> {
     if names.is_empty() {
         bail!(
             "--tasks: expected at least one of {}, or a YAML file, found none",
             Task::builtin_names().join(", ")
         );
     }
-    let tasks: Vec<Task> = names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?;
-    for task in &tasks {
-        task.validate()?;
-        load_split(&prompts.data_dir, prompts.hub.as_ref(), task, task.evaluated_split())?;
-    }
+    Ok(names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?)
+}
+
+/// Opens tasks as [`named_tasks`], and looks for mistakes in them and their data, few-shot splits included: a long
+/// training must not end in finding one.
+///
+/// # Errors
+/// As [`named_tasks`], and when data are missing or a prompt cannot be built.
+pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
+    let tasks = named_tasks(names)?;
+    // The chat template and the longest sequence are the model's, which is not there yet.
+    let plain = |turns: &[Turn], _: bool| {
+        let text = turns.iter().map(|turn| turn.content.as_str()).collect();
+        Ok(ChatPrompt { text, special: vec![] })
+    };
+    check_tasks(&tasks, prompts, &plain, usize::MAX)?;
     Ok(tasks)
 }
 

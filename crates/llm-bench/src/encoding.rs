@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::python_text::strip_end;
 use crate::{BenchError, LoglikelihoodRequest};
 
 /// A continuation and what stands before it, in tokens.
@@ -34,7 +35,7 @@ pub fn encode_pair(
     prefix: u32,
     encode: impl Fn(&str, &[Range<usize>]) -> Result<Vec<u32>, BenchError>,
 ) -> Result<EncodedPair, BenchError> {
-    let context = request.context.trim_end();
+    let context = strip_end(&request.context);
     let moved = &request.context[context.len()..];
     let continuation = format!("{moved}{}", request.continuation);
     let pair = if request.context.is_empty() {

@@ -32,6 +32,17 @@ pub enum BenchError {
         /// The parser's message, with line and column.
         source: serde_yaml_ng::Error,
     },
+    /// A value of a task file has a YAML tag. A parser that ignored `!function` would take the name of a Python function
+    /// for text.
+    #[error("task {task}: `{key}` has the tag {tag}, which is not supported: Python functions cannot be called")]
+    TaskTag {
+        /// The path of the task's file, or its name.
+        task: String,
+        /// The keys that lead to the value.
+        key: String,
+        /// The tag.
+        tag: String,
+    },
     /// A task file is well-formed, but asks for something impossible.
     #[error("task {task}: `{field}`: {problem}")]
     TaskField {
@@ -50,8 +61,9 @@ pub enum BenchError {
         /// The names that exist, comma-separated.
         known: String,
     },
-    /// Two tasks of one evaluation have the same name, under which results and samples are written.
-    #[error("two tasks are called `{task}`")]
+    /// Two tasks of one evaluation have the same name, or names that are the same as names of files, under which results
+    /// and samples are written.
+    #[error("two tasks are called `{task}`, or so alike that their files would have one name")]
     DuplicateTask {
         /// The name.
         task: String,
@@ -114,9 +126,69 @@ pub enum BenchError {
         /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
     },
+    /// Evaluations of a task that are to be compared document by document answered different documents.
+    #[error(
+        "task {task}: the evaluations compared answered different documents, first at index {index}: {expected} and \
+         {found}; evaluate all of them with the same data and the same limit"
+    )]
+    DifferentDocuments {
+        /// The task's name.
+        task: String,
+        /// Position of the first difference, from 0.
+        index: usize,
+        /// SHA-256 of the first evaluation's document, or that it has none.
+        expected: String,
+        /// SHA-256 of the other evaluation's document, or that it has none.
+        found: String,
+    },
+    /// A regular expression of a task does not compile.
+    #[error("task {task}: `{field}`: the expression `{pattern}` does not compile: {source}")]
+    Expression {
+        /// The task's name.
+        task: String,
+        /// The key at fault.
+        field: &'static str,
+        /// The expression, as the task file has it.
+        pattern: String,
+        /// The reason.
+        source: Box<fancy_regex::Error>,
+    },
+    /// A regular expression of a task could not be matched against an answer, for instance because it needs more steps
+    /// than are allowed.
+    #[error(
+        "task {task}, document {doc_id}: `{field}`: the expression `{pattern}` cannot be matched against the answer: \
+         {source}; write it without nested repetitions"
+    )]
+    Match {
+        /// The task's name.
+        task: String,
+        /// Index of the document in its split, from 0.
+        doc_id: usize,
+        /// The key at fault.
+        field: &'static str,
+        /// The expression, as the task file has it.
+        pattern: String,
+        /// The reason.
+        source: Box<fancy_regex::Error>,
+    },
+    /// A log-likelihood is NaN or positive infinity, as after an overflow in the model.
+    #[error(
+        "task {task}, document {doc_id}: the log-likelihood of choice {choice} is {value}; a model that overflows cannot \
+         be scored: check its weights, or load it in a type with a larger range"
+    )]
+    NotANumber {
+        /// The task's name.
+        task: String,
+        /// Index of the document in its split, from 0.
+        doc_id: usize,
+        /// Index of the choice, from 0.
+        choice: usize,
+        /// What was found.
+        value: f64,
+    },
     /// The model under evaluation failed.
     #[error("the model failed: {0}")]
-    Model(String),
+    Model(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A request that no model can answer, such as an empty continuation.
     #[error("request {index}: {problem}")]
     Request {

@@ -1,15 +1,22 @@
 //! [`evaluate()`]: tasks in, scores and samples out.
 
+mod answers;
+mod prepare;
+
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
-use crate::metric::{ExactMatch, Filter, choice_score};
+use crate::output::document_hash;
 use crate::task::{Metric, Task};
-use crate::{BenchError, Gold, LanguageModel, Loglikelihood, ModelDescription, Prompt, PromptOptions, PromptSet};
-use crate::{Requests, build_prompts, stats};
+use crate::{BenchError, LanguageModel, Loglikelihood, ModelDescription, Prompt, PromptOptions, SplitDigest};
+
+pub use prepare::check_tasks;
+use prepare::prepare;
 
 /// How an evaluation runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,23 +25,35 @@ pub struct EvaluateOptions {
     pub prompts: PromptOptions,
     /// Documents given to the model at a time; at least 1.
     pub batch_size: usize,
-    /// A file to which answers are appended as they come, and from which an interrupted evaluation goes on: a
-    /// document whose requests are in it is not asked again.
+    /// A file to which answers are appended as they come, and from which an interrupted evaluation resumes: a document
+    /// whose requests are in it is not asked again.
     pub journal: Option<PathBuf>,
+    /// Where results are written, task by task.
+    pub output: Option<OutputOptions>,
+}
+
+/// Where results are written and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// Results go into a folder below this one, named after the model.
+    pub directory: PathBuf,
+    /// Write every sample too.
+    pub log_samples: bool,
 }
 
 impl EvaluateOptions {
-    /// One document at a time, no journal.
+    /// One document at a time, no journal, nothing written.
     pub fn new(prompts: PromptOptions) -> Self {
         Self {
             prompts,
             batch_size: 1,
             journal: None,
+            output: None,
         }
     }
 }
 
-/// Hears how far an evaluation is. `()` listens to nothing.
+/// Is called as an evaluation proceeds. `()` ignores every call.
 pub trait Progress {
     /// `done` of `total` documents of `task` are answered; 0 at first.
     fn documents(&mut self, task: &str, done: usize, total: usize);
@@ -58,7 +77,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The document and its requests.
-    pub prompt: Prompt,
+    pub prompt: Arc<Prompt>,
     /// What the model answered.
     pub answer: Answer,
     /// The filter's name; `none` for choices.
@@ -100,6 +119,8 @@ pub struct TaskEvaluation {
     pub num_fewshot: usize,
     /// Documents in the split, before the limit.
     pub documents: usize,
+    /// The splits that were read.
+    pub splits: Vec<SplitDigest>,
     /// Every document once per filter: filter by filter, documents in order.
     pub samples: Vec<Sample>,
     /// The scores.
@@ -118,6 +139,40 @@ impl TaskEvaluation {
         let values = samples.filter_map(|sample| sample.metrics.iter().find(|(m, _)| *m == metric));
         values.map(|(_, value)| *value).collect()
     }
+
+    /// The samples of the first filter: one per document.
+    fn first_samples(&self) -> impl Iterator<Item = &Sample> {
+        let filter = self.samples.first().map(|sample| &sample.filter);
+        self.samples.iter().filter(move |sample| Some(&sample.filter) == filter)
+    }
+
+    /// What a reader of the scores should know, one sentence each: documents that occur more than once, and documents
+    /// to which no answer is right. As in lm-evaluation-harness they count like any other.
+    pub fn warnings(&self) -> Vec<String> {
+        let total = self.first_samples().count();
+        let distinct: HashSet<String> = self
+            .first_samples()
+            .map(|s| document_hash(&s.prompt.document))
+            .collect();
+        let missing = self
+            .first_samples()
+            .filter(|sample| sample.prompt.gold.is_missing())
+            .count();
+        let mut warnings = Vec::new();
+        if distinct.len() < total {
+            let repeated = total - distinct.len();
+            warnings.push(format!(
+                "{repeated} of {total} documents repeat an earlier one; the intervals count them as independent"
+            ));
+        }
+        if missing > 0 {
+            warnings.push(format!(
+                "{missing} of {total} documents have a target that is none of their choices, or an empty list; every \
+                 answer to them counts as wrong"
+            ));
+        }
+        warnings
+    }
 }
 
 /// The result of an evaluation.
@@ -125,6 +180,8 @@ impl TaskEvaluation {
 pub struct Evaluation {
     /// The model.
     pub model: ModelDescription,
+    /// The model's [`LanguageModel::fingerprint`].
+    pub fingerprint: String,
     /// How it ran.
     pub options: EvaluateOptions,
     /// When it started, ISO 8601, local time.
@@ -137,196 +194,43 @@ pub struct Evaluation {
     pub tasks: Vec<TaskEvaluation>,
 }
 
-/// Evaluates a model on tasks, one after another.
+/// Evaluates a model on tasks, one after another. Whatever is wrong with any task is found before the first request:
+/// all data are read, all prompts built and all expressions compiled.
 ///
 /// # Errors
-/// When two tasks have one name, a task's data is missing, empty or malformed, the model fails, or the journal cannot
-/// be read or written.
+/// When two tasks have one name, a task's data is missing, empty or malformed, the model fails or answers what is not a
+/// number, the journal cannot be read or written, or results cannot be written.
 pub fn evaluate(
     model: &mut dyn LanguageModel,
     tasks: &[Task],
     options: &EvaluateOptions,
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, BenchError> {
-    // Results and samples are filed under the name: the second would replace the first.
-    if let Some(twin) = (1..tasks.len()).find(|&i| tasks[..i].iter().any(|earlier| earlier.task == tasks[i].task)) {
-        return Err(BenchError::DuplicateTask {
-            task: tasks[twin].task.clone(),
-        });
-    }
     let (start, now) = (Instant::now(), chrono::Local::now());
-    let mut journal = Journal::open(options.journal.as_deref(), || model.fingerprint())?;
-    let mut evaluated = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        evaluated.push(evaluate_task(model, task, options, &mut journal, progress)?);
-    }
-    Ok(Evaluation {
+    let mut evaluation = Evaluation {
         model: model.description(),
+        fingerprint: model.fingerprint(),
         options: options.clone(),
         date: now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
         started: now.timestamp_micros() as f64 / 1e6,
-        seconds: start.elapsed().as_secs_f64(),
-        tasks: evaluated,
-    })
-}
-
-fn evaluate_task(
-    model: &mut dyn LanguageModel,
-    task: &Task,
-    options: &EvaluateOptions,
-    journal: &mut Journal,
-    progress: &mut dyn Progress,
-) -> Result<TaskEvaluation, BenchError> {
-    task.validate()?;
-    let scorer = Scorer::new(task)?;
-    let set = {
-        let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
-        build_prompts(task, &options.prompts, &chat)?
+        seconds: 0.0,
+        tasks: Vec::with_capacity(tasks.len()),
     };
-    let mut answers = Vec::with_capacity(set.prompts.len());
-    progress.documents(&task.task, 0, set.prompts.len());
-    for batch in set.prompts.chunks(options.batch_size.max(1)) {
-        answers.extend(answer_batch(model, &task.task, batch, journal)?);
-        progress.documents(&task.task, answers.len(), set.prompts.len());
+    let prepared = {
+        let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
+        prepare(tasks, &options.prompts, &chat, evaluation.model.max_length)?
+    };
+    let mut journal = Journal::open(options.journal.as_deref(), &evaluation.fingerprint)?;
+    if let Some(output) = &options.output {
+        evaluation.create_folder(&output.directory)?;
     }
-    scorer.score(set, &answers)
-}
-
-/// Answers a batch; documents the journal knows are not asked again.
-fn answer_batch(
-    model: &mut dyn LanguageModel,
-    task: &str,
-    batch: &[Prompt],
-    journal: &mut Journal,
-) -> Result<Vec<Answer>, BenchError> {
-    let mut answers: Vec<Option<Answer>> = batch.iter().map(|prompt| journal.answer(&prompt.requests)).collect();
-    let open: Vec<usize> = (0..batch.len()).filter(|&index| answers[index].is_none()).collect();
-    let (mut pairs, mut pair_counts, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-    for &index in &open {
-        match &batch[index].requests {
-            Requests::Choices(requests) => {
-                pair_counts.push((index, requests.len()));
-                pairs.extend(requests.iter().cloned());
-            }
-            Requests::Text(request) => texts.push((index, request.clone())),
+    for task in prepared {
+        let task = task.evaluate(model, options.batch_size, &mut journal, progress)?;
+        evaluation.seconds = start.elapsed().as_secs_f64();
+        evaluation.tasks.push(task);
+        if let Some(output) = &options.output {
+            evaluation.write_last_task(output)?;
         }
     }
-    if !pairs.is_empty() {
-        let mut scores = expect_len(model.loglikelihood(&pairs)?, pairs.len())?.into_iter();
-        for (index, count) in pair_counts {
-            answers[index] = Some(Answer::Choices(scores.by_ref().take(count).collect()));
-        }
-    }
-    if !texts.is_empty() {
-        let requests: Vec<_> = texts.iter().map(|(_, request)| request.clone()).collect();
-        let generated = expect_len(model.generate_until(&requests)?, requests.len())?;
-        for ((index, _), text) in texts.into_iter().zip(generated) {
-            answers[index] = Some(Answer::Text(text));
-        }
-    }
-    let fresh = open
-        .iter()
-        .filter_map(|&index| Some((&batch[index], answers[index].as_ref()?)));
-    journal.append(task, fresh)?;
-    Ok(answers.into_iter().flatten().collect())
-}
-
-fn expect_len<T>(answers: Vec<T>, expected: usize) -> Result<Vec<T>, BenchError> {
-    if answers.len() == expected {
-        return Ok(answers);
-    }
-    Err(BenchError::Model(format!(
-        "{expected} answers expected, {} given",
-        answers.len()
-    )))
-}
-
-/// A task's filters and metrics, compiled. Made before the model is asked, so that a bad expression costs nothing.
-struct Scorer<'a> {
-    task: &'a Task,
-    filters: Vec<Filter>,
-    exact: Vec<ExactMatch<'a>>,
-}
-
-impl<'a> Scorer<'a> {
-    fn new(task: &'a Task) -> Result<Self, BenchError> {
-        let invalid = |field: &'static str| {
-            move |problem: String| BenchError::TaskField {
-                task: task.task.clone(),
-                field,
-                problem,
-            }
-        };
-        let filters = task.filters().iter().map(Filter::new).collect::<Result<_, _>>();
-        let exact = task.metric_list.iter().map(ExactMatch::new).collect::<Result<_, _>>();
-        Ok(Self {
-            task,
-            filters: filters.map_err(invalid("filter_list"))?,
-            exact: exact.map_err(invalid("metric_list"))?,
-        })
-    }
-
-    fn score(&self, set: PromptSet, answers: &[Answer]) -> Result<TaskEvaluation, BenchError> {
-        let mut samples = Vec::with_capacity(answers.len() * self.filters.len());
-        let mut scores = Vec::new();
-        for filter in &self.filters {
-            let first = samples.len();
-            for (prompt, answer) in set.prompts.iter().zip(answers) {
-                samples.push(self.sample(prompt, answer, filter)?);
-            }
-            let metrics = self.task.metric_list.iter().enumerate();
-            scores.extend(metrics.map(|(index, entry)| average(&samples[first..], index, entry.metric, filter)));
-        }
-        Ok(TaskEvaluation {
-            task: self.task.clone(),
-            num_fewshot: set.num_fewshot,
-            documents: set.documents,
-            samples,
-            scores,
-        })
-    }
-
-    fn sample(&self, prompt: &Prompt, answer: &Answer, filter: &Filter) -> Result<Sample, BenchError> {
-        let entries = &self.task.metric_list;
-        let (filtered, metrics) = match (answer, &prompt.gold) {
-            (Answer::Choices(scores), Gold::Choice(gold)) => {
-                let score = |metric| choice_score(metric, scores, &prompt.choices, *gold);
-                (
-                    None,
-                    entries
-                        .iter()
-                        .map(|entry| (entry.metric, score(entry.metric)))
-                        .collect(),
-                )
-            }
-            (Answer::Text(text), Gold::Text(target)) => {
-                let filtered = filter.apply(text);
-                let pairs = entries.iter().zip(&self.exact);
-                let metrics = pairs
-                    .map(|(entry, exact)| (entry.metric, exact.score(&filtered, target)))
-                    .collect();
-                (Some(filtered), metrics)
-            }
-            _ => return Err(BenchError::Model("an answer of the wrong kind".to_owned())),
-        };
-        Ok(Sample {
-            prompt: prompt.clone(),
-            answer: answer.clone(),
-            filter: filter.name.clone(),
-            filtered,
-            metrics,
-        })
-    }
-}
-
-/// The mean of the metric at `index` over one filter's samples.
-fn average(samples: &[Sample], index: usize, metric: Metric, filter: &Filter) -> Score {
-    let values: Vec<f64> = samples.iter().map(|sample| sample.metrics[index].1).collect();
-    Score {
-        metric,
-        filter: filter.name.clone(),
-        value: stats::mean(&values),
-        stderr: stats::mean_stderr(&values),
-        n: values.len(),
-    }
+    Ok(evaluation)
 }

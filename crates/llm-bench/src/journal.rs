@@ -1,4 +1,4 @@
-//! A journal of answers: an interrupted evaluation goes on after the last document that was answered.
+//! A journal of answers: an interrupted evaluation resumes after the last document that was answered.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -26,12 +26,15 @@ struct Line {
     answer: Answer,
 }
 
+/// How every line begins.
+const START: &[u8] = b"{\"task\":";
+
 impl Journal {
-    /// Opens a journal, or one that forgets everything if there is no path. A last line cut short by an
-    /// interruption is removed; its document is asked again.
-    pub(crate) fn open(path: Option<&Path>, fingerprint: impl FnOnce() -> String) -> Result<Self, BenchError> {
+    /// Opens a journal, or one that forgets everything if there is no path. A last line damaged by an interruption is
+    /// removed; its document is asked again.
+    pub(crate) fn open(path: Option<&Path>, model: &str) -> Result<Self, BenchError> {
         let mut journal = Self {
-            model: String::new(),
+            model: model.to_owned(),
             known: HashMap::new(),
             file: None,
         };
@@ -41,7 +44,6 @@ impl Journal {
         if path.exists() {
             journal.known = read(path)?;
         }
-        journal.model = fingerprint();
         let file = OpenOptions::new().create(true).append(true).open(path);
         journal.file = Some((path.to_owned(), file.map_err(not_written(path))?));
         Ok(journal)
@@ -82,45 +84,122 @@ impl Journal {
     }
 
     fn key(&self, requests: &Requests) -> String {
-        // Serialising strings and numbers into memory cannot fail; an empty key would only be asked again.
-        let requests = serde_json::to_string(requests).unwrap_or_default();
+        let requests = serde_json::to_string(requests).expect("texts and numbers are JSON");
         sha256(&format!("{}\n{requests}", self.model))
     }
 }
 
-fn not_written(path: &Path) -> impl FnOnce(std::io::Error) -> BenchError {
+pub(crate) fn not_written(path: &Path) -> impl FnOnce(std::io::Error) -> BenchError {
     let path = path.to_owned();
     |source| BenchError::Write { path, source }
 }
 
-/// The answers of a journal. What follows the last newline is cut off the file.
+/// The answers of a journal. A last line that cannot be read is cut off the file if it follows answers or begins like
+/// one; any other is an error, and the file, which may not be a journal at all, stays as it is.
 fn read(path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
-    let text = std::fs::read(path).map_err(|source| BenchError::Read {
+    let bytes = std::fs::read(path).map_err(|source| BenchError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let mut known = HashMap::new();
-    for (index, line) in text[..whole].split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let line: Line = serde_json::from_slice(line).map_err(|error| BenchError::DataLine {
-            path: path.to_owned(),
-            line: index + 1,
-            problem: format!("an answer of a journal is expected: {error}"),
-        })?;
-        known.insert(line.key, line.answer);
-    }
-    if whole < text.len() {
-        let file = OpenOptions::new().write(true).open(path);
-        let cut = file.and_then(|file| file.set_len(whole as u64));
-        cut.map_err(not_written(path))?;
+    let (mut known, mut whole) = (HashMap::new(), 0);
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let is_last = whole + line.len() == bytes.len();
+        match serde_json::from_slice::<Line>(line) {
+            Ok(read) if line.ends_with(b"\n") => {
+                known.insert(read.key, read.answer);
+            }
+            _ if is_last && (!known.is_empty() || line.starts_with(START) || START.starts_with(line)) => {
+                let file = OpenOptions::new().write(true).open(path);
+                let cut = file.and_then(|file| file.set_len(whole as u64));
+                cut.map_err(not_written(path))?;
+                break;
+            }
+            read => {
+                let problem = read
+                    .err()
+                    .map_or("it does not end".to_owned(), |error| error.to_string());
+                return Err(BenchError::DataLine {
+                    path: path.to_owned(),
+                    line: index + 1,
+                    problem: format!("an answer of a journal is expected: {problem}"),
+                });
+            }
+        }
+        whole += line.len();
     }
     Ok(known)
 }
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&Sha256::digest(text.as_bytes()))
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Gold, Loglikelihood, LoglikelihoodRequest};
+    use proptest::prelude::*;
+
+    fn answer() -> impl Strategy<Value = Answer> {
+        let sum = prop_oneof![
+            any::<f64>().prop_filter("never answered", |sum| !sum.is_nan()),
+            Just(f64::NEG_INFINITY)
+        ];
+        let score = (sum, any::<bool>()).prop_map(|(sum, is_greedy)| Loglikelihood { sum, is_greedy });
+        prop_oneof![
+            prop::collection::vec(score, 0..4).prop_map(Answer::Choices),
+            any::<String>().prop_map(Answer::Text)
+        ]
+    }
+
+    fn prompt(doc_id: usize, text: &str) -> Prompt {
+        let request = LoglikelihoodRequest {
+            context: text.into(),
+            special: vec![],
+            continuation: doc_id.to_string(),
+        };
+        Prompt {
+            doc_id,
+            document: Default::default(),
+            requests: Requests::Choices(vec![request]),
+            choices: vec![],
+            gold: Gold::Choice(None),
+            target: String::new(),
+        }
+    }
+
+    proptest! {
+        /// What is written is read, and all but a last line that is cut anywhere.
+        #[test]
+        fn answers_survive(
+            answers in prop::collection::vec((any::<String>(), answer()), 1..6),
+            task in any::<String>(),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal");
+            let prompts: Vec<Prompt> = answers.iter().enumerate().map(|(i, (text, _))| prompt(i, text)).collect();
+            let mut journal = Journal::open(Some(&path), "model").unwrap();
+            let all = || prompts.iter().zip(answers.iter().map(|(_, answer)| answer));
+            journal.append(&task, all()).unwrap();
+            let read = Journal::open(Some(&path), "model").unwrap();
+            for (prompt, answer) in all() {
+                prop_assert_eq!(read.answer(&prompt.requests), Some(answer.clone()));
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            let last = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            std::fs::write(&path, &bytes[..last + cut.index(bytes.len() - last)]).unwrap();
+            let read = Journal::open(Some(&path), "model").unwrap();
+            for (index, (prompt, answer)) in all().enumerate() {
+                let known = (index + 1 < prompts.len()).then(|| answer.clone());
+                prop_assert_eq!(read.answer(&prompt.requests), known);
+            }
+            prop_assert_eq!(std::fs::read(&path).unwrap(), &bytes[..last]);
+        }
+    }
 }

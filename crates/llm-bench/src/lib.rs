@@ -6,9 +6,10 @@
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
 //! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend that runs them.
-//! - [`evaluate()`]: tasks in, an [`Evaluation`] out, which writes the harness's results and samples files.
-//! - [`stats`]: Wilson's interval, McNemar's exact test, the paired bootstrap, Holm's correction, the minimal
-//!   detectable difference.
+//! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
+//!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model.
+//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact test, the paired bootstrap, Holm's correction, the
+//!   minimal detectable difference.
 //!
 //! A model is anything that can score a continuation:
 //!
@@ -72,14 +73,19 @@ mod dataset;
 mod encoding;
 mod error;
 mod evaluate;
+mod expression;
 mod journal;
 mod metric;
 mod model;
 mod output;
+mod pairing;
 mod processor;
 mod prompt;
+mod python_literal;
 mod python_random;
+mod python_text;
 pub mod report;
+mod scorer;
 mod smollm2;
 pub mod stats;
 pub mod task;
@@ -88,15 +94,18 @@ mod template;
 pub use dataset::{load_split, split_path};
 pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
-pub use evaluate::{Answer, EvaluateOptions, Evaluation, Progress, Sample, Score, TaskEvaluation, evaluate};
+pub use evaluate::{
+    Answer, EvaluateOptions, Evaluation, OutputOptions, Progress, Sample, Score, TaskEvaluation, check_tasks, evaluate,
+};
 pub use hub_cache::{HubAccess, HubError, Retry};
 pub use metric::Loglikelihood;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;
+pub use pairing::paired_outcomes;
 pub use processor::{Document, Processor};
 pub use prompt::{
     ChatPrompt, ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet,
-    Requests, Turn, build_prompts,
+    Requests, SplitDigest, Turn, build_prompts,
 };
 pub use python_random::PythonRandom;
 pub use smollm2::{Scoring, SmolLm2Evaluator};

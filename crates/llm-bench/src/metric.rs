@@ -1,134 +1,144 @@
-//! From a model's answers to numbers: filters, normalisation, accuracies, the mean and its standard error.
+//! From a model's answers to numbers: filters, normalisation, accuracies.
 
-use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::task::{FilterStep, Metric, MetricConfig};
+use crate::expression::{Expression, ExpressionError};
+use crate::python_text::strip;
+use crate::task::{FilterChain, FilterStep, Metric, MetricConfig};
 
 /// Log-likelihood of a continuation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Loglikelihood {
     /// Sum of the natural log-probabilities of the continuation's tokens.
+    #[serde(with = "number")]
     pub sum: f64,
     /// Whether every token of the continuation is the model's most likely one.
     pub is_greedy: bool,
 }
 
+/// JSON has no infinity, which is the log-likelihood of a continuation that a model excludes; it is written as text.
+mod number {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.collect_str(value)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}
+
 /// A filter chain with its expressions compiled.
 pub(crate) struct Filter {
     pub(crate) name: String,
-    steps: Vec<(FilterStep, Option<Regex>)>,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    Select {
+        expression: Expression,
+        group: i64,
+        fallback: String,
+    },
+    Map(fn(&str) -> String),
+}
+
+impl Step {
+    fn new(step: &FilterStep) -> Result<Self, ExpressionError> {
+        Ok(match step {
+            FilterStep::Regex {
+                regex_pattern,
+                group_select,
+                fallback,
+            } => Self::Select {
+                expression: Expression::new(regex_pattern)?,
+                group: *group_select,
+                fallback: fallback.clone(),
+            },
+            FilterStep::TakeFirst {} => Self::Map(str::to_owned),
+            FilterStep::Lowercase {} => Self::Map(str::to_lowercase),
+            FilterStep::Uppercase {} => Self::Map(str::to_uppercase),
+            FilterStep::RemoveWhitespace {} => Self::Map(|text| strip(text).to_owned()),
+        })
+    }
+
+    fn apply(&self, text: &str) -> Result<String, ExpressionError> {
+        match self {
+            Self::Map(map) => Ok(map(text)),
+            Self::Select {
+                expression,
+                group,
+                fallback,
+            } => Ok(expression.select(text, *group)?.unwrap_or_else(|| fallback.clone())),
+        }
+    }
 }
 
 impl Filter {
-    /// Compiles a chain; the error is the regular expression's.
-    pub(crate) fn new(chain: &crate::task::FilterChain) -> Result<Self, String> {
-        let compile = |step: &FilterStep| match step {
-            FilterStep::Regex { regex_pattern, .. } => {
-                python_regex(regex_pattern).map(|regex| (step.clone(), Some(regex)))
-            }
-            _ => Ok((step.clone(), None)),
-        };
+    pub(crate) fn new(chain: &FilterChain) -> Result<Self, ExpressionError> {
         Ok(Self {
             name: chain.name.clone(),
-            steps: chain.filter.iter().map(compile).collect::<Result<_, _>>()?,
+            steps: chain.filter.iter().map(Step::new).collect::<Result<_, _>>()?,
         })
     }
 
     /// Applies the chain to one response.
-    pub(crate) fn apply(&self, response: &str) -> String {
+    pub(crate) fn apply(&self, response: &str) -> Result<String, ExpressionError> {
         let mut text = response.to_owned();
-        for (step, regex) in &self.steps {
-            text = match (step, regex) {
-                (
-                    FilterStep::Regex {
-                        group_select, fallback, ..
-                    },
-                    Some(regex),
-                ) => selected_match(regex, &text, *group_select).unwrap_or_else(|| fallback.clone()),
-                (FilterStep::Lowercase, _) => text.to_lowercase(),
-                (FilterStep::Uppercase, _) => text.to_uppercase(),
-                (FilterStep::RemoveWhitespace, _) => text.trim().to_owned(),
-                _ => text,
-            };
+        for step in &self.steps {
+            text = step.apply(&text)?;
         }
-        text
+        Ok(text)
     }
-}
-
-/// Compiles an expression of Python's dialect, in which `$` also matches before a final newline and `\Z` only at the
-/// very end. With `(?m)` in front `$` means the same in both.
-fn python_regex(pattern: &str) -> Result<Regex, String> {
-    let flags = pattern.strip_prefix("(?").unwrap_or_default();
-    let multiline = flags
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .any(|flag| flag == 'm');
-    let characters: Vec<char> = pattern.chars().collect();
-    let mut translated = String::with_capacity(pattern.len());
-    // The index of the first member of the class that is open: a `]` there does not close it.
-    let (mut escaped, mut class) = (false, None);
-    for (index, &c) in characters.iter().enumerate() {
-        match c {
-            '$' if !escaped && class.is_none() && !multiline => translated.push_str(r"(?=\n?\z)"),
-            'Z' if escaped && class.is_none() => translated.push('z'),
-            _ => translated.push(c),
-        }
-        class = match (class, c) {
-            (None, '[') if !escaped => Some(index + 1 + usize::from(characters.get(index + 1) == Some(&'^'))),
-            (Some(first), ']') if !escaped && index > first => None,
-            (class, _) => class,
-        };
-        escaped = c == '\\' && !escaped;
-    }
-    Regex::new(&translated).map_err(|error| error.to_string())
-}
-
-/// Python's `re.findall`, then one of the matches (negative counts from the end); of several groups the first that
-/// is not empty; white space stripped. `None` when nothing matches, the index is out of range, or all of several
-/// groups are empty.
-fn selected_match(regex: &Regex, text: &str, select: i64) -> Option<String> {
-    let found: Vec<_> = regex.captures_iter(text).map_while(Result::ok).collect();
-    let index = if select < 0 {
-        found.len() as i64 + select
-    } else {
-        select
-    };
-    let captures = found.get(usize::try_from(index).ok()?)?;
-    let group = |index| captures.get(index).map_or("", |group| group.as_str());
-    let chosen = match captures.len() {
-        1 => Some(group(0)),
-        2 => Some(group(1)),
-        groups => (1..groups).map(group).find(|text| !text.is_empty()),
-    };
-    chosen.map(|text| text.trim().to_owned())
 }
 
 /// `exact_match` with its expressions compiled.
-pub(crate) struct ExactMatch<'a> {
-    config: &'a MetricConfig,
-    ignored: Vec<Regex>,
+pub(crate) struct ExactMatch {
+    config: MetricConfig,
+    ignored: Vec<Expression>,
 }
 
-impl<'a> ExactMatch<'a> {
-    pub(crate) fn new(config: &'a MetricConfig) -> Result<Self, String> {
-        let ignored = config.regexes_to_ignore.iter().map(|pattern| python_regex(pattern));
+impl ExactMatch {
+    pub(crate) fn new(config: &MetricConfig) -> Result<Self, ExpressionError> {
+        let ignored = config.regexes_to_ignore.iter().map(|pattern| Expression::new(pattern));
         Ok(Self {
-            config,
+            config: config.clone(),
             ignored: ignored.collect::<Result<_, _>>()?,
         })
     }
 
-    /// 1 if both sides are equal after normalisation, else 0.
-    pub(crate) fn score(&self, prediction: &str, reference: &str) -> f64 {
-        f64::from(u8::from(self.normalise(prediction) == self.normalise(reference)))
+    /// 1 if the prediction equals one of the references after normalisation, else 0.
+    pub(crate) fn score(&self, prediction: &str, references: &[String]) -> Result<f64, ExpressionError> {
+        let prediction = self.normalise(prediction)?;
+        for reference in references {
+            if self.normalise(reference)? == prediction {
+                return Ok(1.0);
+            }
+        }
+        Ok(0.0)
     }
 
     /// In this order: expressions deleted, lower case, punctuation, digits.
-    fn normalise(&self, text: &str) -> String {
+    fn normalise(&self, text: &str) -> Result<String, ExpressionError> {
         let mut text = text.to_owned();
-        for regex in &self.ignored {
-            text = regex.replace_all(&text, "").into_owned();
+        for expression in &self.ignored {
+            text = expression.delete(&text)?;
         }
         if self.config.ignore_case {
             text = text.to_lowercase();
@@ -139,28 +149,23 @@ impl<'a> ExactMatch<'a> {
         if self.config.ignore_numbers {
             text.retain(|c| !c.is_ascii_digit());
         }
-        text
+        Ok(text)
     }
 }
 
-/// 1 if the choice the metric prefers is `gold`, else 0. The first of equals wins, as with NumPy's `argmax`.
-pub(crate) fn choice_score(metric: Metric, scores: &[Loglikelihood], choices: &[String], gold: usize) -> f64 {
-    let length = |choice: &String| match metric {
-        Metric::AccNorm => choice.chars().count() as f64,
-        Metric::AccBytes => choice.len() as f64,
-        Metric::Acc | Metric::ExactMatch => 1.0,
-    };
-    let values = scores
-        .iter()
-        .zip(choices)
-        .map(|(score, choice)| score.sum / length(choice));
+/// The choice that a metric prefers: the first of the largest, as with NumPy's `argmax`. What is not a number is never
+/// preferred; only an empty choice of log-likelihood 0 has such a value.
+pub(crate) fn preferred(metric: Metric, scores: &[Loglikelihood], choices: &[String]) -> Option<usize> {
+    let values = scores.iter().zip(choices).map(|(score, choice)| match metric {
+        Metric::AccNorm => score.sum / choice.chars().count() as f64,
+        Metric::AccBytes => score.sum / choice.len() as f64,
+        Metric::Acc | Metric::ExactMatch => score.sum,
+    });
     let mut best: Option<(usize, f64)> = None;
     for (index, value) in values.enumerate() {
-        // NumPy's argmax takes the first NaN over everything.
-        let beats = best.is_none_or(|(_, top)| value > top || (value.is_nan() && !top.is_nan()));
-        if beats {
+        if !value.is_nan() && best.is_none_or(|(_, top)| value > top) {
             best = Some((index, value));
         }
     }
-    f64::from(u8::from(best.is_some_and(|(index, _)| index == gold)))
+    best.map(|(index, _)| index)
 }

@@ -15,6 +15,10 @@ pub struct ModelDescription {
     pub eot_token_id: Option<u32>,
     /// Parameters in all.
     pub num_parameters: Option<usize>,
+    /// Type of the weights in memory, such as `f32`.
+    pub dtype: Option<String>,
+    /// What computes.
+    pub device: Option<String>,
     /// Text and id of the token that fills a row.
     pub pad_token: Option<(String, u32)>,
     /// Text and id of the token that ends a turn or a text.
@@ -49,21 +53,17 @@ pub trait LanguageModel {
     /// What results say about the model.
     fn description(&self) -> ModelDescription;
 
-    /// A text that differs whenever answers could: a digest of the weights and of the settings beside them. A journal
-    /// keeps the answers of different fingerprints apart, whatever the models are called. Asked for once an evaluation,
-    /// and only with a journal.
+    /// An identifier that changes whenever the model's answers could change: a digest of the weights and of the settings
+    /// that go with them. It identifies the model in results, and a journal keeps the answers of different fingerprints
+    /// apart, whatever the models are called. Called once per evaluation.
     fn fingerprint(&self) -> String;
 }
 
 /// Cuts a text before the first occurrence of every stop string, as lm-evaluation-harness does after decoding.
 pub fn cut_at_stops(text: &str, stops: &[String]) -> String {
-    let cut = |text: &str, stop: &String| match stop.is_empty() {
-        true => text.len(),
-        false => text.find(stop.as_str()).unwrap_or(text.len()),
-    };
     let mut text = text;
-    for stop in stops {
-        text = &text[..cut(text, stop)];
+    for stop in stops.iter().filter(|stop| !stop.is_empty()) {
+        text = text.find(stop.as_str()).map_or(text, |start| &text[..start]);
     }
     text.to_owned()
 }

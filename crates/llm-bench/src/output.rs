@@ -1,14 +1,16 @@
 //! Results and samples on disk, in the layout of lm-evaluation-harness.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::journal::sha256;
+use crate::evaluate::OutputOptions;
+use crate::journal::{not_written, sha256};
 use crate::task::GenerationKwargs;
 use crate::{
-    Answer, BenchError, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample, Task,
-    TaskEvaluation,
+    Answer, BenchError, Document, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample,
+    Task, TaskEvaluation,
 };
 
 /// The files an evaluation wrote.
@@ -44,7 +46,7 @@ impl Evaluation {
             ("group_subtasks", json!({})),
             (
                 "configs",
-                per_task(|task| serde_json::to_value(&task.task).unwrap_or(Value::Null)),
+                per_task(|task| serde_json::to_value(&task.task).expect("what was read from YAML is JSON")),
             ),
             ("versions", per_task(|task| task.task.version())),
             ("n-shot", per_task(|task| json!(task.num_fewshot))),
@@ -54,6 +56,8 @@ impl Evaluation {
                 per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
             ),
             ("task_hashes", per_task(|task| json!(task_hash(task)))),
+            ("data", per_task(|task| json!(task.splits))),
+            ("warnings", per_task(|task| json!(task.warnings()))),
         ]
     }
 
@@ -65,6 +69,9 @@ impl Evaluation {
             "model": "kallm",
             "model_args": self.model.name,
             "model_num_parameters": self.model.num_parameters,
+            "model_dtype": self.model.dtype,
+            "model_fingerprint": self.fingerprint,
+            "device": self.model.device,
             "batch_size": self.options.batch_size,
             "limit": options.limit,
             "random_seed": 0,
@@ -105,55 +112,92 @@ impl Evaluation {
     }
 
     /// Writes `results_{date}.json` and, with `log_samples`, `samples_{task}_{date}.jsonl` into
-    /// `directory/{model}`, which is created.
+    /// `directory/{model}`, which is created. [`EvaluateOptions::output`](crate::EvaluateOptions::output) writes the same
+    /// as each task is done.
     ///
     /// # Errors
     /// When a folder or file cannot be written.
     pub fn write(&self, directory: &Path, log_samples: bool) -> Result<OutputFiles, BenchError> {
-        let folder = directory.join(sanitized(&self.model.name));
-        std::fs::create_dir_all(&folder).map_err(|source| BenchError::Write {
-            path: folder.clone(),
-            source,
-        })?;
-        let date = self.date.replace(':', "-");
-        let results = folder.join(format!("results_{date}.json"));
-        write(&results, serde_json::to_string_pretty(&self.to_json())?)?;
-        let mut samples = Vec::new();
-        for task in self.tasks.iter().filter(|_| log_samples) {
-            let path = folder.join(format!("samples_{}_{date}.jsonl", task.task.task));
-            let mut lines = String::new();
-            for sample in &task.samples {
-                lines.push_str(&serde_json::to_string(&sample_json(&task.task, sample)?)?);
-                lines.push('\n');
-            }
-            write(&path, lines)?;
-            samples.push(path);
+        self.create_folder(directory)?;
+        let files = self.files(directory, log_samples);
+        for (task, path) in self.tasks.iter().zip(&files.samples) {
+            write_samples(task, path)?;
         }
-        Ok(OutputFiles { results, samples })
+        self.write_results(&files.results)?;
+        Ok(files)
+    }
+
+    /// Where [`Evaluation::write`] writes.
+    pub fn files(&self, directory: &Path, log_samples: bool) -> OutputFiles {
+        let folder = directory.join(sanitized(&self.model.name));
+        let date = self.date.replace(':', "-");
+        let logged = self.tasks.iter().filter(|_| log_samples);
+        let samples = logged.map(|task| folder.join(format!("samples_{}_{date}.jsonl", sanitized(&task.task.task))));
+        OutputFiles {
+            samples: samples.collect(),
+            results: folder.join(format!("results_{date}.json")),
+        }
+    }
+
+    /// Creates the folder of the files and looks whether a file can be written there.
+    pub(crate) fn create_folder(&self, directory: &Path) -> Result<(), BenchError> {
+        let results = self.files(directory, false).results;
+        let folder = directory.join(sanitized(&self.model.name));
+        std::fs::create_dir_all(&folder).map_err(not_written(&folder))?;
+        let partial = partial(&results);
+        File::create(&partial).map_err(not_written(&partial))?;
+        std::fs::remove_file(&partial).map_err(not_written(&partial))
+    }
+
+    /// Writes the samples of the task evaluated last, and the results of all tasks so far.
+    pub(crate) fn write_last_task(&self, output: &OutputOptions) -> Result<(), BenchError> {
+        let files = self.files(&output.directory, output.log_samples);
+        if let (Some(task), Some(path)) = (self.tasks.last(), files.samples.last()) {
+            write_samples(task, path)?;
+        }
+        self.write_results(&files.results)
+    }
+
+    /// Replaces the results file; there is never half of one.
+    fn write_results(&self, path: &Path) -> Result<(), BenchError> {
+        let partial = partial(path);
+        let text = serde_json::to_string_pretty(&self.to_json())?;
+        std::fs::write(&partial, text).map_err(not_written(&partial))?;
+        std::fs::rename(&partial, path).map_err(not_written(path))
     }
 }
 
-fn write(path: &Path, text: String) -> Result<(), BenchError> {
-    std::fs::write(path, text).map_err(|source| BenchError::Write {
-        path: path.to_owned(),
-        source,
-    })
+fn partial(path: &Path) -> PathBuf {
+    path.with_extension("json.partial")
 }
 
-/// A model's name as a folder: every run of characters that a file name should not hold becomes `__`.
-fn sanitized(name: &str) -> String {
-    let mut folder = String::with_capacity(name.len());
+fn write_samples(task: &TaskEvaluation, path: &Path) -> Result<(), BenchError> {
+    let mut lines = String::new();
+    for sample in &task.samples {
+        lines.push_str(&serde_json::to_string(&sample_json(&task.task, sample))?);
+        lines.push('\n');
+    }
+    std::fs::write(path, lines).map_err(not_written(path))
+}
+
+/// A name as part of a file's name: every run of characters that a file name should not hold becomes `__`, and so does a
+/// name that is empty or leads to another folder.
+pub(crate) fn sanitized(name: &str) -> String {
+    if matches!(name, "" | "." | "..") {
+        return "__".to_owned();
+    }
+    let mut file = String::with_capacity(name.len());
     let mut inside = false;
     for c in name.chars() {
-        let odd = r#"":<>|\/?*[]"#.contains(c);
-        match odd {
-            true if inside => {}
-            true => folder.push_str("__"),
-            false => folder.push(c),
+        let odd = r#"":<>|\/?*[]"#.contains(c) || c.is_control();
+        if !odd {
+            file.push(c);
+        } else if !inside {
+            file.push_str("__");
         }
         inside = odd;
     }
-    folder
+    file
 }
 
 /// Documents evaluated.
@@ -184,11 +228,17 @@ fn higher_is_better(task: &TaskEvaluation) -> Value {
     )
 }
 
+/// SHA-256 of a document as indented JSON, as the original hashes it.
+pub(crate) fn document_hash(document: &Document) -> String {
+    sha256(&serde_json::to_string_pretty(document).expect("a map of JSON values is JSON"))
+}
+
 /// Hash over the hashes of all samples, so that two files can be seen to hold the same questions.
 fn task_hash(task: &TaskEvaluation) -> String {
     let hashes = task.samples.iter().map(|sample| {
-        let document = serde_json::to_string_pretty(&sample.prompt.document).unwrap_or_default();
-        sha256(&document) + &sha256(first_context(&sample.prompt.requests)) + &sha256(&sample.prompt.target)
+        document_hash(&sample.prompt.document)
+            + &sha256(first_context(&sample.prompt.requests))
+            + &sha256(&sample.prompt.target)
     });
     sha256(&hashes.collect::<String>())
 }
@@ -234,7 +284,7 @@ fn generation_json(task: &Task, request: &GenerationRequest) -> Value {
 fn arguments_json(task: &Task, requests: &Requests) -> Value {
     let arguments = match requests {
         Requests::Choices(pairs) => {
-            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": pair.context, "arg_1": pair.continuation});
+            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": &*pair.context, "arg_1": pair.continuation});
             pairs.iter().map(pair).collect()
         }
         Requests::Text(request) => vec![json!({"arg_0": request.context, "arg_1": generation_json(task, request)})],
@@ -245,7 +295,7 @@ fn arguments_json(task: &Task, requests: &Requests) -> Value {
         .collect()
 }
 
-fn sample_json(task: &Task, sample: &Sample) -> Result<Value, BenchError> {
+fn sample_json(task: &Task, sample: &Sample) -> Value {
     let prompt = &sample.prompt;
     let (responses, filtered): (Vec<Value>, Vec<Value>) = match &sample.answer {
         Answer::Choices(scores) => {
@@ -264,12 +314,12 @@ fn sample_json(task: &Task, sample: &Sample) -> Result<Value, BenchError> {
         "filtered_resps": filtered,
         "filter": sample.filter,
         "metrics": metrics.clone().map(|(name, _)| name).collect::<Vec<_>>(),
-        "doc_hash": sha256(&serde_json::to_string_pretty(&prompt.document)?),
+        "doc_hash": document_hash(&prompt.document),
         "prompt_hash": sha256(first_context(&prompt.requests)),
         "target_hash": sha256(&prompt.target),
     });
     for (name, value) in metrics {
         line[name] = json!(value);
     }
-    Ok(line)
+    line
 }

@@ -1,9 +1,10 @@
 //! What some tasks of lm-evaluation-harness do to their documents in Python, written in Rust and named in the task
 //! file by `process_docs`.
 
-use fancy_regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::python_text::strip;
 
 /// A document of a data set.
 pub type Document = Map<String, Value>;
@@ -48,20 +49,39 @@ fn capitalize(s: &str) -> String {
     }
 }
 
-fn without_markup(s: &str, bracketed: &Regex) -> String {
-    let titled = s.trim().replace(" [title]", ". ");
-    bracketed.replace_all(&titled, "").replace("  ", " ")
+/// HellaSwag's cleaning of WikiHow's texts.
+fn without_markup(s: &str) -> String {
+    let titled = strip(s).replace(" [title]", ". ");
+    without_brackets(&titled).replace("  ", " ")
+}
+
+/// Python's `re.sub("\\[.*?\\]", "", text)`: from each bracket to the first that closes it in the same line.
+fn without_brackets(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('[') {
+        kept.push_str(&rest[..start]);
+        let inner = &rest[start + 1..];
+        let end = inner.find([']', '\n']).filter(|&end| inner[end..].starts_with(']'));
+        rest = match end {
+            Some(end) => &inner[end + 1..],
+            None => {
+                kept.push('[');
+                inner
+            }
+        };
+    }
+    kept + rest
 }
 
 fn hellaswag(document: &mut Document) -> Result<(), (String, String)> {
-    let bracketed = Regex::new(r"\[.*?\]").map_err(|error| ("ctx".to_owned(), error.to_string()))?;
     let context = format!("{} {}", text(document, "ctx_a")?, capitalize(&text(document, "ctx_b")?));
     let query = format!("{}: {context}", text(document, "activity_label")?);
     let no_texts = || ("endings".to_owned(), "a list of strings is expected".to_owned());
     let endings = document.get("endings").and_then(Value::as_array).ok_or_else(no_texts)?;
     let choice = |ending: &Value| {
         let text = ending.as_str().ok_or_else(no_texts);
-        text.map(|text| Value::from(without_markup(text, &bracketed)))
+        text.map(|text| Value::from(without_markup(text)))
     };
     let choices = endings.iter().map(choice).collect::<Result<Vec<_>, _>>()?;
     let label = match document.get("label") {
@@ -70,7 +90,7 @@ fn hellaswag(document: &mut Document) -> Result<(), (String, String)> {
         None => None,
     };
     let gold = label.ok_or_else(|| ("label".to_owned(), "an index is expected".to_owned()))?;
-    document.insert("query".to_owned(), json!(without_markup(&query, &bracketed)));
+    document.insert("query".to_owned(), json!(without_markup(&query)));
     document.insert("choices".to_owned(), Value::Array(choices));
     document.insert("gold".to_owned(), json!(gold));
     Ok(())
@@ -88,7 +108,7 @@ fn winogrande(document: &mut Document) -> Result<(), (String, String)> {
         other => return Err(("answer".to_owned(), format!("`1` or `2` is expected, found `{other}`"))),
     };
     document.insert("contexts".to_owned(), json!(contexts));
-    document.insert("rest".to_owned(), json!(after.trim()));
+    document.insert("rest".to_owned(), json!(strip(after)));
     document.insert("gold".to_owned(), json!(gold));
     Ok(())
 }

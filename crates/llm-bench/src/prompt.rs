@@ -1,20 +1,23 @@
 //! From documents to requests: the question, the examples before it, the chat template round it.
 
+mod builder;
+mod examples;
+
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use hub_cache::HubAccess;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use crate::dataset::Split;
-use crate::task::{ChoiceField, OutputType, Sampler, TargetField, Task};
-use crate::template::{Rendered, Templates, is_list};
-use crate::{BenchError, Document, PythonRandom};
-
-/// Seed of the few-shot sampler in lm-evaluation-harness.
-const FEWSHOT_SEED: u64 = 1234;
-/// Tokens generated at most when a task does not say.
-const DEFAULT_MAX_GEN_TOKS: usize = 256;
+use crate::journal::hexadecimal;
+use crate::task::Task;
+use crate::{BenchError, Document};
+pub(crate) use builder::max_gen_toks;
+use builder::{Asked, Builder};
+use examples::Examples;
 
 /// One turn of a chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +41,18 @@ pub struct ChatPrompt {
 /// Asks for the log-likelihood of a continuation of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoglikelihoodRequest {
-    /// What stands before; not scored.
-    pub context: String,
+    /// The text before the continuation; not scored. The requests of a document share it.
+    #[serde(serialize_with = "shared_text")]
+    pub context: Arc<str>,
     /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special: Vec<Range<usize>>,
     /// What is scored.
     pub continuation: String,
+}
+
+fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 /// Asks for greedy text after a context.
@@ -73,10 +81,22 @@ pub enum Requests {
 /// The right answer of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gold {
-    /// Index of the right choice.
-    Choice(usize),
-    /// The expected text.
-    Text(String),
+    /// Index of the right choice. `None` when the target names no choice: then every answer is wrong, as in
+    /// lm-evaluation-harness.
+    Choice(Option<usize>),
+    /// The expected texts, any of which is right. None at all when the target is an empty list: then every answer is
+    /// wrong.
+    Texts(Vec<String>),
+}
+
+impl Gold {
+    /// Whether no answer can be right.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Choice(choice) => choice.is_none(),
+            Self::Texts(texts) => texts.is_empty(),
+        }
+    }
 }
 
 /// A document ready to be answered.
@@ -96,6 +116,32 @@ pub struct Prompt {
     pub target: String,
 }
 
+/// Documents that were read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SplitDigest {
+    /// Their split.
+    pub split: String,
+    /// How many were read.
+    pub documents: usize,
+    /// SHA-256 over the documents after processing, one line of JSON each, in their order.
+    pub sha256: String,
+}
+
+impl SplitDigest {
+    fn of(split: &str, documents: &[Document]) -> Self {
+        let mut digest = Sha256::new();
+        for document in documents {
+            digest.update(serde_json::to_vec(document).expect("a map of JSON values is JSON"));
+            digest.update(b"\n");
+        }
+        Self {
+            split: split.to_owned(),
+            documents: documents.len(),
+            sha256: hexadecimal(&digest.finalize()),
+        }
+    }
+}
+
 /// The prompts of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PromptSet {
@@ -105,6 +151,8 @@ pub struct PromptSet {
     pub documents: usize,
     /// Examples before each question.
     pub num_fewshot: usize,
+    /// What was read: the documents evaluated, then those that examples come from.
+    pub splits: Vec<SplitDigest>,
 }
 
 /// How prompts are built.
@@ -152,44 +200,38 @@ pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchErr
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
-    let open = |split| Split::open(&options.data_dir, options.hub.as_ref(), task, split);
-    let evaluated = open(task.evaluated_split())?;
+    let evaluated = open(task, options, task.evaluated_split())?;
     let total = evaluated.count()?;
-    let limit = match options.limit {
-        Some(count) if count >= 1.0 => count as usize,
-        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
-        _ => total,
-    };
-    let documents = evaluated.documents(limit)?;
+    let documents = evaluated.documents(limit(options.limit, total))?;
     let Some(first) = documents.first() else {
         return Err(BenchError::NoDocuments {
             task: task.task.clone(),
             split: task.evaluated_split().to_owned(),
         });
     };
-    let shots = shots(task, options);
-    let pool = match shots {
-        0 => Vec::new(),
-        _ => open(task.examples_split())?.documents(usize::MAX)?,
-    };
-    let mut builder = Builder {
-        task,
-        options,
-        chat,
-        templates: Templates::new(),
-        random: PythonRandom::new(FEWSHOT_SEED),
-        pool,
-        shots,
-        several_contexts: false,
-    };
-    builder.several_contexts = builder.has_several_contexts(first);
-    let numbered = documents.into_iter().enumerate();
-    let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
+    let mut splits = vec![SplitDigest::of(task.evaluated_split(), &documents)];
+    let num_fewshot = shots(task, options);
+    let mut pool = Vec::new();
+    if num_fewshot > 0 {
+        pool = open(task, options, task.examples_split())?.documents(usize::MAX)?;
+        splits.push(SplitDigest::of(task.examples_split(), &pool));
+    }
+    let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
+    let asked = documents.iter().enumerate();
+    let asked = asked.map(|(doc_id, document)| builder.ask(doc_id, document));
+    let asked = asked.collect::<Result<Vec<Asked>, _>>()?;
+    let numbered = documents.into_iter().zip(asked).enumerate();
+    let prompts = numbered.map(|(doc_id, (document, asked))| asked.prompt(doc_id, document));
     Ok(PromptSet {
-        prompts: prompts.collect::<Result<_, _>>()?,
+        prompts: prompts.collect(),
         documents: total,
-        num_fewshot: shots,
+        num_fewshot,
+        splits,
     })
+}
+
+fn open<'a>(task: &'a Task, options: &PromptOptions, split: &str) -> Result<Split<'a>, BenchError> {
+    Split::open(&options.data_dir, options.hub.as_ref(), task, split)
 }
 
 /// Examples before each question. A task that says 0 means it, as in the original.
@@ -200,297 +242,11 @@ fn shots(task: &Task, options: &PromptOptions) -> usize {
     }
 }
 
-/// A document's parts, rendered.
-struct Parts {
-    question: Question,
-    choices: Vec<String>,
-    gold: Gold,
-    target: String,
-}
-
-enum Question {
-    Text(String),
-    /// The choices are contexts; this one is right.
-    Contexts(usize),
-}
-
-impl Parts {
-    /// The question of an example, whose right answer is known.
-    fn example_question(&self) -> &str {
-        match &self.question {
-            Question::Text(text) => text,
-            Question::Contexts(gold) => &self.choices[*gold],
-        }
+/// Documents that are evaluated of so many in the split.
+fn limit(limit: Option<f64>, total: usize) -> usize {
+    match limit {
+        Some(count) if count >= 1.0 => count as usize,
+        Some(fraction) if fraction > 0.0 => (total as f64 * fraction).ceil() as usize,
+        _ => total,
     }
-
-    /// The answer of an example.
-    fn example_answer(&self) -> &str {
-        match (&self.question, &self.gold) {
-            (Question::Text(_), Gold::Choice(gold)) => &self.choices[*gold],
-            _ => &self.target,
-        }
-    }
-}
-
-struct Builder<'a> {
-    task: &'a Task,
-    options: &'a PromptOptions,
-    chat: &'a ChatTemplate<'a>,
-    templates: Templates,
-    random: PythonRandom,
-    pool: Vec<Document>,
-    shots: usize,
-    /// Whether the choices are contexts of one continuation.
-    several_contexts: bool,
-}
-
-impl Builder<'_> {
-    fn prompt(&mut self, doc_id: usize, document: Document) -> Result<Prompt, BenchError> {
-        let parts = self.parts(doc_id, &document)?;
-        let examples = self.examples(&document)?;
-        let requests = self.requests(&parts, &examples)?;
-        Ok(Prompt {
-            doc_id,
-            document,
-            requests,
-            choices: parts.choices,
-            gold: parts.gold,
-            target: parts.target,
-        })
-    }
-
-    fn requests(&self, parts: &Parts, examples: &[(usize, Document)]) -> Result<Requests, BenchError> {
-        let context = |question: &str| self.context(examples, question);
-        Ok(match &parts.question {
-            Question::Text(question) if self.task.output_type == OutputType::GenerateUntil => {
-                let context = context(question)?;
-                Requests::Text(GenerationRequest {
-                    context: context.text,
-                    special: context.special,
-                    until: self.task.stop_strings(),
-                    max_gen_toks: self.task.generation_kwargs.max_gen_toks.unwrap_or(DEFAULT_MAX_GEN_TOKS),
-                })
-            }
-            Question::Text(question) => {
-                let context = context(question)?;
-                let pair = |choice: &String| LoglikelihoodRequest {
-                    context: context.text.clone(),
-                    special: context.special.clone(),
-                    continuation: format!("{}{choice}", self.answer_delimiter()),
-                };
-                Requests::Choices(parts.choices.iter().map(pair).collect())
-            }
-            Question::Contexts(_) => {
-                let continuation = format!("{}{}", self.answer_delimiter(), parts.target);
-                let pair = |choice: &String| {
-                    let context = context(choice)?;
-                    Ok(LoglikelihoodRequest {
-                        context: context.text,
-                        special: context.special,
-                        continuation: continuation.clone(),
-                    })
-                };
-                Requests::Choices(parts.choices.iter().map(pair).collect::<Result<_, BenchError>>()?)
-            }
-        })
-    }
-
-    /// Between the question and a scored choice: none after a chat template, which ends in a line of its own.
-    fn answer_delimiter(&self) -> &str {
-        match self.options.apply_chat_template {
-            true => "",
-            false => &self.task.target_delimiter,
-        }
-    }
-
-    /// Draws the examples for a document. One more is drawn where the document itself may be among them; the
-    /// comparison is of the two splits as written, so two absent ones count as equal, as in the original.
-    fn examples(&mut self, document: &Document) -> Result<Vec<(usize, Document)>, BenchError> {
-        if self.shots == 0 {
-            return Ok(Vec::new());
-        }
-        let extra = usize::from(self.task.named_examples_split() == self.task.test_split.as_deref());
-        let too_few = |available| BenchError::TooFewExamples {
-            task: self.task.task.clone(),
-            asked: self.shots,
-            available,
-        };
-        let size = self.pool.len();
-        let picked = match self.task.fewshot_config.sampler {
-            Sampler::FirstN => Some((0..size).collect()),
-            Sampler::Default => self.random.sample(size, self.shots + extra),
-        };
-        let picked: Vec<usize> = picked.ok_or_else(|| too_few(size.saturating_sub(extra)))?;
-        let others = picked.into_iter().map(|index| (index, &self.pool[index]));
-        let others = others.filter(|(_, example)| extra == 0 || *example != document);
-        let examples: Vec<_> = others
-            .take(self.shots)
-            .map(|(index, one)| (index, one.clone()))
-            .collect();
-        match examples.len() == self.shots {
-            true => Ok(examples),
-            false => Err(too_few(examples.len())),
-        }
-    }
-
-    /// Everything up to the answer.
-    fn context(&self, examples: &[(usize, Document)], question: &str) -> Result<ChatPrompt, BenchError> {
-        let shots = examples.iter().map(|(index, example)| self.parts(*index, example));
-        let shots = shots.collect::<Result<Vec<_>, _>>()?;
-        if self.options.apply_chat_template {
-            return self.chat_context(&shots, question);
-        }
-        Ok(ChatPrompt {
-            text: format!("{}{}{question}", self.system_text(), self.shots_text(&shots)),
-            special: Vec::new(),
-        })
-    }
-
-    /// The system instruction, then the task's description; the delimiter stands between them only, and only where
-    /// neither brings white space.
-    fn system_text(&self) -> String {
-        let instruction = self.options.system_instruction.as_deref().unwrap_or_default();
-        let description = self.task.description.as_str();
-        let spaced = instruction.ends_with(char::is_whitespace) || description.starts_with(char::is_whitespace);
-        let delimiter = match instruction.is_empty() || description.is_empty() || spaced {
-            true => "",
-            false => &self.task.fewshot_delimiter,
-        };
-        format!("{instruction}{delimiter}{description}")
-    }
-
-    fn shots_text(&self, shots: &[Parts]) -> String {
-        let (middle, end) = (&self.task.target_delimiter, &self.task.fewshot_delimiter);
-        let shot = |shot: &Parts| format!("{}{middle}{}{end}", shot.example_question(), shot.example_answer());
-        shots.iter().map(shot).collect()
-    }
-
-    fn chat_context(&self, shots: &[Parts], question: &str) -> Result<ChatPrompt, BenchError> {
-        let mut turns = Vec::new();
-        let mut say = |role, content: String| turns.push(Turn { role, content });
-        let system = self.system_text();
-        if !system.is_empty() {
-            say("system", system);
-        }
-        if self.options.fewshot_as_multiturn {
-            for shot in shots {
-                say("user", shot.example_question().to_owned());
-                say("assistant", shot.example_answer().to_owned());
-            }
-            say("user", question.to_owned());
-        } else {
-            say("user", format!("{}{question}", self.shots_text(shots)));
-        }
-        (self.chat)(&turns, true)
-    }
-
-    fn parts(&self, doc_id: usize, document: &Document) -> Result<Parts, BenchError> {
-        let fail = |field: &'static str| {
-            move |problem: String| BenchError::Document {
-                task: self.task.task.clone(),
-                doc_id,
-                field: field.to_owned(),
-                problem,
-            }
-        };
-        let choices = self.choices(document).map_err(fail("doc_to_choice"))?;
-        let target = self.target(document).map_err(fail("doc_to_target"))?;
-        let question = self.question(document, choices.len()).map_err(fail("doc_to_text"))?;
-        let gold = match &question {
-            Question::Contexts(gold) => Gold::Choice(*gold),
-            Question::Text(_) => self.gold(&target, &choices).map_err(fail("doc_to_target"))?,
-        };
-        Ok(Parts {
-            question,
-            choices,
-            gold,
-            target: target.to_string(),
-        })
-    }
-
-    /// Whether the choices are contexts: the question is an integer, and the target a text that is no choice. What
-    /// fails here fails again, and is reported, when the document is rendered.
-    fn has_several_contexts(&self, first: &Document) -> bool {
-        let question = self.templates.value(&self.task.doc_to_text, first);
-        let answer = (self.target(first), self.choices(first));
-        let integer = matches!(question, Ok(Rendered::Integer(_)));
-        let choice = self.task.output_type == OutputType::MultipleChoice;
-        choice && integer && matches!(answer, (Ok(Rendered::Text(text)), Ok(choices)) if !choices.contains(&text))
-    }
-
-    fn question(&self, document: &Document, choices: usize) -> Result<Question, String> {
-        let template = &self.task.doc_to_text;
-        if !self.several_contexts {
-            return self
-                .templates
-                .text(template, document)
-                .map(Question::Text)
-                .map_err(describe);
-        }
-        match self.templates.value(template, document).map_err(describe)? {
-            Rendered::Integer(gold) => Ok(Question::Contexts(index(gold, choices)?)),
-            other => Err(format!(
-                "an integer is expected, as for the first document, found `{other}`"
-            )),
-        }
-    }
-
-    /// The target; text stays as it is where text is expected.
-    fn target(&self, document: &Document) -> Result<Rendered, String> {
-        let template = match &self.task.doc_to_target {
-            TargetField::Index(index) => return Ok(Rendered::Integer(*index as i64)),
-            TargetField::Template(template) => template,
-        };
-        let generates = self.task.output_type == OutputType::GenerateUntil;
-        if !generates && !self.several_contexts {
-            return self.templates.value(template, document).map_err(describe);
-        }
-        let text = self.templates.text(template, document).map_err(describe)?;
-        Ok(match generates && is_list(&text) {
-            true => Rendered::List(vec![text]),
-            false => Rendered::Text(text),
-        })
-    }
-
-    fn gold(&self, target: &Rendered, choices: &[String]) -> Result<Gold, String> {
-        match (target, self.task.output_type) {
-            (Rendered::List(_), _) => Err("several right answers are not supported".to_owned()),
-            (target, OutputType::GenerateUntil) => Ok(Gold::Text(target.to_string())),
-            (Rendered::Integer(gold), _) => Ok(Gold::Choice(index(*gold, choices.len())?)),
-            (Rendered::Text(text), _) => {
-                let position = choices.iter().position(|choice| choice == text);
-                position
-                    .map(Gold::Choice)
-                    .ok_or_else(|| format!("`{text}` is not a choice"))
-            }
-        }
-    }
-
-    fn choices(&self, document: &Document) -> Result<Vec<String>, String> {
-        match &self.task.doc_to_choice {
-            None => Ok(Vec::new()),
-            // A word of a list is the choice, even where a field is called so.
-            Some(ChoiceField::List(list)) => {
-                let rendered = list.iter().map(|item| self.templates.render(item, document));
-                rendered.collect::<Result<_, _>>().map_err(describe)
-            }
-            Some(ChoiceField::Template(template)) => {
-                match self.templates.value(template, document).map_err(describe)? {
-                    Rendered::List(list) if !list.is_empty() => Ok(list),
-                    other => Err(format!("a list of choices is expected, found `{other}`")),
-                }
-            }
-        }
-    }
-}
-
-/// A template's error with its causes.
-fn describe(error: minijinja::Error) -> String {
-    format!("{error:#}")
-}
-
-/// An integer as the index of one of so many choices.
-fn index(integer: i64, choices: usize) -> Result<usize, String> {
-    let index = usize::try_from(integer).ok().filter(|index| *index < choices);
-    index.ok_or_else(|| format!("choice {integer} of {choices} does not exist"))
 }

@@ -6,7 +6,7 @@ mod html;
 mod plot;
 
 use crate::BenchError;
-use crate::stats::{CONFIDENCE, Interval, PairedComparison, PairedOptions};
+use crate::stats::{CONFIDENCE, Interval, PairedComparison};
 use crate::stats::{check_outcomes, compare_paired, holm, minimal_detectable_difference, wilson};
 
 /// A trained or loaded model that takes part in the comparison.
@@ -110,7 +110,7 @@ const POWER: f64 = 0.8;
 impl Report {
     /// Adds a task: every variant's score with Wilson's interval, every later variant compared with the first, and
     /// Holm's correction over all comparisons so far. `outcomes` holds, per variant in the report's order, 1 or 0
-    /// per document, documents in the same order.
+    /// per document, documents in the same order, as [`paired_outcomes`](crate::paired_outcomes) gives them.
     ///
     /// # Errors
     /// When there is not one list per variant, the lists differ in length or are empty, or hold anything but 0 and 1.
@@ -120,7 +120,6 @@ impl Report {
         metric: &str,
         chance: Option<f64>,
         outcomes: &[Vec<f64>],
-        options: &PairedOptions,
     ) -> Result<(), BenchError> {
         let (lists, variants) = (outcomes.len(), self.variants.len());
         if lists != variants || lists == 0 {
@@ -131,7 +130,7 @@ impl Report {
         }
         let scores = outcomes.iter().map(|values| variant_score(values));
         let scores = scores.collect::<Result<Vec<_>, _>>()?;
-        let compared = self.compared(task, metric, outcomes, options)?;
+        let compared = self.compared(task, metric, outcomes)?;
         self.comparisons.extend(compared);
         self.tasks.push(TaskScores {
             task: task.to_owned(),
@@ -144,13 +143,7 @@ impl Report {
     }
 
     /// Every later variant with the first.
-    fn compared(
-        &self,
-        task: &str,
-        metric: &str,
-        outcomes: &[Vec<f64>],
-        options: &PairedOptions,
-    ) -> Result<Vec<Comparison>, BenchError> {
+    fn compared(&self, task: &str, metric: &str, outcomes: &[Vec<f64>]) -> Result<Vec<Comparison>, BenchError> {
         let later = self.variants.iter().zip(outcomes).skip(1);
         let compared = later.map(|(variant, values)| {
             Ok(Comparison {
@@ -158,7 +151,7 @@ impl Report {
                 metric: metric.to_owned(),
                 baseline: self.variants[0].name.clone(),
                 candidate: variant.name.clone(),
-                result: compare_paired(&outcomes[0], values, options)?,
+                result: compare_paired(&outcomes[0], values)?,
                 p_adjusted: 1.0,
                 detectable: 1.0,
             })

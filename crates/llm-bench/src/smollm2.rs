@@ -73,7 +73,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
         self
     }
 
-    /// The model, for instance to go on training it.
+    /// The model, for instance to train it further.
     pub fn into_model(self) -> SmolLm2<B> {
         self.model
     }
@@ -148,6 +148,8 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
             max_length: self.max_length,
             eot_token_id: Some(self.tokenizer.eos_id()),
             num_parameters: Some(self.config.num_parameters()),
+            dtype: Some(self.model.output_embedding().dtype().name().to_owned()),
+            device: Some(format!("{:?}", self.device)),
             pad_token: token(self.tokenizer.pad_id()),
             eos_token: token(self.tokenizer.eos_id()),
             bos_token: token(self.tokenizer.bos_id()),
@@ -161,5 +163,5 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
 }
 
 fn model_error(error: DataError) -> BenchError {
-    BenchError::Model(error.to_string())
+    BenchError::Model(error.into())
 }

@@ -17,7 +17,9 @@ mod paired;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 pub(crate) use paired::check_outcomes;
-pub use paired::{PairedComparison, PairedOptions, compare_paired, mcnemar_exact, paired_bootstrap};
+pub use paired::{
+    PairedComparison, PairedOptions, compare_paired, mcnemar_exact, paired_bootstrap, paired_score_interval,
+};
 
 use crate::BenchError;
 
@@ -136,18 +138,22 @@ pub fn minimal_detectable_difference(n: usize, discordance: f64, alpha: f64, pow
         let psi = discordance.max(d);
         d * root - level * psi.sqrt() - strength * (psi - d * d).max(0.0).sqrt()
     };
-    let (mut low, mut high) = (0.0, 1.0);
-    if excess(high) <= 0.0 {
-        return Ok(high);
+    if excess(1.0) <= 0.0 {
+        return Ok(1.0);
     }
-    // The excess changes sign once, so bisection finds its root.
+    // The excess changes sign once.
+    Ok(turning_point(0.0, 1.0, |d| excess(d) < 0.0))
+}
+
+/// Where a condition that holds up to some point between `low` and `high` stops to hold, by bisection.
+fn turning_point(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..100 {
         let middle = (low + high) / 2.0;
-        if excess(middle) < 0.0 {
-            low = middle
+        if holds(middle) {
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
     }
-    Ok(high)
+    high
 }

@@ -4,6 +4,7 @@
 //! silently ignored is a score silently different.
 
 mod builtin;
+mod tag;
 
 use std::path::Path;
 
@@ -22,13 +23,13 @@ pub enum OutputType {
     GenerateUntil,
 }
 
-/// `doc_to_choice`: a template that yields a list, or a list of templates.
+/// `doc_to_choice`: a template that yields a list, or the list itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "doc_to_choice: a template or a list of templates is expected")]
+#[serde(untagged, expecting = "doc_to_choice: a template or a list of texts is expected")]
 pub enum ChoiceField {
     /// One template whose value is a list of strings.
     Template(String),
-    /// One template per choice.
+    /// The choices, which are not templates.
     List(Vec<String>),
 }
 
@@ -36,12 +37,12 @@ pub enum ChoiceField {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "doc_to_target: an index or a template is expected; several right answers are not supported"
+    expecting = "doc_to_target: an index or a template is expected; several right answers are a template that yields a list"
 )]
 pub enum TargetField {
     /// The same index for every document.
     Index(usize),
-    /// A template that yields an index, one of the choices, or the expected text.
+    /// A template that yields an index, one of the choices, or the expected text or texts.
     Template(String),
 }
 
@@ -106,7 +107,8 @@ pub struct GenerationKwargs {
     pub max_gen_toks: Option<usize>,
 }
 
-/// One step of a filter, applied to the text a model generated.
+/// One step of a filter, applied to the text a model generated. Steps without settings have braces because serde would
+/// ignore further keys of a bare name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FilterStep {
@@ -123,13 +125,13 @@ pub enum FilterStep {
         fallback: String,
     },
     /// The first response (there is only one).
-    TakeFirst,
+    TakeFirst {},
     /// Lower case.
-    Lowercase,
+    Lowercase {},
     /// Upper case.
-    Uppercase,
+    Uppercase {},
     /// White space at both ends removed.
-    RemoveWhitespace,
+    RemoveWhitespace {},
 }
 
 fn default_regex() -> String {
@@ -307,12 +309,15 @@ impl Task {
     /// Reads and validates a task from YAML; `origin` names it in an error before its own name is known.
     ///
     /// # Errors
-    /// [`BenchError::TaskSyntax`] names an unknown key; [`BenchError::TaskField`] a contradiction.
+    /// [`BenchError::TaskSyntax`] names an unknown key; [`BenchError::TaskTag`] a key whose value is tagged, as with
+    /// `!function`; [`BenchError::TaskField`] a contradiction.
     pub fn from_yaml(yaml: &str, origin: &str) -> Result<Self, BenchError> {
-        let task: Self = serde_yaml_ng::from_str(yaml).map_err(|source| BenchError::TaskSyntax {
+        let syntax = |source| BenchError::TaskSyntax {
             task: origin.to_owned(),
             source,
-        })?;
+        };
+        tag::refuse(yaml, origin, &serde_yaml_ng::from_str(yaml).map_err(syntax)?)?;
+        let task: Self = serde_yaml_ng::from_str(yaml).map_err(syntax)?;
         task.validate()?;
         Ok(task)
     }
@@ -473,7 +478,7 @@ impl Task {
         }
         vec![FilterChain {
             name: "none".to_owned(),
-            filter: vec![FilterStep::TakeFirst],
+            filter: vec![FilterStep::TakeFirst {}],
         }]
     }
 

@@ -6,7 +6,10 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 use serde_json::Value as Json;
 
-use crate::Document;
+use crate::{Document, python_literal};
+
+/// Instructions that one rendering may run: the built-in tasks need less than a hundred; an endless loop ends here.
+const FUEL: u64 = 5_000_000;
 
 /// Renders the templates of one task.
 pub(crate) struct Templates {
@@ -21,12 +24,13 @@ pub(crate) enum Rendered {
     List(Vec<String>),
 }
 
+/// As Python's `str` prints it.
 impl std::fmt::Display for Rendered {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
             Self::Integer(integer) => write!(f, "{integer}"),
             Self::Text(text) => f.write_str(text),
-            Self::List(list) => write!(f, "{list:?}"),
+            Self::List(list) => write!(f, "{}", Value::from(list.clone())),
         }
     }
 }
@@ -35,10 +39,9 @@ impl Templates {
     pub(crate) fn new() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // Building fails only for custom delimiters; the default would then strip a final newline.
-        if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
-            environment.set_syntax(syntax);
-        }
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.expect("the default delimiters are valid"));
+        environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(python_method);
         Self { environment }
     }
@@ -55,30 +58,48 @@ impl Templates {
         }
     }
 
-    /// Renders to text, whatever the document's fields are called.
-    pub(crate) fn render(&self, template: &str, document: &Document) -> Result<String, Error> {
+    fn render(&self, template: &str, document: &Document) -> Result<String, Error> {
         self.environment.render_str(template, Value::from(Serde(document)))
     }
 
-    /// Renders to the value meant. A field's bare name is the field as it is. A template that is one
-    /// `{{ expression }}` keeps the expression's type, any other yields text; a text of digits is an integer, a text
-    /// that is a JSON list of strings is a list.
+    /// Renders to the value meant where a choice or choices are expected: a field's bare name is the field as it is;
+    /// anything else is read as [`Templates::answers`] reads it, and a text of digits is an integer.
     pub(crate) fn value(&self, template: &str, document: &Document) -> Result<Rendered, Error> {
+        match document.get(template) {
+            Some(Json::String(text)) => Ok(Rendered::Text(text.clone())),
+            // Python's booleans are 0 and 1.
+            Some(Json::Bool(truth)) => Ok(Rendered::Integer(i64::from(*truth))),
+            Some(Json::Number(number)) if number.is_i64() => Ok(integer(&number.to_string())),
+            Some(field) => typed(template, &Value::from(Serde(field))),
+            None => Ok(match self.answers(template, document)? {
+                Rendered::Text(text) if text.bytes().all(|b| b.is_ascii_digit()) => integer(&text),
+                other => other,
+            }),
+        }
+    }
+
+    /// As [`Templates::evaluate`]; a text that is a list in Python's notation is a list, unless it is a field.
+    pub(crate) fn answers(&self, template: &str, document: &Document) -> Result<Rendered, Error> {
+        match self.evaluate(template, document)? {
+            Rendered::Text(text) if !document.contains_key(template) => match python_literal::list(&text) {
+                Some(items) => typed(template, &Value::from(Serde(&items))),
+                None => Ok(Rendered::Text(text)),
+            },
+            other => Ok(other),
+        }
+    }
+
+    /// Renders to text, or to a list of texts: a template that is one `{{ expression }}`, or a field's bare name, keeps
+    /// its type.
+    pub(crate) fn evaluate(&self, template: &str, document: &Document) -> Result<Rendered, Error> {
         if let Some(field) = document.get(template) {
-            return match field {
-                Json::String(text) => Ok(Rendered::Text(text.clone())),
-                // Python's booleans are 0 and 1.
-                Json::Bool(truth) => Ok(Rendered::Integer(i64::from(*truth))),
-                field => typed(template, &Value::from(Serde(field))),
-            };
+            return typed(template, &Value::from(Serde(field)));
         }
-        match sole_expression(template) {
-            None => Ok(from_text(self.render(template, document)?)),
-            Some(expression) => {
-                let compiled = self.environment.compile_expression(expression)?;
-                typed(expression, &compiled.eval(Value::from(Serde(document)))?)
-            }
-        }
+        let Some(expression) = sole_expression(template) else {
+            return self.render(template, document).map(Rendered::Text);
+        };
+        let compiled = self.environment.compile_expression(expression)?;
+        typed(expression, &compiled.eval(Value::from(Serde(document)))?)
     }
 }
 
@@ -86,18 +107,26 @@ fn invalid(problem: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem)
 }
 
-/// The value of an expression; undefined and null ones are errors, in lists too, for they would become choices.
+/// The value of an expression or a field; undefined and null ones are errors.
 fn typed(expression: &str, value: &Value) -> Result<Rendered, Error> {
-    let item = |item: Value| match item.kind() {
-        ValueKind::Undefined | ValueKind::None => {
-            Err(invalid(format!("an item of the list `{expression}` is missing")))
-        }
-        _ => Ok(item.to_string()),
-    };
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => Err(invalid(format!("`{expression}` is undefined or null"))),
-        ValueKind::Seq => Ok(Rendered::List(value.try_iter()?.map(item).collect::<Result<_, _>>()?)),
-        _ => Ok(from_text(value.to_string())),
+        ValueKind::Seq => {
+            let items = value.try_iter()?.map(|item| item_text(expression, &item));
+            Ok(Rendered::List(items.collect::<Result<_, _>>()?))
+        }
+        _ => Ok(Rendered::Text(value.to_string())),
+    }
+}
+
+/// An item of a list as text. One that is missing is an error, for it would become a choice or an answer.
+fn item_text(list: &str, item: &Value) -> Result<String, Error> {
+    match item.kind() {
+        ValueKind::Undefined | ValueKind::None => Err(invalid(format!("an item of the list `{list}` is missing"))),
+        ValueKind::Seq | ValueKind::Map | ValueKind::Iterable => Err(invalid(format!(
+            "an item of the list `{list}` is {item}; a text or a number is expected"
+        ))),
+        _ => Ok(item.to_string()),
     }
 }
 
@@ -108,24 +137,10 @@ fn sole_expression(template: &str) -> Option<&str> {
     (!nested).then(|| inner.trim_matches('-').trim())
 }
 
-/// Whether a text is a list in JSON, which the original would take for several right answers.
-pub(crate) fn is_list(text: &str) -> bool {
-    text.starts_with('[') && serde_json::from_str::<Vec<Json>>(text).is_ok()
-}
-
-fn from_text(text: String) -> Rendered {
-    if !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_digit())
-        && let Ok(integer) = text.parse()
-    {
-        return Rendered::Integer(integer);
-    }
-    if text.starts_with('[')
-        && let Ok(list) = serde_json::from_str(&text)
-    {
-        return Rendered::List(list);
-    }
-    Rendered::Text(text)
+/// A text as the integer it is; one that is none, such as an empty one, stays text.
+fn integer(text: &str) -> Rendered {
+    text.parse()
+        .map_or_else(|_| Rendered::Text(text.to_owned()), Rendered::Integer)
 }
 
 /// Python's `list.index`, then everything pycompat knows.

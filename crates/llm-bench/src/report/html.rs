@@ -248,8 +248,8 @@ fn comparisons(report: &Report) -> Result<String, BenchError> {
         "verdict",
     ]);
     Ok(format!(
-        "<h2>Paired comparisons</h2>\n<p class=\"note\">Difference in points with the 95% interval of a bootstrap over \
-         documents; p from McNemar’s exact test, then corrected by Holm’s method over all rows; “detectable” is the \
+        "<h2>Paired comparisons</h2>\n<p class=\"note\">Difference in points with Tango’s 95% score interval for paired \
+         proportions; p from McNemar’s exact test, then corrected by Holm’s method over all rows; “detectable” is the \
          smallest difference that a test of this size finds with probability 0.8 after that correction, at the \
          disagreement seen. “Not shown to differ” is not “equal”.</p>\n<figure>{}</figure>\n<p></p>\n{}",
         plot::differences(&report.comparisons, &colours)?,

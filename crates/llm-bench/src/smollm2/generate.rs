@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::s;
+use burn::tensor::{FloatDType, s};
 use smollm2_model::DecoderBackend;
 use smollm2_model::KvCache;
 
@@ -52,7 +52,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
         let mut input: Vec<Vec<u32>> = prompts.iter().map(|prompt| left_padded(prompt, longest)).collect();
         let mut open = rows;
         loop {
-            let next = self.next_ids(&input, &mut cache)?;
+            let next = self.next_ids(&input, &mut cache, &open)?;
             let (mut kept, mut rest) = (Vec::new(), Vec::new());
             for (slot, (mut row, id)) in open.into_iter().zip(next).enumerate() {
                 row.generated.push(id);
@@ -87,12 +87,26 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     /// The most likely next id of every row.
-    fn next_ids(&self, input: &[Vec<u32>], cache: &mut KvCache<B>) -> Result<Vec<u32>, BenchError> {
+    fn next_ids(&self, input: &[Vec<u32>], cache: &mut KvCache<B>, rows: &[Row]) -> Result<Vec<u32>, BenchError> {
         let hidden = self.model.forward_cached(self.ids(input), cache); // [B, T, D]
         let last = hidden.slice(s![.., -1.., ..]); // [B, 1, D]
-        let best = self.model.logits(last).argmax(2); // [B, 1, 1]
+        let logits = self.model.logits(last).cast(FloatDType::F32); // [B, 1, V]
+        // One NaN or infinity makes the sum one.
+        let sums = logits.clone().sum_dim(2).into_data().convert::<f32>().to_vec::<f32>(); // [B, 1, 1]
+        let sums = sums.map_err(|error| BenchError::Model(error.into()))?;
+        if let Some(row) = sums.iter().position(|sum| !sum.is_finite()) {
+            return Err(BenchError::Request {
+                index: rows[row].index,
+                problem: format!(
+                    "the logits of generated token {} are not all numbers; check the model's weights, or load it in a \
+                     type with a larger range",
+                    rows[row].generated.len() + 1
+                ),
+            });
+        }
+        let best = logits.argmax(2); // [B, 1, 1]
         let best = best.into_data().convert::<i64>().to_vec::<i64>();
-        let best = best.map_err(|error| BenchError::Model(format!("{error:?}")))?;
+        let best = best.map_err(|error| BenchError::Model(error.into()))?;
         Ok(best.into_iter().map(|id| id as u32).collect())
     }
 
@@ -102,14 +116,13 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
         if row.generated.len() >= row.request.max_gen_toks || row.generated.last().is_some_and(ends) {
             return Ok(true);
         }
-        let text = self
-            .tokenizer
-            .decode_with_special(&row.generated)
-            .map_err(model_error)?;
-        let stops = &row.request.until;
-        Ok(stops
-            .iter()
-            .any(|stop| !stop.is_empty() && text.contains(stop.as_str())))
+        // A stop string that ends in the newest token begins at most as many tokens before it as it has bytes.
+        let stops = || row.request.until.iter().filter(|stop| !stop.is_empty());
+        let longest = stops().map(String::len).max().unwrap_or(0);
+        let start = row.generated.len().saturating_sub(longest);
+        let text = self.tokenizer.decode_with_special(&row.generated[start..]);
+        let text = text.map_err(model_error)?;
+        Ok(stops().any(|stop| text.contains(stop.as_str())))
     }
 }
 

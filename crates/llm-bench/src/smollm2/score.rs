@@ -48,10 +48,11 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     }
 
     /// Runs of requests with the same context share its computation. A run too long for the model is scored plainly,
-    /// because each of its pairs is truncated differently.
+    /// because each of its pairs is truncated differently. Without a context there is nothing to share: requests of
+    /// different documents would meet in one run, and their rounding would depend on how documents are batched.
     pub(super) fn score_shared(&self, pairs: &[EncodedPair]) -> Result<Vec<Loglikelihood>, BenchError> {
         let mut scores = Vec::with_capacity(pairs.len());
-        for group in pairs.chunk_by(|a, b| a.context == b.context) {
+        for group in pairs.chunk_by(|a, b| a.context == b.context && a.context.len() > 1) {
             let longest = group.iter().map(|pair| pair.continuation.len()).max().unwrap_or(0);
             if group[0].context.len() + longest > self.max_length + 1 {
                 scores.extend(self.score_plain(group, 1)?);
@@ -124,9 +125,9 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
             let target = self.indices(targets.iter().map(|id| i64::from(*id))).reshape([n, 1]); // [N, 1]
             let scored = log_probabilities.gather(1, target).reshape([n]); // [N]
             let values = scored.into_data().convert::<f32>().to_vec::<f32>();
-            let values = values.map_err(|error| BenchError::Model(format!("{error:?}")))?;
+            let values = values.map_err(|error| BenchError::Model(error.into()))?;
             let best = best.into_data().convert::<i64>().to_vec::<i64>();
-            let best = best.map_err(|error| BenchError::Model(format!("{error:?}")))?;
+            let best = best.map_err(|error| BenchError::Model(error.into()))?;
             let tokens = values.iter().zip(&best).zip(targets);
             scores.extend(tokens.map(|((value, best), target)| (f64::from(*value), *best == i64::from(*target))));
         }

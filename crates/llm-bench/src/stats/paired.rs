@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use statrs::function::factorial::ln_binomial;
 
-use super::{CONFIDENCE, Interval, mean};
+use super::{CONFIDENCE, Interval, check_level, mean, normal_quantile, turning_point};
 use crate::BenchError;
 
 /// Two-sided p-value of McNemar's exact test: the binomial test of `only_a` against `only_b`, the numbers of
@@ -22,6 +22,39 @@ pub fn mcnemar_exact(only_a: usize, only_b: usize) -> f64 {
         term *= i as f64 / (n - i + 1) as f64;
     }
     (2.0 * tail).min(1.0)
+}
+
+/// Score interval of the difference `(only_b - only_a) / n` of two paired proportions (Tango 1998): the differences
+/// that a score test does not reject. Where the models never disagreed it still has a width.
+///
+/// # Errors
+/// Without documents, with more disagreements than documents, or a confidence outside (0, 1).
+pub fn paired_score_interval(only_a: usize, only_b: usize, n: usize, confidence: f64) -> Result<Interval, BenchError> {
+    check_level("paired score interval", "the confidence", confidence)?;
+    if n == 0 || only_a + only_b > n {
+        return Err(BenchError::Statistic {
+            statistic: "paired score interval",
+            problem: format!("{only_a} and {only_b} documents right in one model alone, of {n}"),
+        });
+    }
+    let (a, b, n) = (only_a as f64, only_b as f64, n as f64);
+    let quantile = normal_quantile(0.5 + confidence / 2.0);
+    let estimate = (b - a) / n;
+    // The statistic falls as the difference grows, from above the quantile to below its negative.
+    Ok(Interval {
+        low: turning_point(-1.0, estimate, |d| score_statistic(a, b, n, d) > quantile),
+        high: turning_point(estimate, 1.0, |d| score_statistic(a, b, n, d) >= -quantile),
+    })
+}
+
+/// Tango's statistic for the hypothesis that the true difference is `d`: standard normal if it is.
+fn score_statistic(a: f64, b: f64, n: f64, d: f64) -> f64 {
+    // The probability that only the first model is right, at its most likely for a difference of `d`: the larger root
+    // of 2 n q^2 + linear q - a d (1 - d) = 0.
+    let linear = (2.0 * n + a - b) * d - a - b;
+    let root = (linear * linear + 8.0 * n * a * d * (1.0 - d)).max(0.0).sqrt();
+    let only_a = (root - linear) / (4.0 * n);
+    (b - a - n * d) / (n * (2.0 * only_a + d * (1.0 - d))).sqrt()
 }
 
 /// How the bootstrap draws.
@@ -43,7 +76,8 @@ impl Default for PairedOptions {
 }
 
 /// Percentile interval of the mean difference `b - a` at confidence [`CONFIDENCE`], by resampling documents (Efron
-/// 1979), seeded (ChaCha8).
+/// 1979), seeded (ChaCha8). It is meant for values other than 0 and 1: for those it is too narrow where models rarely
+/// disagree, and [`paired_score_interval`] is not.
 ///
 /// # Errors
 /// For inputs of different or zero length, or no resamples.
@@ -82,7 +116,7 @@ pub struct PairedComparison {
     pub n: usize,
     /// Mean of the second model less that of the first.
     pub difference: f64,
-    /// Bootstrap interval of the difference.
+    /// Interval of the difference at confidence [`CONFIDENCE`], by [`paired_score_interval`].
     pub interval: Interval,
     /// Documents that only the first gets right.
     pub only_a: usize,
@@ -106,17 +140,22 @@ pub(crate) fn check_outcomes(outcomes: &[f64]) -> Result<(), BenchError> {
 /// Compares two models' outcomes (1 right, 0 wrong) on the same documents in the same order.
 ///
 /// # Errors
-/// For inputs of different or zero length, outcomes other than 0 and 1, or no resamples.
-pub fn compare_paired(a: &[f64], b: &[f64], options: &PairedOptions) -> Result<PairedComparison, BenchError> {
+/// For inputs of different or zero length, or outcomes other than 0 and 1.
+pub fn compare_paired(a: &[f64], b: &[f64]) -> Result<PairedComparison, BenchError> {
     check_outcomes(a)?;
     check_outcomes(b)?;
-    let interval = paired_bootstrap(a, b, options)?;
-    let count = |first: f64| a.iter().zip(b).filter(|(a, b)| **a == first && **b != first).count();
-    let (only_a, only_b) = (count(1.0), count(0.0));
+    if a.len() != b.len() || a.is_empty() {
+        return Err(BenchError::Statistic {
+            statistic: "paired comparison",
+            problem: format!("{} and {} outcomes", a.len(), b.len()),
+        });
+    }
+    let only_a = a.iter().zip(b).filter(|(a, b)| a > b).count();
+    let only_b = a.iter().zip(b).filter(|(a, b)| a < b).count();
     Ok(PairedComparison {
         n: a.len(),
         difference: mean(b) - mean(a),
-        interval,
+        interval: paired_score_interval(only_a, only_b, a.len(), CONFIDENCE)?,
         only_a,
         only_b,
         p_value: mcnemar_exact(only_a, only_b),

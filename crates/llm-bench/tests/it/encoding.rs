@@ -24,7 +24,7 @@ fn encode_special(text: &str, special: &[Range<usize>]) -> Result<Vec<u32>, Benc
 
 fn request(context: &str, continuation: &str) -> LoglikelihoodRequest {
     LoglikelihoodRequest {
-        context: context.to_owned(),
+        context: context.into(),
         special: Vec::new(),
         continuation: continuation.to_owned(),
     }
@@ -40,6 +40,8 @@ fn white_space_moves_from_the_contexts_end_to_the_continuation() {
     assert_eq!(pair("q: ", "a"), (encode("q:"), vec![0]));
     assert_eq!(pair("q:", " a"), (encode("q:"), vec![0]));
     assert_eq!(pair("q:\n\n", "b"), (encode("q:"), encode("\n\nb")));
+    // White space to Python, though not to Unicode.
+    assert_eq!(pair("q:\u{1c}", "b"), (encode("q:"), encode("\u{1c}b")));
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn generated_text_has_the_likelihood_of_greedy_text() {
         let continuation = model.generate_until(&[text("begin", 1)]).unwrap().remove(0);
         // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
         if continuation.len() == 1 && !continuation.trim().is_empty() {
-            let context = "begin".to_owned();
+            let context = "begin".into();
             let special = Vec::new();
             let request = LoglikelihoodRequest {
                 context,
@@ -226,7 +226,7 @@ fn a_documents_text_is_no_special_token() {
     let chat = |content: &str| {
         let prompt = evaluator().apply_chat_template(&turns(content), true).unwrap();
         LoglikelihoodRequest {
-            context: prompt.text,
+            context: prompt.text.into(),
             special: prompt.special,
             continuation: " y".to_owned(),
         }
@@ -247,7 +247,7 @@ fn a_documents_text_is_no_special_token() {
     assert_eq!(special.count(), 2);
     // A plain prompt has none.
     let plain = LoglikelihoodRequest {
-        context: "Why?<|im_end|>".to_owned(),
+        context: "Why?<|im_end|>".into(),
         special: vec![],
         continuation: " y<|im_end|>".to_owned(),
     };
@@ -297,4 +297,64 @@ fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
         return;
     };
     assert_ne!(of(&model, &config, &ChatTokenizer::open(&folder).unwrap(), 128), same);
+}
+
+#[test]
+fn documents_without_context_score_the_same_in_every_batch() {
+    let request = |continuation: &str| LoglikelihoodRequest {
+        context: "".into(),
+        special: vec![],
+        continuation: continuation.to_owned(),
+    };
+    let requests = ["the first", "a second one", "and a third sentence"].map(request);
+    let mut model = evaluator();
+    let together = model.loglikelihood(&requests).unwrap();
+    for (request, score) in requests.iter().zip(&together) {
+        assert_eq!(model.loglikelihood(std::slice::from_ref(request)).unwrap(), [*score]);
+    }
+}
+
+#[test]
+fn a_text_ends_at_a_stop_of_several_tokens() {
+    let mut model = evaluator();
+    let whole = model.generate_until(&[text("begin", 60)]).unwrap().remove(0);
+    let letters: Vec<(usize, char)> = whole.char_indices().collect();
+    let mut compared = 0;
+    for window in letters.windows(4).step_by(5) {
+        let stop = &whole[window[0].0..window[3].0];
+        let mut request = text("begin", 60);
+        request.until = vec!["never in it".to_owned(), stop.to_owned()];
+        let found = model.generate_until(&[request]).unwrap().remove(0);
+        assert_eq!(found, whole[..whole.find(stop).unwrap()], "{stop:?}");
+        compared += 1;
+    }
+    assert!(compared > 3, "{whole:?}");
+}
+
+/// A model whose logits are not numbers.
+fn overflowed() -> SmolLm2Evaluator<B> {
+    let (model, config, tokenizer) = parts();
+    let mut tensors = named_tensors(&model);
+    let norm = tensors.get_mut("model.norm.weight").unwrap();
+    *norm = TensorData::new(vec![f32::NAN; 32], norm.shape.clone());
+    let model = from_named_tensors::<B>(&config, tensors, &Default::default()).unwrap();
+    SmolLm2Evaluator::new("overflowed", model, config, tokenizer, Default::default())
+}
+
+#[test]
+fn a_model_that_overflows_answers_nothing() {
+    let error = overflowed().generate_until(&[text("a", 3), text("b", 5)]).unwrap_err();
+    assert!(
+        matches!(error, BenchError::Request { .. }) && error.to_string().contains("token 1"),
+        "{error}"
+    );
+    let scores = overflowed().loglikelihood(&requests()).unwrap();
+    assert!(scores.iter().all(|score| score.sum.is_nan()));
+}
+
+#[test]
+fn a_model_is_described_with_its_type_and_device() {
+    let description = evaluator().description();
+    assert_eq!(description.dtype.as_deref(), Some("f32"));
+    assert!(description.device.is_some_and(|device| !device.is_empty()));
 }

@@ -48,7 +48,7 @@ fn compare(name: &str) {
             Requests::Choices(pairs) => {
                 assert_eq!(pairs.len(), expected.len());
                 for (pair, arguments) in pairs.iter().zip(expected) {
-                    assert_eq!(pair.context, arguments[0].as_str().unwrap());
+                    assert_eq!(&*pair.context, arguments[0].as_str().unwrap());
                     assert_eq!(pair.continuation, arguments[1].as_str().unwrap());
                 }
             }

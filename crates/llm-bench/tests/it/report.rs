@@ -1,7 +1,6 @@
 //! The report's page.
 
 use llm_bench::report::{LearnedFunction, Report, Variant};
-use llm_bench::stats::PairedOptions;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -42,17 +41,13 @@ pub(crate) fn sample() -> Report {
         functions: (0..6).map(|i| learned(i as f64)).collect(),
         ..Default::default()
     };
-    let options = PairedOptions {
-        resamples: 500,
-        ..Default::default()
-    };
     let (facts, sums) = ([0.5, 0.7, 0.48], [0.31, 0.34, 0.33]);
     for (task, metric, chance, ps) in [
         ("synthetic_facts", "acc", Some(0.25), facts),
         ("synthetic_sums", "exact_match", None, sums),
     ] {
         let lists: Vec<Vec<f64>> = ps.iter().map(|p| outcomes(&mut random, 300, *p)).collect();
-        report.add_task(task, metric, chance, &lists, &options).unwrap();
+        report.add_task(task, metric, chance, &lists).unwrap();
     }
     report
 }
@@ -127,17 +122,13 @@ fn an_empty_or_odd_report_is_still_a_page() {
         learned: vec![],
     };
     assert!(report.to_html().is_ok());
-    assert!(
-        report
-            .add_task("t", "acc", None, &[vec![1.0]], &PairedOptions::default())
-            .is_err()
-    );
+    assert!(report.add_task("t", "acc", None, &[vec![1.0]]).is_err());
     // Outcomes are right or wrong where nothing is compared, too.
     let mut one = Report {
         variants: vec![variant("alone", 2.0)],
         ..Default::default()
     };
-    let mut add = |outcomes: &[f64]| one.add_task("t", "acc", None, &[outcomes.to_vec()], &PairedOptions::default());
+    let mut add = |outcomes: &[f64]| one.add_task("t", "acc", None, &[outcomes.to_vec()]);
     assert!(add(&[1.0, 0.5]).is_err());
     assert!(add(&[1.0, 0.0]).is_ok());
 }

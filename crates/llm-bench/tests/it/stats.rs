@@ -72,6 +72,123 @@ fn wilson_covers_as_often_as_it_says() {
     }
 }
 
+/// Only the first right, only the second right, documents, confidence, lower and upper end. The first by R's PropCIs
+/// 0.3-0; the others by Fagerland, Lydersen and Laake 2014, table VI, whose difference has the other sign.
+const TANGO: [(usize, usize, usize, f64, f64, f64); 3] = [
+    (25, 28, 618, 0.9, -0.0148, 0.0247),
+    (7, 1, 21, 0.95, -0.517, -0.026),
+    (16, 6, 161, 0.95, -0.1240, -0.0054),
+];
+
+#[test]
+fn the_paired_interval_equals_published_values() {
+    for (a, b, n, confidence, low, high) in TANGO {
+        let interval = paired_score_interval(a, b, n, confidence).unwrap();
+        let digits = if n == 21 { 5e-4 } else { 5e-5 };
+        assert!(
+            (interval.low - low).abs() < digits && (interval.high - high).abs() < digits,
+            "{interval:?}"
+        );
+        let mirrored = paired_score_interval(b, a, n, confidence).unwrap();
+        assert!((mirrored.low + interval.high).abs() < 1e-12 && (mirrored.high + interval.low).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn the_paired_interval_has_a_width_without_disagreement_and_stays_within_one() {
+    // n d^2 = z^2 (|d| - d^2), so |d| = z^2 / (n + z^2).
+    let z = 1.959_963_984_540_054_f64.powi(2);
+    for n in [1, 20, 5000] {
+        let interval = paired_score_interval(0, 0, n, 0.95).unwrap();
+        let expected = z / (n as f64 + z);
+        assert!((interval.high - expected).abs() < 1e-9 && (interval.low + expected).abs() < 1e-9);
+        assert_eq!(paired_score_interval(n, 0, n, 0.95).unwrap().low, -1.0);
+        assert_eq!(paired_score_interval(0, n, n, 0.95).unwrap().high, 1.0);
+    }
+    assert!(paired_score_interval(0, 0, 0, 0.95).is_err() && paired_score_interval(2, 2, 3, 0.95).is_err());
+    assert!(paired_score_interval(1, 1, 3, 1.0).is_err());
+}
+
+/// Whether the 95 % interval of these counts holds the true difference.
+fn covers(a: usize, b: usize, n: usize, d: f64) -> bool {
+    let interval = paired_score_interval(a, b, n, 0.95).unwrap();
+    interval.low <= d && d <= interval.high
+}
+
+/// Documents, shares of them on which two models disagree, and the difference as a share of that.
+const DOCUMENTS: [usize; 6] = [20, 50, 100, 200, 500, 1000];
+const DISAGREEMENT: [f64; 6] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5];
+const DIRECTION: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
+
+#[test]
+fn the_paired_interval_covers_the_true_difference_in_simulation() {
+    let mut random = ChaCha8Rng::seed_from_u64(19);
+    for n in DOCUMENTS {
+        for psi in DISAGREEMENT {
+            for d in DIRECTION.map(|share| share * psi) {
+                let trials = 2000;
+                let covered = (0..trials).filter(|_| {
+                    let (mut a, mut b) = (0, 0);
+                    for _ in 0..n {
+                        let u = random.random::<f64>();
+                        b += usize::from(u < (psi + d) / 2.0);
+                        a += usize::from((psi + d) / 2.0 <= u && u < psi);
+                    }
+                    covers(a, b, n, d)
+                });
+                let coverage = covered.count() as f64 / trials as f64;
+                assert!(coverage >= 0.93, "{n} documents, psi {psi}, d {d}: {coverage}");
+                assert!(
+                    coverage <= 0.97 || n as f64 * psi < 10.0,
+                    "{n} documents, psi {psi}, d {d}: {coverage}"
+                );
+            }
+        }
+    }
+}
+
+/// The probability that the interval holds the true difference, summed over all counts.
+fn exact_coverage(n: usize, psi: f64, d: f64) -> f64 {
+    let (only_a, only_b) = ((psi - d) / 2.0, (psi + d) / 2.0);
+    let log = |count: usize, p: f64| if count == 0 { 0.0 } else { count as f64 * p.ln() };
+    // The logarithms of factorials.
+    let mut factorial = vec![0.0];
+    factorial.extend((1..=n).scan(0.0, |sum, i| {
+        *sum += (i as f64).ln();
+        Some(*sum)
+    }));
+    let mut total = 0.0;
+    for a in 0..=n {
+        for b in 0..=n - a {
+            let orders = factorial[n] - factorial[a] - factorial[b] - factorial[n - a - b];
+            let p = (orders + log(a, only_a) + log(b, only_b) + log(n - a - b, 1.0 - psi)).exp();
+            if p > 1e-9 && covers(a, b, n, d) {
+                total += p;
+            }
+        }
+    }
+    total
+}
+
+/// The table of docs/evaluation.md. Where one model is never right alone, coverage reaches further on both sides.
+#[test]
+fn the_paired_interval_has_the_coverage_that_is_documented() {
+    for n in [20, 50, 100] {
+        for psi in DISAGREEMENT {
+            for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                let coverage = exact_coverage(n, psi, share * psi);
+                let low = if share < 1.0 { 0.935 } else { 0.927 };
+                let high = if share < 1.0 { 0.965 } else { 0.98 };
+                assert!(coverage >= low, "{n} {psi} {share}: {coverage}");
+                assert!(
+                    coverage <= high || (n as f64) * psi < 10.0,
+                    "{n} {psi} {share}: {coverage}"
+                );
+            }
+        }
+    }
+}
+
 /// Outcomes of two models that disagree on `psi` of the documents, the second better by `d`.
 fn outcomes(random: &mut ChaCha8Rng, n: usize, psi: f64, d: f64) -> (Vec<f64>, Vec<f64>) {
     let pair = |u: f64| match u {
@@ -118,14 +235,10 @@ fn a_difference_of_the_minimal_size_is_found_as_often_as_promised() {
 #[test]
 fn two_equal_models_are_rarely_told_apart() {
     let mut random = ChaCha8Rng::seed_from_u64(17);
-    let options = PairedOptions {
-        resamples: 10,
-        ..Default::default()
-    };
     let trials = 2000;
     let found = (0..trials).filter(|_| {
         let (a, b) = outcomes(&mut random, 200, 0.3, 0.0);
-        compare_paired(&a, &b, &options).unwrap().p_value < 0.05
+        compare_paired(&a, &b).unwrap().p_value < 0.05
     });
     assert!(found.count() as f64 / trials as f64 <= 0.06);
 }
@@ -133,21 +246,22 @@ fn two_equal_models_are_rarely_told_apart() {
 #[test]
 fn a_comparison_is_deterministic_and_counts_right() {
     let (a, b) = ([1.0, 0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 1.0, 1.0]);
-    let comparison = compare_paired(&a, &b, &PairedOptions::default()).unwrap();
+    let comparison = compare_paired(&a, &b).unwrap();
     assert_eq!((comparison.n, comparison.only_a, comparison.only_b), (5, 1, 2));
     assert!((comparison.difference - 0.2).abs() < 1e-12);
-    assert_eq!(comparison, compare_paired(&a, &b, &PairedOptions::default()).unwrap());
+    assert_eq!(comparison, compare_paired(&a, &b).unwrap());
 }
 
 #[test]
 fn degenerate_input_is_refused_or_answered_plainly() {
-    let options = PairedOptions::default();
-    assert!(compare_paired(&[], &[], &options).is_err());
-    assert!(compare_paired(&[1.0], &[1.0, 0.0], &options).is_err());
-    assert!(compare_paired(&[0.5], &[1.0], &options).is_err());
-    assert!(compare_paired(&[f64::NAN], &[1.0], &options).is_err());
-    let same = compare_paired(&[1.0, 0.0], &[1.0, 0.0], &options).unwrap();
+    assert!(compare_paired(&[], &[]).is_err());
+    assert!(compare_paired(&[1.0], &[1.0, 0.0]).is_err());
+    assert!(compare_paired(&[0.5], &[1.0]).is_err());
+    assert!(compare_paired(&[f64::NAN], &[1.0]).is_err());
+    assert!(paired_bootstrap(&[], &[], &PairedOptions::default()).is_err());
+    let same = compare_paired(&[1.0, 0.0], &[1.0, 0.0]).unwrap();
     assert_eq!((same.p_value, same.difference), (1.0, 0.0));
+    assert!(same.interval.low < -0.6 && same.interval.high > 0.6, "{same:?}");
     assert!(wilson(1, 0, 0.95).is_err() && wilson(3, 2, 0.95).is_err() && wilson(1, 2, 1.0).is_err());
     assert!(minimal_detectable_difference(0, 0.1, 0.05, 0.8).is_err());
     assert!(minimal_detectable_difference(10, f64::NAN, 0.05, 0.8).is_err());

@@ -14,7 +14,7 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 ";
 
 fn no_chat(_: &[Turn], _: bool) -> Result<ChatPrompt, BenchError> {
-    Err(BenchError::Model("no chat template".to_owned()))
+    Err(BenchError::Model("no chat template".into()))
 }
 
 /// A data root with one split of `synthetic/quiz`.
@@ -44,6 +44,211 @@ fn an_unknown_key_is_named() {
     assert!(message(&format!("{CHOICE}doc_to_txt: x\n")).contains("`doc_to_txt`"));
     let nested = CHOICE.replace("{metric: acc,", "{metric: acc, ignore_cases: true,");
     assert!(message(&nested).contains("`ignore_cases`"), "{}", message(&nested));
+}
+
+/// The keys of task files of lm-evaluation-harness 0.4.13 that take their question from a Python function.
+const FUNCTIONS: [(&str, &str); 6] = [
+    (
+        "medmcqa/medmcqa.yaml",
+        "task: medmcqa
+dataset_path: a/b
+output_type: multiple_choice
+training_split: train
+validation_split: validation
+test_split: validation
+doc_to_text: !function utils_medmcqa.doc_to_text
+doc_to_target: cop
+doc_to_choice: [ 'A','B','C','D' ]
+should_decontaminate: true
+doc_to_decontamination_query: '{{question}}'
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+  - metric: acc_norm
+    aggregation: mean
+    higher_is_better: true
+",
+    ),
+    (
+        "pubmedqa/pubmedqa.yaml",
+        "task: pubmedqa
+dataset_path: a/b
+dataset_name: c
+output_type: multiple_choice
+training_split: train
+validation_split: validation
+test_split: test
+doc_to_text: !function preprocess_pubmedqa.doc_to_text
+doc_to_target: final_decision
+doc_to_choice: [\"yes\", \"no\", \"maybe\"]
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 1.0
+",
+    ),
+    (
+        "glue/mnli/default.yaml",
+        "tag: glue
+task: mnli
+dataset_path: a/b
+dataset_name: mnli
+output_type: multiple_choice
+training_split: train
+validation_split: validation_matched
+doc_to_text: !function utils.doc_to_text
+doc_to_target: label
+doc_to_choice: ['True', 'Neither', 'False']
+metric_list:
+  - metric: acc
+metadata:
+  version: 1.0
+",
+    ),
+    (
+        "super_glue/wsc/default.yaml",
+        "tag:
+  - a
+task: wsc
+dataset_path: a/b
+dataset_name: wsc.fixed
+output_type: multiple_choice
+training_split: train
+validation_split: validation
+doc_to_text: !function preprocess_wsc.default_doc_to_text
+doc_to_target: label
+doc_to_choice: ['no', 'yes']
+metric_list:
+  - metric: acc
+metadata:
+  version: 1.0
+",
+    ),
+    (
+        "logiqa2/logiqa2.yaml",
+        "task: logiqa2
+dataset_path: a/b
+dataset_name: logiqa2
+output_type: multiple_choice
+training_split: train
+validation_split: validation
+test_split: test
+doc_to_choice: '{{options}}'
+doc_to_text: !function utils_logiqa2.doc_to_text
+doc_to_target: '{{answer}}'
+doc_to_decontamination_query: '{{context}}'
+should_decontaminate: false
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+  - metric: acc_norm
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 0.0
+",
+    ),
+    (
+        "basqueglue/coref.yaml",
+        "tag: basque-glue
+task: epec_koref_bin
+dataset_path: a/b
+dataset_name: coref
+output_type: multiple_choice
+validation_split: validation
+test_split: test
+doc_to_text: !function utils.coref_doc_to_text
+doc_to_target: label
+doc_to_choice: ['ez', 'bai']
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+metadata:
+  version: 1.0
+",
+    ),
+];
+
+#[test]
+fn task_files_that_call_python_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, yaml) in FUNCTIONS {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, yaml).unwrap();
+        let error = Task::from_file(&path).unwrap_err();
+        assert!(matches!(error, BenchError::TaskTag { .. }), "{error}");
+        let error = error.to_string();
+        assert!(
+            error.contains(name) && error.contains("`doc_to_text` has the tag !function"),
+            "{error}"
+        );
+        // It is the tag that is refused.
+        std::fs::write(&path, yaml.replace("!function ", "")).unwrap();
+        Task::from_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_tag_is_refused_wherever_it_is() {
+    for (field, tagged, key) in [
+        (
+            "dataset_path: synthetic/quiz",
+            "dataset_path: !x synthetic/quiz",
+            "dataset_path",
+        ),
+        (
+            "aggregation: mean",
+            "aggregation: !function utils.mean",
+            "metric_list.aggregation",
+        ),
+        (
+            "doc_to_choice: '{{choices}}'",
+            "doc_to_choice: [a, !function b]",
+            "doc_to_choice",
+        ),
+        (
+            "task: quiz",
+            "task: quiz\nmetadata: {deep: [{er: !y {}}]}",
+            "metadata.deep.er",
+        ),
+        ("task: quiz", "task: quiz\n!z description: a", "description"),
+        (
+            "task: quiz",
+            "task: quiz\ndescription: !!python/name:os.system ''",
+            "a value",
+        ),
+    ] {
+        let error = message(&CHOICE.replace(field, tagged));
+        assert!(error.contains(&format!("`{key}` has the tag !")), "{tagged}: {error}");
+    }
+    // Tags of YAML's own and exclamation marks in texts are no calls.
+    let quiet = CHOICE.replace("task: quiz", "task: !!str quiz\ndescription: 'Answer! !function'");
+    assert_eq!(
+        Task::from_yaml(&quiet, "quiz").unwrap().description,
+        "Answer! !function"
+    );
+}
+
+#[test]
+fn further_keys_of_a_filter_are_refused() {
+    let filtered = |step: &str| {
+        CHOICE
+            .replace("multiple_choice", "generate_until")
+            .replace("doc_to_choice: '{{choices}}'\n", "")
+            .replace("metric: acc,", "metric: exact_match,")
+            + &format!("filter_list: [{{name: a, filter: [{step}]}}]\n")
+    };
+    for function in ["take_first", "lowercase", "uppercase", "remove_whitespace"] {
+        Task::from_yaml(&filtered(&format!("{{function: {function}}}")), "quiz").unwrap();
+        let error = message(&filtered(&format!("{{function: {function}, k: 3}}")));
+        assert!(error.contains("`k`"), "{function}: {error}");
+    }
 }
 
 #[test]
@@ -91,12 +296,12 @@ fn a_broken_line_is_named_and_only_newlines_end_lines() {
     let good = "{\"question\": \"a\u{2028}b\", \"choices\": [\"x\", \"y\"], \"answer\": \"y\"}\n";
     let whole = root(good);
     let set = build_prompts(&task, &PromptOptions::new(whole.path()), &no_chat).unwrap();
-    assert_eq!(set.prompts[0].gold, Gold::Choice(1));
+    assert_eq!(set.prompts[0].gold, Gold::Choice(Some(1)));
     let Requests::Choices(pairs) = &set.prompts[0].requests else {
         panic!("choices expected")
     };
     assert_eq!(
-        (pairs[0].context.as_str(), pairs[1].continuation.as_str()),
+        (&*pairs[0].context, pairs[1].continuation.as_str()),
         ("a\u{2028}b", " y")
     );
     let broken = root(&format!("{good}{{\n"));
@@ -270,7 +475,7 @@ fn the_first_document_of_every_task_of_choices_is_as_expected() {
         assert!(pairs.iter().all(|pair| whole(&pair.context)), "{}", pairs[0].context);
         let found: Vec<&str> = pairs.iter().map(|pair| pair.continuation.as_str()).collect();
         assert_eq!(found, continuations);
-        assert_eq!(prompt.gold, Gold::Choice(gold), "{name}");
+        assert_eq!(prompt.gold, Gold::Choice(Some(gold)), "{name}");
     }
 }
 
@@ -282,11 +487,17 @@ fn winogrande_scores_the_rest_of_the_sentence_after_each_option() {
     let Requests::Choices(pairs) = &prompt.requests else {
         panic!("choices expected")
     };
-    assert_eq!(pairs[0].context, "Sarah was a much better surgeon than Maria so Sarah");
-    assert_eq!(pairs[1].context, "Sarah was a much better surgeon than Maria so Maria");
+    assert_eq!(
+        &*pairs[0].context,
+        "Sarah was a much better surgeon than Maria so Sarah"
+    );
+    assert_eq!(
+        &*pairs[1].context,
+        "Sarah was a much better surgeon than Maria so Maria"
+    );
     assert_eq!(pairs[0].continuation, " always got the easier cases.");
     assert_eq!(pairs[1].continuation, pairs[0].continuation);
-    assert_eq!(prompt.gold, Gold::Choice(1));
+    assert_eq!(prompt.gold, Gold::Choice(Some(1)));
 }
 
 #[test]
@@ -304,7 +515,7 @@ fn gsm8k_asks_for_text() {
     );
     assert!(request.context.ends_with(" every day at the farmers' market?\nAnswer:"));
     assert_eq!(request.until, ["Question:", "</s>", "<|im_end|>"]);
-    assert!(matches!(prompt.gold, Gold::Text(text) if text.ends_with("\n#### 18")));
+    assert!(matches!(&prompt.gold, Gold::Texts(texts) if texts.len() == 1 && texts[0].ends_with("\n#### 18")));
 }
 
 #[test]
@@ -365,6 +576,30 @@ fn files_as_the_harness_has_them_give_the_builtin_prompts() {
     assert!(message(&format!("{CHOICE}repeats: 2\n")).contains("`repeats`"));
 }
 
+/// Compared with Python's `re.sub` and `str.strip`.
+#[test]
+fn texts_of_hellaswag_lose_their_markup() {
+    let cleaned = |ending: &str| {
+        let line =
+            serde_json::json!({"ctx_a": "a", "ctx_b": "b", "activity_label": "c", "endings": [ending], "label": 0});
+        let root = root(&line.to_string());
+        let mut task = Task::builtin("hellaswag").unwrap();
+        task.dataset_path = "synthetic/quiz".to_owned();
+        load_split(root.path(), None, &task, "test").unwrap()[0]["choices"][0]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (ending, expected) in [
+        ("\u{1f} a [title] b [step] c \u{1c}", "a. b c"),
+        ("x [a [b] c] y", "x c] y"),
+        ("x [a\n] y [b]z[", "x [a\n] y z["),
+        ("[] \u{e9}[\u{e9}]!", " \u{e9}!"),
+    ] {
+        assert_eq!(cleaned(ending), expected);
+    }
+}
+
 #[test]
 fn an_ending_that_is_no_text_is_an_error() {
     let line =
@@ -384,7 +619,7 @@ fn a_users_own_task_file_is_opened_by_its_path() {
     std::fs::write(&path, CHOICE).unwrap();
     let task = Task::open(&path.display().to_string()).unwrap();
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &no_chat).unwrap();
-    assert_eq!(set.prompts[0].gold, Gold::Choice(1));
+    assert_eq!(set.prompts[0].gold, Gold::Choice(Some(1)));
     assert_eq!(set.prompts[0].choices, ["4", "5"]);
 
     let sums = CHOICE
@@ -402,7 +637,7 @@ fn a_users_own_task_file_is_opened_by_its_path() {
     );
     assert_eq!(
         (set.prompts[0].gold.clone(), request.max_gen_toks),
-        (Gold::Text("1".to_owned()), 256)
+        (Gold::Texts(vec!["1".to_owned()]), 256)
     );
     assert!(
         Task::open("/nowhere/quiz.yaml")

@@ -1,0 +1,116 @@
+//! Everything about tasks that can be done, and found to be wrong, before a model is asked.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::answers::answer_batch;
+use super::{Progress, TaskEvaluation};
+use crate::journal::Journal;
+use crate::output::sanitized;
+use crate::prompt::max_gen_toks;
+use crate::scorer::Scorer;
+use crate::task::{OutputType, Task};
+use crate::{BenchError, ChatTemplate, LanguageModel, Prompt, PromptOptions, PromptSet, build_prompts};
+
+/// Looks for everything that can be wrong with tasks without asking a model: their names, their expressions, their data
+/// and few-shot splits, every prompt, and whether a model of `max_length` tokens has room for their answers. Call it
+/// before work that only ends in [`evaluate()`](crate::evaluate()), which does the same at its start.
+///
+/// # Errors
+/// As [`evaluate()`](crate::evaluate()).
+pub fn check_tasks(
+    tasks: &[Task],
+    prompts: &PromptOptions,
+    chat: &ChatTemplate,
+    max_length: usize,
+) -> Result<(), BenchError> {
+    prepare(tasks, prompts, chat, max_length).map(drop)
+}
+
+/// A task that is ready to be asked.
+pub(super) struct PreparedTask<'a> {
+    task: &'a Task,
+    scorer: Scorer<'a>,
+    set: PromptSet,
+}
+
+pub(super) fn prepare<'a>(
+    tasks: &'a [Task],
+    prompts: &PromptOptions,
+    chat: &ChatTemplate,
+    max_length: usize,
+) -> Result<Vec<PreparedTask<'a>>, BenchError> {
+    let mut names = HashSet::new();
+    for task in tasks {
+        // Results and samples are filed under the name: the second would replace the first.
+        if !names.insert(sanitized(&task.task)) {
+            return Err(BenchError::DuplicateTask {
+                task: task.task.clone(),
+            });
+        }
+    }
+    // What is quickly checked is checked for all tasks before anything is read.
+    let scorers = tasks.iter().map(|task| {
+        task.validate()?;
+        check_length(task, max_length)?;
+        Scorer::new(task)
+    });
+    let scorers = scorers.collect::<Result<Vec<_>, _>>()?;
+    let prepared = tasks.iter().zip(scorers).map(|(task, scorer)| {
+        let set = build_prompts(task, prompts, chat)?;
+        Ok(PreparedTask { task, scorer, set })
+    });
+    prepared.collect()
+}
+
+fn check_length(task: &Task, max_length: usize) -> Result<(), BenchError> {
+    let longest = max_gen_toks(task);
+    if task.output_type != OutputType::GenerateUntil || longest < max_length {
+        return Ok(());
+    }
+    Err(BenchError::TaskField {
+        task: task.task.clone(),
+        field: "generation_kwargs",
+        problem: format!(
+            "max_gen_toks is {longest}, which leaves a prompt no room in the {max_length} tokens of the model"
+        ),
+    })
+}
+
+impl PreparedTask<'_> {
+    pub(super) fn evaluate(
+        self,
+        model: &mut dyn LanguageModel,
+        batch_size: usize,
+        journal: &mut Journal,
+        progress: &mut dyn Progress,
+    ) -> Result<TaskEvaluation, BenchError> {
+        let (task, total, batch_size) = (self.task, self.set.prompts.len(), batch_size.max(1));
+        let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();
+        let mut by_filter = vec![Vec::with_capacity(total); self.scorer.filters()];
+        progress.documents(&task.task, 0, total);
+        for (done, batch) in prompts.chunks(batch_size).enumerate() {
+            let answers = answer_batch(model, &task.task, batch, journal)?;
+            for (prompt, answer) in batch.iter().zip(&answers) {
+                let samples = self.scorer.samples(prompt, answer)?;
+                by_filter
+                    .iter_mut()
+                    .zip(samples)
+                    .for_each(|(list, sample)| list.push(sample));
+            }
+            progress.documents(&task.task, done * batch_size + batch.len(), total);
+        }
+        let scores = by_filter
+            .iter()
+            .flat_map(|samples| self.scorer.scores(samples))
+            .collect();
+        Ok(TaskEvaluation {
+            task: task.clone(),
+            num_fewshot: self.set.num_fewshot,
+            documents: self.set.documents,
+            splits: self.set.splits,
+            samples: by_filter.into_iter().flatten().collect(),
+            scores,
+        })
+    }
+}
