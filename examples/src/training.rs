@@ -122,7 +122,7 @@ pub fn kinds(config: &SmolLm2Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use smoltalk_data::{Conversation, Message, Packing};
+    use smoltalk_data::{Conversation, Mask, Message, Packing};
 
     fn source() -> Source {
         let conversation = |index: usize| Conversation {
@@ -152,6 +152,17 @@ mod tests {
                 held_out_rows(held_out, &tokenizer, &recipe).unwrap()
             };
             assert_eq!(rows(1), rows(2), "{packing:?}");
+        }
+    }
+
+    #[test]
+    fn gates_are_fitted_on_what_training_reads() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        for system_prompt in [SystemPrompt::Default, SystemPrompt::Empty, SystemPrompt::None] {
+            let rows = open::conversation_rows(&source(), &tokenizer, system_prompt, 512, 512).unwrap();
+            let first = source().conversations().next().unwrap().unwrap();
+            let read = tokenizer.encode_conversation(&first, Mask::All, system_prompt).unwrap();
+            assert_eq!(rows[0][..read.ids.len()], read.ids, "{system_prompt:?}");
         }
     }
 

@@ -60,8 +60,8 @@ impl Remote {
         }
         let mut partial = Partial::new(blob, lock.is_held()).map_err(self.repo.cache_error("write", blob))?;
         if let Err(error) = self.fill_and_verify(name, listed, &mut partial) {
-            let is_worth_keeping = !matches!(error, HubError::Corrupt { .. }) && lock.is_held();
-            if is_worth_keeping {
+            let is_empty = partial.length().is_ok_and(|length| length == 0);
+            if lock.is_held() && !is_empty && !matches!(error, HubError::Corrupt { .. }) {
                 partial.keep().map_err(self.repo.cache_error("write", blob))?;
             }
             return Err(error);

@@ -19,8 +19,18 @@ pub(crate) struct DownloadLock(Option<File>);
 impl DownloadLock {
     /// Waits for the lock, at most [`HubAccess::lock_wait`].
     pub(crate) fn take(access: &HubAccess, file: &str, path: &Path) -> Self {
+        Self::take_with(access, file, path, File::try_lock)
+    }
+
+    fn take_with(
+        access: &HubAccess,
+        file: &str,
+        path: &Path,
+        mut try_lock: impl FnMut(&File) -> Result<(), TryLockError>,
+    ) -> Self {
         let taken = open(path).and_then(|lock| {
-            wait(access, file, path, || lock.try_lock())?;
+            let waited = wait(access, file, path, || try_lock(&lock));
+            waited.inspect_err(|error| clear_away(&lock, path, error))?;
             Ok(lock)
         });
         if let Err(error) = &taken {
@@ -32,6 +42,14 @@ impl DownloadLock {
 
     pub(crate) fn is_held(&self) -> bool {
         self.0.is_some()
+    }
+}
+
+/// Without locks in the file system, Python's client takes the existence of the file for a lock, and writes to it.
+fn clear_away(lock: &File, path: &Path, error: &io::Error) {
+    let is_empty = lock.metadata().is_ok_and(|lock| lock.len() == 0);
+    if is_empty && error.kind() != io::ErrorKind::TimedOut {
+        fs::remove_file(path).ok();
     }
 }
 
@@ -62,10 +80,6 @@ fn wait(
             Err(TryLockError::WouldBlock) => {}
         }
         let waited = began.elapsed();
-        if waited >= access.lock_wait {
-            let reason = format!("another process has held {} for {waited:.0?}", path.display());
-            return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
-        }
         if waited >= next_notice {
             access.tell(TransferEvent::Waiting {
                 file,
@@ -73,6 +87,10 @@ fn wait(
                 waited,
             });
             next_notice = waited + NOTICE;
+        }
+        if waited >= access.lock_wait {
+            let reason = format!("another process has held {} for {waited:.0?}", path.display());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
         }
         std::thread::sleep(POLL.min(access.lock_wait - waited));
     }
@@ -96,57 +114,61 @@ mod tests {
         (access, notices)
     }
 
+    /// A lock file, and what is said when `try_lock` gives these results one after the other, the last for ever.
+    fn take(results: &[fn() -> Result<(), TryLockError>], lock_wait: Duration) -> (bool, Vec<String>, bool) {
+        let (mut access, notices) = noting();
+        access.lock_wait = lock_wait;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hash.lock");
+        let mut tries = 0;
+        let taken = DownloadLock::take_with(&access, "a.bin", &path, |_| {
+            tries += 1;
+            results[(tries - 1).min(results.len() - 1)]()
+        });
+        let notices = std::mem::take(&mut *notices.lock().unwrap());
+        (taken.is_held(), notices, path.exists())
+    }
+
+    fn held() -> Result<(), TryLockError> {
+        Err(TryLockError::WouldBlock)
+    }
+
     #[test]
     fn a_held_lock_is_waited_for_and_then_given_up() {
-        let (access, notices) = noting();
-        let path = Path::new("the.lock");
-        let mut tries = 0;
-        let taken = wait(&access, "a.bin", path, || {
-            tries += 1;
-            Err(TryLockError::WouldBlock)
-        });
-        assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(tries >= 2, "{tries}");
-        let notices = notices.lock().unwrap();
+        let (is_held, notices, exists) = take(&[held], Duration::from_millis(1));
+        assert!(!is_held && exists);
         assert!(
             notices[0].contains("a.bin: another process is downloading it"),
             "{notices:?}"
         );
+        let last = notices.last().unwrap();
+        assert!(last.contains("without a lock: another process has held"), "{notices:?}");
     }
 
     #[test]
     fn a_lock_that_is_released_is_taken() {
-        let (mut access, notices) = noting();
-        access.lock_wait = Duration::from_secs(600);
-        let mut tries = 0;
-        let released = || {
-            tries += 1;
-            if tries < 3 {
-                Err(TryLockError::WouldBlock)
-            } else {
-                Ok(())
-            }
-        };
-        wait(&access, "a.bin", Path::new("the.lock"), released).unwrap();
-        assert_eq!(notices.lock().unwrap().len(), 1);
+        let (is_held, notices, exists) = take(&[held, held, || Ok(())], Duration::from_secs(600));
+        assert!(is_held && exists);
+        assert_eq!(notices.len(), 1, "{notices:?}");
     }
 
     #[test]
     fn a_file_system_without_locks_is_a_notice() {
-        let (access, notices) = noting();
-        // ENOSYS and ENOLCK.
-        for code in [38, 37] {
-            let refused = || Err(TryLockError::Error(io::Error::from_raw_os_error(code)));
-            wait(&access, "a.bin", Path::new("the.lock"), refused).unwrap_err();
+        let no_lock_daemon = || Err(TryLockError::Error(io::Error::from_raw_os_error(37)));
+        let not_implemented = || Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
+        let errors: [fn() -> Result<(), TryLockError>; 2] = [no_lock_daemon, not_implemented];
+        for refused in errors {
+            let (is_held, notices, exists) = take(&[refused], Duration::from_secs(600));
+            assert!(!is_held && !exists);
+            assert!(
+                notices[0].starts_with("a.bin: downloading without a lock: "),
+                "{notices:?}"
+            );
         }
         // A folder in place of the lock file cannot be opened for writing.
+        let (access, _) = noting();
         let folder = tempfile::tempdir().unwrap();
         assert!(!DownloadLock::take(&access, "a.bin", folder.path()).is_held());
-        let notices = notices.lock().unwrap();
-        assert!(
-            notices[0].starts_with("a.bin: downloading without a lock: "),
-            "{notices:?}"
-        );
     }
 
     #[test]

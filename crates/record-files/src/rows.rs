@@ -149,7 +149,10 @@ fn without_json(field: &Type) -> Option<String> {
     let fields = field.get_fields();
     match (converted, fields) {
         (ConvertedType::NONE, [_, ..]) => fields.iter().find_map(|field| without_json(field)),
-        (ConvertedType::LIST, [elements]) if elements.get_basic_info().repetition() == Repetition::REPEATED => {
+        // A list without a group in the middle is legal, but the parquet crate reads a list in a list.
+        (ConvertedType::LIST, [elements])
+            if elements.get_basic_info().repetition() == Repetition::REPEATED && !elements.is_primitive() =>
+        {
             without_json(elements)
         }
         _ => Some(format!("a {converted} of the fields {}", names(field))),

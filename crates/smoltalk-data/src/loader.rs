@@ -8,8 +8,7 @@ pub use config::LoaderConfig;
 pub use observer::LoaderObserver;
 pub use position::{DataPosition, LoaderCounts};
 
-use crate::source::Place;
-use crate::source::{Located, fingerprint};
+use crate::source::{Located, Place, fingerprint};
 use crate::{ChatTokenizer, Conversation, DataError, Mask, PackedRow, Packer, Source, Tokenized};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -43,6 +42,8 @@ pub struct DataLoader {
     reader: Located,
     /// Where the buffer in `rows` began, and how many of its rows are gone.
     position: DataPosition,
+    /// Records of this pass that were skipped, also behind the last conversation read.
+    skipped: u64,
     first_bad_records: Vec<String>,
     rows: VecDeque<PackedRow>,
 }
@@ -62,6 +63,7 @@ impl DataLoader {
             observer: Box::new(()),
             reader,
             position: DataPosition::default(),
+            skipped: 0,
             first_bad_records: Vec::new(),
             rows: VecDeque::new(),
         })
@@ -129,6 +131,7 @@ impl DataLoader {
         }
         self.rows.drain(..position.rows as usize);
         self.position = position;
+        self.skipped = position.bad_records;
         Ok(())
     }
 
@@ -220,6 +223,7 @@ impl DataLoader {
 
     /// Goes back to the first conversation, in the next pass.
     fn next_pass(&mut self) {
+        self.position.count_skipped(self.skipped);
         let (epoch, counts) = (self.position.epoch + 1, self.position.counts);
         self.restart();
         (self.position.epoch, self.position.counts) = (epoch, counts);
@@ -227,6 +231,7 @@ impl DataLoader {
 
     fn restart(&mut self) {
         self.position = DataPosition::default();
+        self.skipped = 0;
         self.rows.clear();
         self.reader = self.source.located();
     }
@@ -250,14 +255,13 @@ impl DataLoader {
         if !error.is_bad_record() || self.config.max_bad_records == 0 {
             return Err(error);
         }
-        self.position.bad_records += 1;
-        self.position.counts.bad_records += 1;
+        self.skipped += 1;
         let description = error.to_string();
         if self.first_bad_records.len() < DESCRIBED && !self.first_bad_records.contains(&description) {
             self.first_bad_records.push(description);
         }
         self.observer.bad_record(&error);
-        if self.position.bad_records > self.config.max_bad_records {
+        if self.skipped > self.config.max_bad_records {
             return Err(DataError::TooManyBadRecords {
                 most: self.config.max_bad_records,
                 conversations: self.position.conversations + self.position.buffered,
@@ -288,6 +292,7 @@ impl DataLoader {
                     source: Box::new(error),
                 })?,
             }
+            self.position.count_skipped(self.skipped);
             self.observer.tokenized(self.position.buffered, tokens as u64);
         }
         if self.position.buffered == 0 {

@@ -68,8 +68,8 @@ impl Source {
         } else {
             vec![path.to_path_buf()]
         };
-        let readable = |file: &PathBuf| is(file, "parquet") || is(file, "jsonl") || is(file, "json");
-        if files.is_empty() || !files.iter().all(readable) {
+        let readable = ["parquet", "jsonl", "json"];
+        if files.is_empty() || !files.iter().all(|file| readable.iter().any(|known| is(file, known))) {
             return Err(DataError::NoSource {
                 path: path.to_path_buf(),
             });

@@ -143,12 +143,13 @@ impl ChatTokenizer {
             eos: eos_id,
             pad: pad_id,
         };
-        let back = assembled.decode_with_special(&assembled.encode(SAMPLE)?)?;
-        if back != SAMPLE {
-            let expected = format!("one that writes {SAMPLE:?}");
-            return Err(wrong("tokenizer", &expected, format!("{back:?}")));
-        }
-        Ok(assembled)
+        let ids = assembled.encode(SAMPLE);
+        let found = match ids.and_then(|ids| assembled.decode_with_special(&ids)) {
+            Ok(back) if back == SAMPLE => return Ok(assembled),
+            Ok(back) => format!("{back:?}"),
+            Err(error) => error.to_string(),
+        };
+        Err(wrong("tokenizer", &format!("one that writes {SAMPLE:?}"), found))
     }
 
     /// The same tokenizer, with special tokens that a text or a message spells out recognised (`true`), as

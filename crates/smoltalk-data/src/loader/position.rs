@@ -32,7 +32,7 @@ pub struct DataPosition {
     /// Running hash of every conversation read in this pass, the current buffer included, in order: another source has
     /// another one.
     pub fingerprint: u64,
-    /// Records of this pass that were skipped, the current buffer included.
+    /// Records of this pass that were skipped before the last conversation of the current buffer.
     #[serde(default)]
     pub bad_records: u64,
     /// What was done up to here.
@@ -47,6 +47,12 @@ impl DataPosition {
         self.counts.rows += 1;
         self.counts.tokens += row.ids.len() as u64;
         self.counts.targets += row.loss_mask.iter().filter(|target| **target).count() as u64;
+    }
+
+    /// Counts records as skipped, so many in this pass.
+    pub(super) fn count_skipped(&mut self, skipped: u64) {
+        self.counts.bad_records += skipped - self.bad_records;
+        self.bad_records = skipped;
     }
 
     /// Moves behind the current buffer.

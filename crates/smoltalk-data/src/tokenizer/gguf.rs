@@ -31,15 +31,12 @@ pub(super) fn read(path: &Path) -> Result<ChatTokenizer, DataError> {
     let vocabulary = vocabulary.map(|(token, id)| ((*token).to_string(), json!(id)));
     let specification = smollm2_json(vocabulary.collect(), merges, &metadata.special(&tokens)?).to_string();
     let eos = metadata.token("tokenizer.ggml.eos_token_id", &tokens)?;
-    let or_eos = |key: &str| match metadata.has(key) {
-        true => metadata.token(key, &tokens),
-        false => Ok(eos),
-    };
-    let bos = or_eos("tokenizer.ggml.bos_token_id")?;
-    let pad = or_eos("tokenizer.ggml.padding_token_id")?;
-    let template = match metadata.has(TEMPLATE) {
-        true => Some(metadata.text(TEMPLATE)?),
-        false => None,
+    let bos = metadata.token_or("tokenizer.ggml.bos_token_id", &tokens, eos)?;
+    let pad = metadata.token_or("tokenizer.ggml.padding_token_id", &tokens, eos)?;
+    let template = if metadata.has(TEMPLATE) {
+        Some(metadata.text(TEMPLATE)?)
+    } else {
+        None
     };
     ChatTokenizer::assemble(path, specification.as_bytes(), template, [bos, eos, pad])
 }
@@ -82,6 +79,15 @@ impl<'a> Metadata<'a> {
         let id = self.integer(key)?;
         let token = usize::try_from(id).ok().and_then(|id| tokens.get(id).copied());
         token.ok_or_else(|| self.wrong(key, &format!("an id below {}", tokens.len()), id.to_string()))
+    }
+
+    /// The same, or another one where there is no such key.
+    fn token_or<'t>(&self, key: &str, tokens: &[&'t str], default: &'t str) -> Result<&'t str, DataError> {
+        if self.has(key) {
+            self.token(key, tokens)
+        } else {
+            Ok(default)
+        }
     }
 
     fn value(&self, key: &str) -> Result<&'a Value, DataError> {

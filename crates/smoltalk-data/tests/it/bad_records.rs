@@ -21,11 +21,12 @@ fn good(index: usize) -> String {
     )
 }
 
-/// Forty conversations, with bad records at the lines 3, 12, 21, 30 and 39 where `bad`.
+/// Forty conversations, with bad records at the lines 3, 12, 21, 30 and 45, the last, where `bad`.
 fn write(path: &Path, bad: bool) {
     let mut lines: Vec<String> = (0..40).map(good).collect();
     for (index, line) in BAD.iter().enumerate().filter(|_| bad) {
-        lines.insert(2 + 9 * index, (*line).to_string());
+        let place = if index == 4 { lines.len() } else { 2 + 9 * index };
+        lines.insert(place, (*line).to_string());
     }
     std::fs::write(path, lines.join("\n")).expect("written");
 }
@@ -94,14 +95,16 @@ fn they_are_counted_in_each_pass_and_the_first_are_named() {
     while loader.position().epoch < 1 {
         loader.next_row().expect("a row");
     }
-    assert_eq!(loader.counts().bad_records, 5);
+    // The first buffer of the next pass has met some again.
+    let in_passes = |loader: &DataLoader| loader.counts().bad_records - loader.position().bad_records;
+    assert_eq!(in_passes(&loader), 5);
     let first = loader.first_bad_records();
     for (line, problem) in [
         (3, "expected `messages[0].content` to be a string, found null"),
         (12, "expected a JSON object, found EOF"),
         (21, "chat template: "),
         (30, "expected a field `messages`, found an object with the fields text"),
-        (39, "expected a JSON object, found a number"),
+        (45, "expected a JSON object, found a number"),
     ] {
         let place = format!("dirty.jsonl:{line}: ");
         let named = first.iter().find(|message| message.contains(&place));
@@ -114,7 +117,7 @@ fn they_are_counted_in_each_pass_and_the_first_are_named() {
     while loader.position().epoch < 3 {
         loader.next_row().expect("a row");
     }
-    assert_eq!(loader.counts().bad_records, 15);
+    assert_eq!(in_passes(&loader), 15);
     assert_eq!(loader.first_bad_records().len(), 5);
 }
 
@@ -130,7 +133,7 @@ fn one_more_than_the_limit_is_an_error_that_names_them() {
     assert_eq!(first.len(), 5);
     let message = error.to_string();
     assert!(
-        message.contains("max_bad_records") && message.contains("dirty.jsonl:39"),
+        message.contains("max_bad_records") && message.contains("dirty.jsonl:45"),
         "{message}"
     );
     // None at all: the first one itself.
@@ -240,7 +243,7 @@ fn a_buffer_ends_with_the_tokens_of_its_rows() {
     loader.next_row().expect("a row");
     let (read, position) = (loader.counts().packing, loader.position());
     assert!(
-        (3..10).contains(&read.conversations) && read.tokens_in < 6 * 64,
+        (3..12).contains(&read.conversations) && read.tokens_in < 6 * 64,
         "{read:?}"
     );
     assert_eq!(position.buffered, read.conversations);
