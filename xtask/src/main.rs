@@ -1,6 +1,7 @@
 //! Every chore of the project under one name: `cargo xtask <chore>`. Continuous integration and people run the same.
 #![deny(missing_docs)]
 
+mod fuzz;
 mod rules;
 mod shell;
 
@@ -39,6 +40,16 @@ enum Chore {
     CheckGpu,
     /// Run every example in its short form.
     Examples,
+    /// Build the fuzz targets and run each over its seeds and a few thousand inputs made from them.
+    Fuzz {
+        /// Only this target.
+        target: Option<String>,
+        /// Minutes each target runs instead.
+        #[arg(long)]
+        minutes: Option<u32>,
+    },
+    /// Licences and sources of every dependency.
+    Deny,
     /// Pack programs, tests and the script that runs them on a machine with a GPU and no toolchain.
     Gpu,
     /// All of the above that continuous integration runs, in its order.
@@ -56,6 +67,8 @@ fn main() -> Result<()> {
         Chore::Bench { arguments } => bench(&arguments),
         Chore::CheckGpu => check_gpu(),
         Chore::Examples => shell::run_examples(),
+        Chore::Fuzz { target, minutes } => fuzz::fuzz(target.as_deref(), minutes),
+        Chore::Deny => shell::deny(),
         Chore::Gpu => shell::package_gpu(),
         Chore::Ci => ci(),
     }
@@ -64,6 +77,7 @@ fn main() -> Result<()> {
 fn check() -> Result<()> {
     rules::enforce()?;
     cargo(&["fmt", "--all", "--", "--check"])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"])?;
     cargo(&[
         "clippy",
         "--release",
@@ -177,7 +191,9 @@ fn check_gpu() -> Result<()> {
 
 fn ci() -> Result<()> {
     check()?;
+    shell::deny()?;
     test()?;
+    fuzz::fuzz(None, None)?;
     shell::run_examples()?;
     test_wgpu()?;
     check_gpu()

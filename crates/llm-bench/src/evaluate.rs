@@ -207,18 +207,19 @@ pub fn evaluate(
     progress: &mut dyn Progress,
 ) -> Result<Evaluation, BenchError> {
     let (start, now) = (Instant::now(), chrono::Local::now());
+    let description = model.description();
+    let prepared = {
+        let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
+        prepare(tasks, &options.prompts, &chat, description.max_length)?
+    };
     let mut evaluation = Evaluation {
-        model: model.description(),
+        model: description,
         fingerprint: model.fingerprint(),
         options: options.clone(),
         date: now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
         started: now.timestamp_micros() as f64 / 1e6,
         seconds: 0.0,
         tasks: Vec::with_capacity(tasks.len()),
-    };
-    let prepared = {
-        let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
-        prepare(tasks, &options.prompts, &chat, evaluation.model.max_length)?
     };
     let mut journal = Journal::open(options.journal.as_deref(), &evaluation.fingerprint)?;
     if let Some(output) = &options.output {

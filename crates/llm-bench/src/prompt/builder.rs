@@ -81,7 +81,7 @@ impl<'a> Builder<'a> {
         };
         if let (true, TargetField::Template(template)) = (builder.generates(), &task.doc_to_target) {
             let target = builder.templates.answers(template, first);
-            builder.several_answers = matches!(target, Ok(Rendered::List(answers)) if !answers.is_empty());
+            builder.several_answers = !matches!(target, Ok(Rendered::Text(_)));
         } else {
             let (target, choices) = (builder.target(first), builder.choices(first));
             let question = builder.templates.value(&task.doc_to_text, first);
@@ -311,7 +311,7 @@ impl<'a> Builder<'a> {
             return match &parts.target {
                 Rendered::Integer(gold) => Ok(Gold::Choice(index(&parts.choices, *gold))),
                 Rendered::Text(text) => Ok(Gold::Choice(parts.choices.iter().position(|choice| choice == text))),
-                Rendered::List(_) => Err("several right choices are not supported".to_owned()),
+                Rendered::List(_) => Err("several right answers are not supported with multiple_choice".to_owned()),
             };
         }
         match &parts.target {

@@ -72,7 +72,7 @@ impl<'a> Examples<'a> {
     /// from the rest of the pool. The error is how many there are.
     fn random(&mut self, document: &Document) -> Result<Vec<usize>, usize> {
         let (size, extra) = (self.pool.len(), usize::from(self.holds_document));
-        let drawn = self.random.sample(size, self.shots + extra);
+        let drawn = self.random.sample(size, self.shots.saturating_add(extra));
         let drawn = drawn.ok_or(size.saturating_sub(extra))?.into_iter();
         let others: Vec<usize> = drawn
             .filter(|&index| self.is_other(index, document))

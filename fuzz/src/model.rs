@@ -1,0 +1,49 @@
+//! A language model without weights, for what is read around an evaluation.
+
+use std::path::Path;
+
+use llm_bench::{
+    BenchError, EvaluateOptions, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest,
+    ModelDescription, PromptOptions, Task, Turn, evaluate,
+};
+
+/// Prefers short continuations and generates the same text for every prompt.
+pub struct Instant;
+
+impl LanguageModel for Instant {
+    fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
+        let score = |request: &LoglikelihoodRequest| Loglikelihood {
+            sum: -(request.continuation.len() as f64),
+            is_greedy: false,
+        };
+        Ok(requests.iter().map(score).collect())
+    }
+
+    fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+        Ok(vec!["The answer is (B).\n#### 42".to_owned(); requests.len()])
+    }
+
+    fn apply_chat_template(&self, turns: &[Turn], _add_generation_prompt: bool) -> Result<String, BenchError> {
+        Ok(turns.iter().map(|turn| turn.content.as_str()).collect())
+    }
+
+    fn description(&self) -> ModelDescription {
+        ModelDescription::default()
+    }
+
+    fn fingerprint(&self) -> String {
+        "instant".to_owned()
+    }
+}
+
+/// Evaluates a task on the split `test` of the data set `data` in `root`, whatever the task names. Refusals are fine.
+pub fn evaluate_in(root: &Path, mut task: Task, journal: Option<&Path>) {
+    task.dataset_path = "data".to_owned();
+    task.dataset_name = None;
+    task.test_split = Some("test".to_owned());
+    task.fewshot_split = Some("test".to_owned());
+    task.fewshot_config.split = None;
+    let mut options = EvaluateOptions::new(PromptOptions::new(root));
+    options.journal = journal.map(Path::to_owned);
+    let _ = evaluate(&mut Instant, &[task], &options, &mut ());
+}

@@ -1,0 +1,106 @@
+//! Building and running the targets of `fuzz/` with the stable compiler.
+
+use crate::shell::{cargo_with, root, run};
+use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+/// Coverage counters, comparisons and a table of places in every crate: what libFuzzer steers by. `cargo fuzz` passes the
+/// same, and an address sanitizer where it has a nightly compiler.
+const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
+
+/// Executions of each target when no time is given.
+const SHORT: u32 = 4000;
+
+/// A target and its dictionary.
+const TARGETS: [(&str, &str); 9] = [
+    ("chat_template", "jinja"),
+    ("config_json", "config"),
+    ("gguf", "gguf"),
+    ("journal", "journal"),
+    ("jsonl", "conversations"),
+    ("parquet", "parquet"),
+    ("safetensors", "safetensors"),
+    ("task_yaml", "task_yaml"),
+    ("tokenizer_json", "tokenizer"),
+];
+
+/// Builds every target, then runs one or all of them: for so many minutes each, or briefly.
+pub(crate) fn fuzz(target: Option<&str>, minutes: Option<u32>) -> Result<()> {
+    if let Some(unknown) = target.filter(|name| TARGETS.iter().all(|(known, _)| known != name)) {
+        bail!(
+            "no target {unknown}; there are {}",
+            TARGETS.map(|(name, _)| name).join(", ")
+        );
+    }
+    let host = host()?;
+    // With `--target` the flags are not given to build scripts and macros.
+    let build = [
+        "build",
+        "--release",
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--target",
+        &host,
+    ];
+    cargo_with(&build, &[("RUSTFLAGS", COVERAGE)])?;
+    let built = root().join("fuzz/target").join(&host).join("release");
+    for (name, dictionary) in TARGETS {
+        if target.is_none_or(|target| target == name) {
+            run_target(&built.join(name), name, dictionary, minutes)?;
+        }
+    }
+    Ok(())
+}
+
+fn run_target(program: &Path, name: &str, dictionary: &str, minutes: Option<u32>) -> Result<()> {
+    let folder = root().join("fuzz");
+    let (corpus, found) = (folder.join("corpus").join(name), folder.join("artifacts").join(name));
+    for folder in [&corpus, &found] {
+        std::fs::create_dir_all(folder)?;
+    }
+    let length = match minutes {
+        Some(minutes) => format!("-max_total_time={}", 60 * minutes),
+        None => format!("-runs={SHORT}"),
+    };
+    // A short run does the same every time, so that it does not fail for what another change brought.
+    let seed = if minutes.is_some() { "-seed=0" } else { "-seed=1" };
+    let dictionary = folder.join("dictionaries").join(format!("{dictionary}.txt"));
+    let arguments: [OsString; 9] = [
+        corpus.into(),
+        folder.join("seeds").join(name).into(),
+        labelled("-dict=", &dictionary),
+        labelled("-artifact_prefix=", &found.join("")),
+        length.into(),
+        seed.into(),
+        "-timeout=10".into(),
+        "-rss_limit_mb=2048".into(),
+        "-print_final_stats=1".into(),
+    ];
+    eprintln!("$ {name}");
+    run(
+        &program.to_string_lossy(),
+        &arguments.each_ref().map(OsString::as_os_str),
+    )
+    .with_context(|| format!("the input that {name} failed on is in {}", found.display()))
+}
+
+fn labelled(label: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(label);
+    text.push(path);
+    text
+}
+
+/// The triple of this machine's compiler.
+fn host() -> Result<String> {
+    let output = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .context("rustc could not be started")?;
+    let text = String::from_utf8(output.stdout)?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc -vV` names no host")?.to_owned())
+}
