@@ -15,7 +15,7 @@ use examples::terminal::print_line;
 use examples::{identity, on_device, open};
 use kan_rational::Degrees;
 use serde_json::json;
-use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport};
+use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport, Origin};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
@@ -202,6 +202,16 @@ fn table(report: &ConversionReport) -> String {
         if unsafe_groups > 0 {
             text.push_str(&format!("  {unsafe_groups} groups may grow fast outside the range"));
         }
+    }
+    for group in report.unfitted() {
+        let reason = match group.origin {
+            Origin::NoFit => "its gates are too close to 0 for a fit in f32",
+            _ => "the calibration text does not determine its function",
+        };
+        text.push_str(&format!(
+            "\nlayer {}, group {} keeps SiLU: {reason}",
+            group.layer, group.group
+        ));
     }
     text
 }
