@@ -8,7 +8,6 @@ use libfuzzer_sys as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use burn::backend::Flex;
 use kallm_fuzz::{evaluate_in, in_folder};
 use llm_bench::Task;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
@@ -17,7 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use smollm2_model::weights::{ModelSource, load, read_safetensors};
+use smollm2_model::weights::{read_gguf, read_safetensors};
 use smoltalk_data::{ChatTokenizer, Source};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -62,10 +61,7 @@ fn main() -> Outcome {
 fn check(seeds: &Path) -> Outcome {
     read_safetensors(&seeds.join("safetensors/two.safetensors"))?;
     for name in ["f32", "q8_0", "tokenizer"] {
-        load::<Flex>(
-            &ModelSource::Gguf(seeds.join(format!("gguf/{name}.gguf"))),
-            &Default::default(),
-        )?;
+        read_gguf(&seeds.join(format!("gguf/{name}.gguf")))?;
     }
     ChatTokenizer::from_gguf(&seeds.join("gguf/tokenizer.gguf"))?;
     for name in ["plain", "snappy", "gzip", "zstd", "lz4"] {
