@@ -31,6 +31,21 @@ use super::{
 };
 use crate::{FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
 
+/// Every tensor of a GGUF file of the `llama` architecture under its Hugging Face name, quantised blocks as f32.
+///
+/// # Errors
+/// [`ModelError::Io`] and [`ModelError::Gguf`]: the header is checked completely before a tensor is read.
+pub fn read_gguf(path: &Path) -> Result<BTreeMap<String, TensorData>, ModelError> {
+    let mut file = Gguf::open(path)?;
+    let names: Vec<String> = file.names.keys().cloned().collect();
+    let mut tensors = BTreeMap::new();
+    for name in names {
+        let tensor = file.read(&name)?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
+}
+
 /// A mapped GGUF file whose header is known to be sound.
 #[derive(Debug)]
 pub(super) struct Gguf {

@@ -36,6 +36,17 @@ fn presets_are_the_published_configurations() {
     }
 }
 
+/// Every size is possible; together they are a model whose parameters overflow 64 bits.
+#[test]
+fn a_model_too_large_to_count_is_refused() {
+    let config = json!({
+        "vocab_size": 1 << 28, "hidden_size": 1 << 28, "intermediate_size": 1 << 28, "num_hidden_layers": 1 << 16,
+        "num_attention_heads": 1 << 28, "head_dim": 2
+    });
+    let error = SmolLm2Config::from_json(&config.to_string()).expect_err("a model of more than 2^64 parameters");
+    assert!(error.to_string().contains("at most 2^48 parameters"), "{error}");
+}
+
 #[test]
 fn both_dialects_say_the_same() {
     let mut four: Value = serde_json::from_str(&SmolLm2Config::smollm2_135m().to_json()).unwrap();
