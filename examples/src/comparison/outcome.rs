@@ -69,13 +69,7 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
             .iter()
             .map(|outcome| outcome.tasks[index].values.clone())
             .collect();
-        report.add_task(
-            &task.task,
-            &task.metric,
-            task.chance,
-            &values,
-            &PairedOptions::default(),
-        )?;
+        report.add_task(&task.task, &task.metric, task.chance, &values)?;
     }
     for outcome in outcomes {
         report
