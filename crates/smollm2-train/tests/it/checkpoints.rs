@@ -36,6 +36,10 @@ fn edit(folder: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(&path, manifest.to_string()).unwrap();
 }
 
+fn entry() -> Value {
+    json!({ "bytes": 0, "sha256": "" })
+}
+
 #[test]
 fn a_manifest_names_every_needed_file_and_none_elsewhere() {
     let room = tempfile::tempdir().unwrap();
@@ -43,21 +47,20 @@ fn a_manifest_names_every_needed_file_and_none_elsewhere() {
     let folder = trainer.save(&state(1, 2), &options).unwrap();
     checkpoint::verify(&folder).unwrap();
     let whole = fs::read(folder.join("manifest.json")).unwrap();
-    let entry = || json!({ "bytes": 0, "sha256": "" });
-    let changes: [(&str, &dyn Fn(&mut Value)); 7] = [
-        ("an entry for model.safetensors", &|manifest| *manifest = json!({})),
-        ("an entry for optimizer.safetensors", &|manifest| {
+    let changes: [(&str, fn(&mut Value)); 7] = [
+        ("an entry for model.safetensors", |manifest| *manifest = json!({})),
+        ("an entry for optimizer.safetensors", |manifest| {
             manifest.as_object_mut().unwrap().remove("optimizer.safetensors");
         }),
-        ("an entry for state.json", &|manifest| {
+        ("an entry for state.json", |manifest| {
             manifest.as_object_mut().unwrap().remove("state.json");
         }),
-        ("/dev/zero", &|manifest| manifest["/dev/zero"] = entry()),
-        ("../model/config.json", &|manifest| {
+        ("/dev/zero", |manifest| manifest["/dev/zero"] = entry()),
+        ("../model/config.json", |manifest| {
             manifest["../model/config.json"] = entry()
         }),
-        ("./config.json", &|manifest| manifest["./config.json"] = entry()),
-        ("\"\"", &|manifest| manifest[""] = entry()),
+        ("./config.json", |manifest| manifest["./config.json"] = entry()),
+        ("\"\"", |manifest| manifest[""] = entry()),
     ];
     for (text, change) in changes {
         edit(&folder, change);
