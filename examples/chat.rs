@@ -1,19 +1,25 @@
 //! cargo run --release --example chat -- --model M
 //! Short: `cargo run --release --example chat -- --model compare-output/swiglu/model --say Hi --max-new-tokens 4`
 //!
-//! Talks with a model in the terminal; an empty line ends.
+//! Talks with a model in the terminal, a line at a time; the end of the input (Ctrl-D, on Windows Ctrl-Z and Enter) ends
+//! the program. An empty line is passed over.
+//!
+//! When the conversation has become too long for the model, its oldest exchanges are forgotten and a note says so.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Parser;
+use examples::conversation::encode_latest;
 use examples::device::DeviceKind;
+use examples::flags::random_seed;
 use examples::hub::HubFlags;
 use examples::open::Opened;
+use examples::terminal::{note, print, print_line};
 use examples::{on_device, open};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::Message;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 #[derive(Parser)]
 #[command(about = "Talk with a model")]
@@ -36,9 +42,9 @@ struct Arguments {
     /// Keep the most probable tokens up to this much probability.
     #[arg(long, default_value_t = 0.9)]
     top_p: f64,
-    /// Seed of the draws.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the draws; without it a random one, which is printed.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
@@ -59,65 +65,96 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         stop_ids: opened.tokenizer.stop_ids(),
         ..settings
     };
-    let mut messages: Vec<Message> = arguments.system.iter().map(|text| turn("system", text)).collect();
+    let mut messages: Vec<Message> = arguments.system.iter().map(Message::system).collect();
     if let Some(text) = &arguments.say {
-        messages.push(turn("user", text));
-        return answer(&opened, &messages, &settings).map(|_| ());
+        messages.push(Message::user(text));
+        return match encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? {
+            Some(prompt) => answer(&opened, &prompt, &settings).map(drop),
+            None => bail!("--say: expected a text that the model has room for, found a longer one; shorten it"),
+        };
     }
-    while let Some(said) = ask()? {
-        messages.push(turn("user", &said));
-        let answer = answer(&opened, &messages, &settings)?;
-        messages.push(turn("assistant", &answer));
+    for stream in 0.. {
+        let Some(said) = ask()? else { break };
+        messages.push(Message::user(said));
+        let Some(prompt) = encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? else {
+            note("(that is longer than the model has room for; shorten it)");
+            messages.pop();
+            continue;
+        };
+        // Every answer has random numbers of its own.
+        let settings = GenerationConfig {
+            stream,
+            ..settings.clone()
+        };
+        match answer(&opened, &prompt, &settings)? {
+            Some(answer) => messages.push(Message::assistant(answer)),
+            None => break,
+        }
     }
     Ok(())
 }
 
+/// Most tokens of a prompt: the rest is for the answer, but at least half is for the prompt.
+fn room<B: DecoderBackend>(opened: &Opened<B>, settings: &GenerationConfig) -> usize {
+    let positions = opened.loaded.config.max_position_embeddings;
+    positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1))
+}
+
 fn settings(arguments: &Arguments) -> GenerationConfig {
-    let sampling = match arguments.temperature {
-        0.0 => Sampling::Greedy,
-        temperature => Sampling::Sample {
-            temperature,
+    let chosen = GenerationConfig {
+        max_new_tokens: arguments.max_new_tokens,
+        ..GenerationConfig::default()
+    };
+    if arguments.temperature == 0.0 {
+        return chosen;
+    }
+    GenerationConfig {
+        sampling: Sampling::Sample {
+            temperature: arguments.temperature,
             top_k: 0,
             top_p: arguments.top_p,
             min_p: 0.0,
         },
-    };
-    GenerationConfig {
-        max_new_tokens: arguments.max_new_tokens,
-        sampling,
-        seed: arguments.seed,
-        ..GenerationConfig::default()
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        ..chosen
     }
 }
 
-fn turn(role: &str, content: &str) -> Message {
-    Message {
-        role: role.to_string(),
-        content: content.to_string(),
-    }
-}
-
-/// What the user says; `None` at an empty line or the end.
+/// What the user says next; `None` at the end of the input, or when nobody reads the output.
 fn ask() -> Result<Option<String>> {
-    print!("> ");
-    std::io::stdout().flush()?;
-    let line = std::io::stdin().lock().lines().next().transpose()?;
-    Ok(line.filter(|line| !line.trim().is_empty()))
+    while print("> ")? {
+        let mut line = Vec::new();
+        if std::io::stdin().lock().read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        match String::from_utf8(line) {
+            Ok(line) if line.trim().is_empty() => {}
+            Ok(line) => return Ok(Some(line.trim_end_matches(['\r', '\n']).to_string())),
+            Err(error) => note(format_args!(
+                "(expected a line in UTF-8, found other bytes, which read `{}`; set the terminal to UTF-8)",
+                String::from_utf8_lossy(error.as_bytes()).trim_end()
+            )),
+        }
+    }
+    Ok(None)
 }
 
-/// Prints the answer as it comes.
-fn answer<B: DecoderBackend>(opened: &Opened<B>, messages: &[Message], settings: &GenerationConfig) -> Result<String> {
+/// Prints the answer as it comes; `None` when nobody reads it any more.
+fn answer<B: DecoderBackend>(
+    opened: &Opened<B>,
+    prompt: &[u32],
+    settings: &GenerationConfig,
+) -> Result<Option<String>> {
     let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
-    let prompt = tokenizer.encode_chat(messages, true)?;
     let (mut answer, mut stream) = (String::new(), tokenizer.decode_stream());
-    for id in generate(&loaded.model, &loaded.config, &prompt, settings)? {
+    for id in generate(&loaded.model, &loaded.config, prompt, settings)? {
         let text = stream.push(id?)?;
-        print!("{text}");
-        std::io::stdout().flush()?;
+        if !print(&text)? {
+            return Ok(None);
+        }
         answer.push_str(&text);
     }
     let rest = stream.finish()?;
-    println!("{rest}");
     answer.push_str(&rest);
-    Ok(answer)
+    Ok(print_line(rest)?.then_some(answer))
 }

@@ -1,28 +1,31 @@
 //! cargo run --release --example compare
-//! Short: `cargo run --release --example compare -- --quick`
+//! Short: `cargo run --release --example compare -- --quick --output-path compare-output`
 //!
 //! The main job: trains the same SmolLM2 with different feed-forward layers, judges each on the same held-out items,
 //! prints a table with intervals and paired significance, and writes `report.html`.
 //!
 //! Without flags everything is small, synthetic and offline. With `--model`, `--data` and `--tasks` it is the real
-//! thing.
+//! thing. The same command again continues an interrupted comparison with the first variant that is not finished.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
-use examples::comparison::{Outcome, Setting, Start, fill, table};
+use examples::comparison::{ComparisonFolder, Outcome, Setting, Start, fill, table};
 use examples::device::DeviceKind;
 use examples::flags;
 use examples::hub::HubFlags;
-use examples::synthetic::{SyntheticWorld, TASKS};
-use examples::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds};
-use examples::{on_device, open, output};
+use examples::synthetic::SyntheticWorld;
+use examples::terminal::print_line;
+use examples::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds, with_chat_tokens};
+use examples::{identity, on_device, open, output};
 use llm_bench::report::Report;
-use llm_bench::{EvaluateOptions, PromptOptions, Task};
+use llm_bench::{EvaluateOptions, PromptOptions, Task, load_split};
+use serde_json::json;
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::StepBackend;
 use smollm2_train::TrainConfig;
 use smoltalk_data::{ChatTemplate, ChatTokenizer, Mask, Packing, Source};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Share of the conversations held out where none are given for it.
@@ -80,8 +83,9 @@ struct Arguments {
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
-    /// Checkpoints, metrics, results and a copy of the page go here, in place of what an earlier comparison left
-    /// [default: compare-output; compare-model-output with --model]
+    /// Checkpoints, metrics, results and a copy of the page go here. The folder must be new, empty, or that of a
+    /// comparison with the same settings, whose finished variants are kept
+    /// [default: compare-output; compare-quick-output with --quick; compare-model-output with --model]
     #[arg(long)]
     output_path: Option<PathBuf>,
     /// The page to write; the folder of the models keeps a copy.
@@ -104,28 +108,39 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     let output = arguments.output();
     output::check_folder(&output)?;
     output::prepare_file(&arguments.report)?;
+    let folder = ComparisonFolder::lock(&output)?;
     let setting = match &arguments.model {
-        Some(model) => real::<B>(arguments, model, device)?,
-        None => synthetic::<B>(arguments)?,
+        Some(model) => {
+            let setting = real::<B>(arguments, model, device)?;
+            folder.settle(&setting.resolved()?)?;
+            setting
+        }
+        None => {
+            let world = SyntheticWorld::generate(arguments.seed, 4000);
+            let setting = synthetic::<B>(arguments, &world)?;
+            folder.settle(&setting.resolved()?)?;
+            world.write(&output.join("synthetic"))?;
+            setting
+        }
     };
-    let outcomes = variants.iter().map(|kind| setting.run(*kind, device));
+    let outcomes = variants.iter().map(|kind| setting.run(*kind, &folder, device));
     let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
     let report = report(arguments, &setting, &outcomes)?;
-    println!("{}", table(&report));
+    print_line(table(&report))?;
     let page = report.to_html()?;
     for path in [&arguments.report, &output.join("report.html")] {
-        std::fs::write(path, &page).with_context(|| format!("cannot write {}", path.display()))?;
+        output::write_whole(path, &page)?;
     }
-    println!(
+    print_line(format_args!(
         "\n{} has the plots; {} a copy, the models and samples",
         arguments.report.display(),
         output.display()
-    );
+    ))?;
     Ok(())
 }
 
 impl Arguments {
-    /// Two runs of one name would write into one folder.
+    /// Two variants of one name would write into one folder.
     fn variants(&self) -> Result<Vec<FeedForwardKind>> {
         use FeedForwardKind::{GatedRational, SiluMlp, SwiGlu};
         let kinds = match (self.feed_forward.as_slice(), &self.model) {
@@ -143,10 +158,11 @@ impl Arguments {
         }
     }
 
-    /// A comparison without flags takes minutes, one of a real model hours: the one must not replace the other.
+    /// A folder holds one comparison, so each way of starting one has a folder of its own.
     fn output(&self) -> PathBuf {
         let default = match self.model {
             Some(_) => "compare-model-output",
+            None if self.quick => "compare-quick-output",
             None => "compare-output",
         };
         self.output_path.clone().unwrap_or_else(|| default.into())
@@ -167,32 +183,30 @@ fn report<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>, outcomes:
 }
 
 /// A small world and a small model, from nothing.
-fn synthetic<B: StepBackend>(arguments: &Arguments) -> Result<Setting<B>> {
-    let world = SyntheticWorld::generate(arguments.seed, 4000);
-    let root = arguments.output().join("synthetic");
-    world.write_tasks(&root).with_context(|| root.display().to_string())?;
-    examples::synthetic::write_conversations(&root.join("train.jsonl"), &world.training)?;
+fn synthetic<B: StepBackend>(arguments: &Arguments, world: &SyntheticWorld) -> Result<Setting<B>> {
     // A token a byte is dear: without the default system sentence a row holds three times the conversations.
     let tokenizer = ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?);
     let recipe = recipe(arguments, 360, 128, 16, 3e-3);
-    let held_out = held_out_rows(Source::from_conversations(world.held_out), &tokenizer, &recipe)?;
-    let mut prompts = PromptOptions::new(root.join("data"));
+    let held_out = Source::from_conversations(world.held_out.clone());
+    let mut prompts = PromptOptions::new(arguments.output().join("synthetic/data"));
     prompts.apply_chat_template = true;
     prompts.num_fewshot = Some(0);
     prompts.limit = arguments.limit.or(arguments.quick.then_some(16.0));
-    let tasks = TASKS.map(|name| Task::from_file(&root.join("tasks").join(format!("{name}.yaml"))));
+    let config = small_config(tokenizer.vocab_size());
     Ok(Setting {
-        start: Start::Scratch(Box::new(small_config(tokenizer.vocab_size()))),
+        start_identity: serde_json::from_str(&config.to_json())?,
+        data_identity: json!({ "world": world.identity()? }),
+        start: Start::Scratch(Box::new(config)),
+        training: Source::from_conversations(world.training.clone()),
+        held_out: held_out_rows(held_out, &tokenizer, &recipe)?,
         tokenizer,
-        training: Source::from_conversations(world.training),
-        held_out,
         recipe,
-        tasks: tasks.into_iter().collect::<Result<_, _>>()?,
+        tasks: SyntheticWorld::tasks()?,
         evaluation: EvaluateOptions {
             batch_size: 32,
             ..EvaluateOptions::new(prompts)
         },
-        output: arguments.output(),
+        device: arguments.device.to_string(),
     })
 }
 
@@ -227,12 +241,19 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
     check_swiglu(model, &opened.loaded.config)?;
+    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
     Ok(Setting {
+        start_identity: json!(identity::of_model(&arguments.hub.model(model)?)?),
+        data_identity: json!({
+            "data": data,
+            "held_out": identity::of_value(&held_out.iter().map(|row| &row.ids).collect::<Vec<_>>())?,
+            "asked": asked(&tasks, &prompts)?,
+        }),
         start: Start::Pretrained {
             model: Box::new(opened.loaded.model),
-            config: opened.loaded.config,
+            config: with_chat_tokens(opened.loaded.config, &opened.tokenizer),
         },
-        held_out: held_out_rows(held_out, &opened.tokenizer, &recipe)?,
+        held_out,
         tokenizer: opened.tokenizer,
         training,
         recipe,
@@ -241,8 +262,17 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
             batch_size: 8,
             ..EvaluateOptions::new(prompts)
         },
-        output: arguments.output(),
+        device: arguments.device.to_string(),
     })
+}
+
+/// The SHA-256 of each task's documents, by name.
+fn asked(tasks: &[Task], prompts: &PromptOptions) -> Result<BTreeMap<String, String>> {
+    let digest = |task: &Task| {
+        let documents = load_split(&prompts.data_dir, prompts.hub.as_ref(), task, task.evaluated_split())?;
+        Ok((task.task.clone(), identity::of_value(&documents)?))
+    };
+    tasks.iter().map(digest).collect()
 }
 
 /// What is trained on and what is held out.

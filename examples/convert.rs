@@ -9,11 +9,14 @@ use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::at_least_one;
 use examples::hub::HubFlags;
+use examples::model_folder::{check_new_model, save_model};
 use examples::progress::{Spinner, comparison, conversion};
-use examples::{on_device, open, output};
+use examples::terminal::print_line;
+use examples::{identity, on_device, open};
 use kan_rational::Degrees;
-use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport};
-use smollm2_model::weights::{self, ModelSource};
+use serde_json::json;
+use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport, Origin};
+use smollm2_model::weights::ModelSource;
 use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 use std::path::{Path, PathBuf};
@@ -65,22 +68,51 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    output::check_new_model(&arguments.output)?;
+    check_new_model(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let source = record(arguments)?;
     let (model, config) = (opened.loaded.model, opened.loaded.config);
     let (calibration, held_out) = texts(arguments, &opened.tokenizer)?;
     let converted = converted(arguments, &model, &config, &calibration);
     let (converted, new_config) = converted.with_context(|| format!("converting {}", arguments.model))?;
     let spinner = Spinner::new("saving");
-    weights::save(&converted, &new_config, &arguments.output)?;
+    let records = [("conversion.json", source)];
+    save_model(&converted, &new_config, &opened.tokenizer, &records, &arguments.output)?;
     drop(spinner);
-    opened.tokenizer.save(&arguments.output)?;
-    println!("written to {}", arguments.output.display());
+    print_line(format_args!("written to {}", arguments.output.display()))?;
     if !held_out.is_empty() {
         let found = convert::compare_watched(&model, &converted, &config, &held_out, comparison())?;
-        println!("{}", sentence(&found));
+        print_line(sentence(&found))?;
     }
     Ok(())
+}
+
+/// What the model is made from and how, for the folder of the result.
+fn record(arguments: &Arguments) -> Result<String> {
+    let options = options(arguments);
+    let degrees = (options.degrees.numerator, options.degrees.denominator);
+    let record = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": arguments.model.to_string(),
+        "files": identity::of_model(&arguments.hub.model(&arguments.model)?)?,
+        "calibrate": arguments.calibrate,
+        "calibration_tokens": arguments.calibration_tokens,
+        "exact": arguments.exact,
+        "groups": options.groups,
+        "degrees": degrees,
+        "max_error": options.max_error,
+        "seed": options.seed,
+    });
+    Ok(serde_json::to_string_pretty(&record)?)
+}
+
+fn options(arguments: &Arguments) -> ConversionOptions {
+    ConversionOptions {
+        groups: arguments.groups,
+        degrees: arguments.degrees,
+        max_error: arguments.max_error,
+        ..ConversionOptions::default()
+    }
 }
 
 type Rows = Vec<Vec<u32>>;
@@ -116,18 +148,13 @@ fn converted<B: DecoderBackend>(
     config: &SmolLm2Config,
     calibration: &[Vec<u32>],
 ) -> Result<(SmolLm2<B>, SmolLm2Config)> {
-    let options = ConversionOptions {
-        groups: arguments.groups,
-        degrees: arguments.degrees,
-        max_error: arguments.max_error,
-        ..ConversionOptions::default()
-    };
+    let options = options(arguments);
     if arguments.exact {
         return Ok(convert::to_exact(model.clone(), config, &options)?);
     }
     let (converted, config, report) =
         convert::to_gated_rational(model.clone(), config, calibration, &options, conversion())?;
-    println!("{}", table(&report));
+    print_line(table(&report))?;
     Ok((converted, config))
 }
 
@@ -175,6 +202,16 @@ fn table(report: &ConversionReport) -> String {
         if unsafe_groups > 0 {
             text.push_str(&format!("  {unsafe_groups} groups may grow fast outside the range"));
         }
+    }
+    for group in report.unfitted() {
+        let reason = match group.origin {
+            Origin::NoFit => "its gates are too close to 0 for a fit in f32",
+            _ => "the calibration text does not determine its function",
+        };
+        text.push_str(&format!(
+            "\nlayer {}, group {} keeps SiLU: {reason}",
+            group.layer, group.group
+        ));
     }
     text
 }

@@ -6,13 +6,14 @@
 use anyhow::Result;
 use clap::Parser;
 use examples::device::DeviceKind;
+use examples::flags::random_seed;
 use examples::hub::HubFlags;
+use examples::terminal::{print, print_line};
 use examples::{on_device, open};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, Message};
-use std::io::Write;
 
 #[derive(Parser)]
 #[command(about = "Continue a prompt")]
@@ -20,7 +21,7 @@ struct Arguments {
     /// Folder, .gguf file or hub id.
     #[arg(long)]
     model: ModelSource,
-    /// The text to continue.
+    /// The text to continue; an empty one begins with the tokenizer's begin-of-text token.
     #[arg(long)]
     prompt: String,
     /// Put the prompt into the chat template as the user's turn.
@@ -44,9 +45,9 @@ struct Arguments {
     /// Above 1 makes repetition less probable.
     #[arg(long, default_value_t = 1.0)]
     repetition_penalty: f64,
-    /// Seed of the draws.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the draws; without it a random one, which is printed.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
@@ -69,39 +70,45 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         ..settings
     };
     let prompt = prompt(arguments, tokenizer)?;
+    if !arguments.chat {
+        print(&arguments.prompt)?;
+    }
     let mut stream = tokenizer.decode_stream();
     for id in generate(&loaded.model, &loaded.config, &prompt, &settings)? {
-        print!("{}", stream.push(id?)?);
-        std::io::stdout().flush()?;
+        if !print(stream.push(id?)?)? {
+            return Ok(());
+        }
     }
-    println!("{}", stream.finish()?);
+    print_line(stream.finish()?)?;
     Ok(())
 }
 
 fn settings(arguments: &Arguments) -> GenerationConfig {
-    let sampling = match arguments.temperature {
-        0.0 => Sampling::Greedy,
-        temperature => Sampling::Sample {
-            temperature,
+    let chosen = GenerationConfig {
+        max_new_tokens: arguments.max_new_tokens,
+        repetition_penalty: arguments.repetition_penalty,
+        ..GenerationConfig::default()
+    };
+    if arguments.temperature == 0.0 {
+        return chosen;
+    }
+    GenerationConfig {
+        sampling: Sampling::Sample {
+            temperature: arguments.temperature,
             top_k: arguments.top_k,
             top_p: arguments.top_p,
             min_p: arguments.min_p,
         },
-    };
-    GenerationConfig {
-        max_new_tokens: arguments.max_new_tokens,
-        sampling,
-        repetition_penalty: arguments.repetition_penalty,
-        seed: arguments.seed,
-        ..GenerationConfig::default()
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        ..chosen
     }
 }
 
-/// The prompt as the model reads it; printed at once where the answer goes on from it.
+/// The prompt as the model reads it.
 fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<Vec<u32>> {
-    if !arguments.chat {
-        print!("{}", arguments.prompt);
-        return Ok(tokenizer.encode(&arguments.prompt)?);
+    if arguments.chat {
+        return Ok(tokenizer.encode_chat(&[Message::user(&arguments.prompt)], true)?);
     }
-    Ok(tokenizer.encode_chat(&[Message::user(&arguments.prompt)], true)?)
+    let ids = tokenizer.encode(&arguments.prompt)?;
+    Ok(if ids.is_empty() { vec![tokenizer.bos_id()] } else { ids })
 }

@@ -13,6 +13,7 @@ use examples::{
     kernels::{Call, Check, Clock, Element, Figures, Shape},
     on_device,
     step_cost::{ModelShape, StepCost, step_cost},
+    terminal::print_line,
 };
 use kan_rational::Degrees;
 use serde::Serialize;
@@ -111,15 +112,22 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
     // The same numbers in every run, so that a failing check can be looked at again.
     B::seed(device, 0);
     let (groups, degrees) = (arguments.groups, arguments.degrees);
-    println!("{}, {groups} groups, degrees {degrees}", report.backend);
+    print_line(format_args!("{}, {groups} groups, degrees {degrees}", report.backend))?;
     let mut elements = arguments.dtypes.clone();
     elements.retain(|element| is_present::<B>(*element, device));
-    println!("checks: errors of the norm (and the largest of the largest number)");
+    let missing = arguments
+        .dtypes
+        .iter()
+        .filter(|element| !is_present::<B>(**element, device));
+    for missing in missing {
+        print_line(format_args!("skipped: the device has no {missing:?}"))?;
+    }
+    print_line("checks: errors of the norm (and the largest of the largest number)")?;
     for &shape in &arguments.shapes {
         for &element in &elements {
             let rows = shape.rows.min(arguments.check_rows);
             let check = Call::<B>::new(Shape { rows, ..shape }, element, groups, degrees, device).check();
-            print_check(&check);
+            print_line(check_line(&check))?;
             report.checks.push(check);
         }
     }
@@ -129,18 +137,22 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
     }
     let clock = Clock::new(arguments.repeats, device);
     report.launch_seconds = clock.launch();
-    print_header(&clock);
+    print_line(header(&clock))?;
     for &shape in &arguments.shapes {
         for &element in &elements {
             let figures = Call::<B>::new(shape, element, groups, degrees, device).time(&clock);
-            figures.iter().for_each(print_figures);
+            for figures in &figures {
+                print_line(figures_line(figures))?;
+            }
             report.figures.extend(figures);
         }
         report.save(arguments.output.as_ref())?;
     }
     for &model in &arguments.training {
         let costs = step_cost::<B>(model, arguments.training_batch, arguments.repeats, device)?;
-        costs.iter().for_each(print_cost);
+        for cost in &costs {
+            print_line(cost_line(cost))?;
+        }
         report.steps.extend(costs);
         report.save(arguments.output.as_ref())?;
     }
@@ -148,33 +160,37 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
 }
 
 fn is_present<B: Backend>(element: Element, device: &B::Device) -> bool {
-    let present = B::supports_dtype(device, element.dtype());
-    if !present {
-        println!("skipped: the device has no {element:?}");
-    }
-    present
+    B::supports_dtype(device, element.dtype())
 }
 
-fn print_check(check: &Check) {
+fn check_line(check: &Check) -> String {
     let list: Vec<String> = check
         .errors
         .iter()
         .map(|error| format!("{} {:.0e} ({:.0e})", error.output, error.of_norm, error.largest))
         .collect();
     let verdict = if check.passed { "ok    " } else { "FAILED" };
-    println!("{verdict} {} {}: {}", check.shape, check.dtype, list.join(", "));
+    format!("{verdict} {} {}: {}", check.shape, check.dtype, list.join(", "))
 }
 
-fn print_header<B: Backend>(clock: &Clock<B>) {
-    println!("{:.1} us to launch a kernel, left out below", clock.launch() * 1e6);
-    println!(
-        "{:<15} {:>12} {:>5} {:>8} {:>11} {:>9} {:>8} {:>9}",
-        "operation", "shape", "type", "MB", "time us", "GB/s", "of copy", "over SiLU"
-    );
+fn header<B: Backend>(clock: &Clock<B>) -> String {
+    format!(
+        "{:.1} us to launch a kernel, left out below\n\
+         {:<15} {:>12} {:>5} {:>8} {:>11} {:>9} {:>8} {:>9}",
+        clock.launch() * 1e6,
+        "operation",
+        "shape",
+        "type",
+        "MB",
+        "time us",
+        "GB/s",
+        "of copy",
+        "over SiLU"
+    )
 }
 
-fn print_figures(f: &Figures) {
-    println!(
+fn figures_line(f: &Figures) -> String {
+    format!(
         "{:<15} {:>12} {:>5} {:>8.1} {:>11.1} {:>9.1} {:>8.2} {:>9}",
         f.operation,
         f.shape.to_string(),
@@ -184,16 +200,16 @@ fn print_figures(f: &Figures) {
         f.gigabytes_per_second,
         f.fraction_of_copy,
         f.over_silu.map_or(String::new(), |ratio| format!("{ratio:.2}"))
-    );
+    )
 }
 
-fn print_cost(cost: &StepCost) {
-    println!(
+fn cost_line(cost: &StepCost) -> String {
+    format!(
         "training step of {} as {}, {} tokens: {:.2} ms, {:.3} of SwiGLU's",
         cost.model,
         cost.feed_forward,
         cost.batch,
         cost.seconds * 1e3,
         cost.over_swiglu
-    );
+    )
 }

@@ -6,9 +6,10 @@
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::device::DeviceKind;
-use examples::flags::at_least_one;
+use examples::flags::{above_zero, at_least_one};
 use examples::functions::{GroupFunction, all, drawn, silu};
 use examples::hub::HubFlags;
+use examples::terminal::print_line;
 use examples::training::kinds;
 use examples::{on_device, open, output};
 use llm_bench::report::{LearnedFunction, Report};
@@ -28,6 +29,10 @@ struct Arguments {
     /// Functions drawn at most, spread over the layers.
     #[arg(long, default_value_t = 240, value_parser = at_least_one)]
     most: usize,
+    /// Functions are drawn and compared on [-RANGE, RANGE]. The gates of a pretrained model reach 50; `convert` prints how
+    /// far those of its model do.
+    #[arg(long, default_value_t = 8.0, value_parser = above_zero)]
+    range: f64,
     /// The page to write.
     #[arg(long, default_value = "functions.html")]
     output: PathBuf,
@@ -45,18 +50,23 @@ fn main() -> Result<()> {
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     output::prepare_file(&arguments.output)?;
-    let learned = functions::<B>(arguments, &arguments.model, device)?;
+    let (learned, range) = (functions::<B>(arguments, &arguments.model, device)?, arguments.range);
     let functions = match &arguments.start {
-        Some(start) => drawn(&functions::<B>(arguments, start, device)?, &learned, arguments.most)
-            .with_context(|| format!("--model {} and --start {start}", arguments.model))?,
-        None => against_silu(drawn(&learned, &learned, arguments.most)?),
+        Some(start) => drawn(
+            &functions::<B>(arguments, start, device)?,
+            &learned,
+            arguments.most,
+            range,
+        )
+        .with_context(|| format!("--model {} and --start {start}", arguments.model))?,
+        None => against_silu(drawn(&learned, &learned, arguments.most, range)?),
     };
     for function in &functions {
-        println!(
-            "{:40} largest difference on [-8, 8]: {:.2e}",
+        print_line(format_args!(
+            "{:40} largest difference on [-{range}, {range}]: {:.2e}",
             function.label,
             largest_difference(function)
-        );
+        ))?;
     }
     let report = Report {
         title: format!("Rational functions of {}", arguments.model),
@@ -64,9 +74,8 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         functions,
         ..Report::default()
     };
-    let written = std::fs::write(&arguments.output, report.to_html()?);
-    written.with_context(|| format!("cannot write {}", arguments.output.display()))?;
-    println!("{} has the plots", arguments.output.display());
+    output::write_whole(&arguments.output, &report.to_html()?)?;
+    print_line(format_args!("{} has the plots", arguments.output.display()))?;
     Ok(())
 }
 

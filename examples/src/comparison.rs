@@ -1,19 +1,25 @@
 //! Training and judging the variants of one comparison.
 
-use crate::functions::{self, GroupFunction};
+mod folder;
+mod outcome;
+
+pub use folder::ComparisonFolder;
+pub use outcome::{Outcome, TaskOutcome, fill, table};
+
+use crate::model_folder::save_model;
 use crate::progress::{Spinner, Tasks, Training};
-use crate::training;
-use anyhow::{Context, Result, bail};
+use crate::terminal::note;
+use crate::{functions, identity, training};
+use anyhow::Result;
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use llm_bench::report::{Report, Variant, p_text};
-use llm_bench::{EvaluateOptions, Evaluation, Metric, SmolLm2Evaluator, Task, paired_outcomes};
-use smollm2_model::weights;
+use llm_bench::report::Variant;
+use llm_bench::{EvaluateOptions, SmolLm2Evaluator, Task};
+use serde_json::{Value, json};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
-use smollm2_train::StepBackend;
-use smollm2_train::{ConversationRows, RunOptions, TrainConfig, Trainer};
+use smollm2_train::{ConversationRows, RowSource, RunOptions, StepBackend, TrainConfig, Trainer};
 use smoltalk_data::{ChatTokenizer, PackedRow, Source};
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Where every variant starts.
 pub enum Start<B: StepBackend> {
@@ -27,6 +33,9 @@ pub enum Start<B: StepBackend> {
         config: SmolLm2Config,
     },
 }
+
+/// Functions are drawn over [-8, 8] in the report.
+const REPORT_RANGE: f64 = 8.0;
 
 /// All that the variants of a comparison share.
 pub struct Setting<B: StepBackend> {
@@ -44,57 +53,82 @@ pub struct Setting<B: StepBackend> {
     pub tasks: Vec<Task>,
     /// How they are asked.
     pub evaluation: EvaluateOptions,
-    /// Everything but the report goes below this.
-    pub output: PathBuf,
+    /// Where it is computed, for the record.
+    pub device: String,
+    /// What identifies the model that is started from.
+    pub start_identity: Value,
+    /// What identifies the data that are trained on, held out and asked.
+    pub data_identity: Value,
 }
 
-/// One trained and judged variant.
-pub struct Outcome {
+/// A variant after its last step.
+struct Trained<B: StepBackend> {
+    model: SmolLm2<B>,
     variant: Variant,
-    evaluation: Evaluation,
-    start: Vec<GroupFunction>,
-    learned: Vec<GroupFunction>,
+    /// Where the training data were left.
+    position: Value,
 }
 
 impl<B: StepBackend> Setting<B> {
-    /// Trains one variant, saves it in the Hugging Face layout below the output folder, and judges it.
+    /// Everything that decides the numbers, for the record: a comparison is continued only with the same.
+    ///
+    /// # Errors
+    /// When this program's file cannot be read.
+    pub fn resolved(&self) -> Result<Value> {
+        let prompts = &self.evaluation.prompts;
+        Ok(json!({
+            "program": identity::of_program()?,
+            "device": self.device,
+            "start": self.start_identity,
+            "data": self.data_identity,
+            "recipe": self.recipe,
+            "tasks": self.tasks,
+            "num_fewshot": prompts.num_fewshot,
+            "limit": prompts.limit,
+            "apply_chat_template": prompts.apply_chat_template,
+        }))
+    }
+
+    /// Trains and judges one variant, unless an earlier run in the same folder has.
     ///
     /// # Errors
     /// Whatever training, saving or judging gives.
-    pub fn run(&self, kind: FeedForwardKind, device: &B::Device) -> Result<Outcome> {
-        let name = kind.name().replace('_', "-");
+    pub fn run(&self, kind: FeedForwardKind, folder: &ComparisonFolder, device: &B::Device) -> Result<Outcome> {
+        let name = variant_name(kind);
+        if let Some(outcome) = folder.finished(&name)? {
+            note(format_args!("{name}: finished by an earlier run of this command, kept"));
+            return Ok(outcome);
+        }
+        let place = folder.begin(&name)?;
         let (model, config) = self.initial(kind, device)?;
         let start = functions::all(&model, &config);
-        let (model, variant) = self.train(&name, model, &config)?;
-        let learned = functions::all(&model, &config);
-        let folder = self.output.join(&name).join("model");
+        let trained = self.train(&name, model, &config, &place)?;
+        let learned = functions::all(&trained.model, &config);
         let spinner = Spinner::new(&format!("{name}: saving"));
-        weights::save(&model, &config, &folder)?;
+        save_model(&trained.model, &config, &self.tokenizer, &[], &place.join("model"))?;
         drop(spinner);
-        self.tokenizer.save(&folder)?;
-        let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, self.tokenizer.clone(), device.clone());
+        let (model, tokenizer) = (trained.model, self.tokenizer.clone());
+        let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, tokenizer, device.clone());
         let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;
-        evaluation.write(&self.output.join("results"), true)?;
-        Ok(Outcome {
-            variant,
-            evaluation,
-            start,
-            learned,
-        })
+        evaluation.write(&place.join("results"), true)?;
+        let outcome = Outcome {
+            variant: trained.variant,
+            trained_on: trained.position,
+            tasks: evaluation.tasks.iter().map(TaskOutcome::of).collect::<Result<_>>()?,
+            functions: functions::drawn(&start, &learned, 12, REPORT_RANGE)?,
+        };
+        folder.finish(&name, &outcome)?;
+        Ok(outcome)
     }
 
-    fn train(&self, name: &str, model: SmolLm2<B>, config: &SmolLm2Config) -> Result<(SmolLm2<B>, Variant)> {
+    fn train(&self, name: &str, model: SmolLm2<B>, config: &SmolLm2Config, place: &Path) -> Result<Trained<B>> {
         let order = self.recipe.loader();
         let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
         let options = RunOptions {
             companions: &save_tokenizer,
-            ..RunOptions::new(self.output.join(name))
+            ..RunOptions::new(place)
         };
-        // A comparison starts anew and replaces what an earlier one left here.
-        if options.checkpoints().exists() {
-            std::fs::remove_dir_all(options.checkpoints())?;
-        }
         let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), config.clone(), self.recipe.clone())?;
         let mut observer = Training::new(name, true);
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
@@ -106,7 +140,11 @@ impl<B: StepBackend> Setting<B> {
             held_out_loss: last.map(|evaluation| evaluation.loss),
             curve: curve.collect(),
         };
-        Ok((trainer.into_model().valid(), variant))
+        Ok(Trained {
+            model: trainer.into_model().valid(),
+            variant,
+            position: rows.position()?,
+        })
     }
 
     fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<(SmolLm2<B>, SmolLm2Config)> {
@@ -129,98 +167,7 @@ impl<B: StepBackend> Setting<B> {
     }
 }
 
-/// Puts the outcomes into a report, the first as the baseline.
-///
-/// # Errors
-/// When there are no outcomes, or a statistic is impossible.
-pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
-    let Some(first) = outcomes.first() else {
-        bail!("no variant was trained")
-    };
-    report.variants = outcomes.iter().map(|outcome| outcome.variant.clone()).collect();
-    for (index, task) in first.evaluation.tasks.iter().enumerate() {
-        let score = task
-            .scores
-            .first()
-            .with_context(|| format!("task {} has no score", task.task.task))?;
-        let evaluations: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| &outcome.evaluation.tasks[index])
-            .collect();
-        report.add_task(
-            &task.task.task,
-            score.key().trim_end_matches(",none"),
-            chance(task, score.metric),
-            &paired_outcomes(&evaluations, score.metric, &score.filter)?,
-        )?;
-    }
-    for outcome in outcomes {
-        let drawn = functions::drawn(&outcome.start, &outcome.learned, 12)?;
-        report.functions.extend(drawn.into_iter().map(|mut function| {
-            function.label = format!("{}: {}", outcome.variant.name, function.label);
-            function
-        }));
-    }
-    Ok(())
-}
-
-/// What guessing scores: one over the number of choices, on average.
-fn chance(task: &llm_bench::TaskEvaluation, metric: Metric) -> Option<f64> {
-    if metric == Metric::ExactMatch {
-        return None;
-    }
-    let choices: Vec<f64> = task
-        .samples
-        .iter()
-        .filter_map(|sample| match &sample.answer {
-            llm_bench::Answer::Choices(choices) => Some(1.0 / choices.len().max(1) as f64),
-            llm_bench::Answer::Text(_) => None,
-        })
-        .collect();
-    (!choices.is_empty()).then(|| choices.iter().sum::<f64>() / choices.len() as f64)
-}
-
-/// The report as a table for the terminal.
-pub fn table(report: &Report) -> String {
-    let mut text = format!(
-        "{:16} {:>10} {:>10} {:>10}",
-        "variant", "parameters", "tokens/s", "held-out"
-    );
-    for task in &report.tasks {
-        text.push_str(&format!(" {:>28}", format!("{} ({})", task.task, task.metric)));
-    }
-    for (index, variant) in report.variants.iter().enumerate() {
-        let number =
-            |value: Option<f64>, digits: usize| value.map_or("-".to_string(), |value| format!("{value:.digits$}"));
-        text.push_str(&format!(
-            "\n{:16} {:>10} {:>10} {:>10}",
-            variant.name,
-            variant.parameters,
-            number(variant.tokens_per_second, 0),
-            number(variant.held_out_loss, 4)
-        ));
-        for task in &report.tasks {
-            let score = &task.scores[index];
-            let interval = format!(
-                "{:.3} [{:.3}, {:.3}]",
-                score.value, score.interval.low, score.interval.high
-            );
-            text.push_str(&format!(" {interval:>28}"));
-        }
-    }
-    text.push_str("\n\npaired with the first variant (exact McNemar, Holm-corrected)");
-    for comparison in &report.comparisons {
-        let result = &comparison.result;
-        text.push_str(&format!(
-            "\n{:16} {:24} difference {:+.3} [{:+.3}, {:+.3}]  p {}",
-            comparison.candidate,
-            comparison.task,
-            result.difference,
-            result.interval.low,
-            result.interval.high,
-            p_text(comparison.p_adjusted),
-        ));
-    }
-    text.push_str(&format!("\n\n{}", report.headline()));
-    text
+/// A variant's name in tables and folders.
+fn variant_name(kind: FeedForwardKind) -> String {
+    kind.name().replace('_', "-")
 }

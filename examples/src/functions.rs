@@ -77,15 +77,20 @@ pub fn all<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec
     functions
 }
 
-/// Up to `most` functions, spread over the layers, drawn over [-8, 8] against their starts.
+/// Up to `most` functions, spread over the layers, drawn over `[-range, range]` against their starts.
 ///
 /// # Errors
 /// When the two lists are not of the same layers, parts and groups.
-pub fn drawn(start: &[GroupFunction], learned: &[GroupFunction], most: usize) -> Result<Vec<LearnedFunction>> {
+pub fn drawn(
+    start: &[GroupFunction],
+    learned: &[GroupFunction],
+    most: usize,
+    range: f64,
+) -> Result<Vec<LearnedFunction>> {
     check_pairs(start, learned)?;
     let stride = learned.len().div_ceil(most.max(1)).max(1);
     let x: Vec<f64> = (0..POINTS)
-        .map(|i| -8.0 + 16.0 * i as f64 / (POINTS - 1) as f64)
+        .map(|i| range * (2.0 * i as f64 / (POINTS - 1) as f64 - 1.0))
         .collect();
     let pairs = start.iter().zip(learned).step_by(stride);
     let draw = |(start, learned): (&GroupFunction, &GroupFunction)| LearnedFunction {
@@ -148,7 +153,7 @@ mod tests {
     #[test]
     fn only_the_same_functions_are_drawn_together() {
         let learned = [function(0, "gate_rational"), function(1, "gate_rational")];
-        let drawn_with = |start: &[GroupFunction]| drawn(start, &learned, 8).map(|functions| functions.len());
+        let drawn_with = |start: &[GroupFunction]| drawn(start, &learned, 8, 50.0).map(|functions| functions.len());
         assert_eq!(
             drawn_with(&[function(0, "gate_rational"), function(1, "gate_rational")]).unwrap(),
             2

@@ -3,12 +3,15 @@
 #![deny(missing_docs)]
 
 pub mod comparison;
+pub mod conversation;
 pub mod device;
 pub mod flags;
 pub mod functions;
 pub mod hub;
+pub mod identity;
 pub mod kernels;
 pub mod memory;
+pub mod model_folder;
 pub mod open;
 pub mod output;
 pub mod progress;

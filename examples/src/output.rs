@@ -1,20 +1,21 @@
-//! Where results go: refused before the work begins, and never half written.
+//! Where results go: refused before the work begins, and never visible before they are complete.
 
 use anyhow::{Context, Result, bail};
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
-/// A file that takes its name when it is complete. Until then, and after an error for good, what there is stands
-/// beside it as `NAME.partial`.
+/// A file that takes its name when it is complete and on the disk. Until then, and after an error for good, what has
+/// been written is in `NAME.partial-XXXXXX` next to it.
 pub struct WholeFile {
     target: PathBuf,
-    partial: PathBuf,
-    writer: BufWriter<File>,
+    writer: BufWriter<NamedTempFile>,
 }
 
 impl WholeFile {
-    /// Begins a file; one that is there under this name stays until [`WholeFile::finish`].
+    /// Begins a file. One that exists under this name stays until [`WholeFile::finish`].
     ///
     /// # Errors
     /// When nothing can be written there.
@@ -22,27 +23,26 @@ impl WholeFile {
         prepare_file(path)?;
         // A link's target is replaced, not the link.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let mut name = target.file_name().unwrap_or_default().to_os_string();
-        name.push(".partial");
-        let partial = target.with_file_name(name);
-        let file = File::create(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+        let mut prefix = target.file_name().unwrap_or_default().to_os_string();
+        prefix.push(".partial-");
+        let file = partial(&prefix)
+            .tempfile_in(folder_of(&target))
+            .with_context(|| format!("cannot write {}", target.display()))?;
         let writer = BufWriter::new(file);
-        Ok(Self {
-            target,
-            partial,
-            writer,
-        })
+        Ok(Self { target, writer })
     }
 
     /// Gives the file its name.
     ///
     /// # Errors
     /// When the last of it cannot be written.
-    pub fn finish(mut self) -> Result<()> {
-        let written = self.writer.flush();
-        written.with_context(|| format!("cannot write {}", self.partial.display()))?;
-        let renamed = std::fs::rename(&self.partial, &self.target);
-        renamed.with_context(|| format!("cannot write {}", self.target.display()))
+    pub fn finish(self) -> Result<()> {
+        let written = self.writer.into_inner().map_err(|error| error.into_error());
+        let synced = written.and_then(|file| file.as_file().sync_all().map(|()| file));
+        let file = synced.with_context(|| format!("cannot write {}", self.target.display()))?;
+        file.persist(&self.target)
+            .with_context(|| format!("cannot write {}", self.target.display()))?;
+        sync(folder_of(&self.target))
     }
 }
 
@@ -54,6 +54,89 @@ impl Write for WholeFile {
     fn flush(&mut self) -> std::io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Writes a text by way of a [`WholeFile`].
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
+    let written = file.write_all(text.as_bytes());
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    file.finish()
+}
+
+/// Temporary names with the permissions of a new file, which stay after an error.
+fn partial(prefix: &OsStr) -> tempfile::Builder<'_, '_> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).disable_cleanup(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666)); // less the umask
+    }
+    builder
+}
+
+/// Creates a folder and those above it.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// Renames a file or folder, which must be on the same file system.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
+}
+
+/// What is in a folder.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn children(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    entries.with_context(|| format!("cannot read {}", folder.display()))
+}
+
+/// Flushes a folder and everything in it to the disk.
+///
+/// # Errors
+/// When that fails.
+pub fn sync_all(folder: &Path) -> Result<()> {
+    for path in children(folder)? {
+        if path.is_dir() {
+            sync_all(&path)?;
+        } else {
+            sync(&path)?;
+        }
+    }
+    sync(folder)
+}
+
+/// Flushes a file, or the names in a folder, to the disk.
+///
+/// # Errors
+/// When that fails.
+pub fn sync(path: &Path) -> Result<()> {
+    // Windows cannot open a folder as a file, and flushes its names by itself; a file it flushes only for a writer.
+    if cfg!(windows) && path.is_dir() {
+        return Ok(());
+    }
+    let file = OpenOptions::new().read(true).write(cfg!(windows)).open(path);
+    let synced = file.and_then(|file| file.sync_all());
+    synced.with_context(|| format!("cannot flush {}", path.display()))
+}
+
+/// The folder that a path lies in.
+pub fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Makes the folder of a file that is written later.
@@ -73,10 +156,7 @@ pub fn prepare_file(path: &Path) -> Result<()> {
             path.display()
         );
     }
-    match path.parent() {
-        Some(folder) => std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())),
-        None => Ok(()),
-    }
+    create_folder(folder_of(path))
 }
 
 /// Refuses a file where a folder is to be.
@@ -88,21 +168,6 @@ pub fn check_folder(path: &Path) -> Result<()> {
         bail!(
             "{}: expected a folder to write into, found a file; choose another name",
             path.display()
-        );
-    }
-    Ok(())
-}
-
-/// Refuses a folder that holds a model already.
-///
-/// # Errors
-/// When it does, or is no folder.
-pub fn check_new_model(folder: &Path) -> Result<()> {
-    check_folder(folder)?;
-    if folder.join("config.json").exists() {
-        bail!(
-            "{}: expected no model, found a config.json; choose another --output, or remove this folder",
-            folder.display()
         );
     }
     Ok(())
@@ -125,34 +190,73 @@ pub fn check_different(input: &Path, output: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = children(folder)
+            .unwrap()
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
 
     #[test]
     fn a_file_is_replaced_when_the_new_one_is_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/scores.jsonl");
-        let partial = path.with_file_name("scores.jsonl.partial");
         let mut first = WholeFile::create(&path).unwrap();
         first.write_all(b"first").unwrap();
-        assert!(!path.exists() && partial.exists());
+        assert!(!path.exists());
         first.finish().unwrap();
-        drop(WholeFile::create(&path).unwrap());
+        assert_eq!(names(path.parent().unwrap()), ["scores.jsonl"]);
+        let mut given_up = WholeFile::create(&path).unwrap();
+        given_up.write_all(b"some").unwrap();
+        drop(given_up);
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
+        assert_eq!(
+            names(path.parent().unwrap()).len(),
+            2,
+            "what was written before an error stays"
+        );
         WholeFile::create(&path).unwrap().finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
-        assert!(!partial.exists());
     }
 
     #[test]
-    fn folders_files_and_models_are_told_apart() {
+    fn two_writers_of_one_file_do_not_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.jsonl");
+        let (mut one, mut other) = (WholeFile::create(&path).unwrap(), WholeFile::create(&path).unwrap());
+        one.write_all(b"one, the longer of them").unwrap();
+        other.write_all(b"other").unwrap();
+        one.finish().unwrap();
+        other.finish().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"other");
+        assert_eq!(names(folder.path()), ["scores.jsonl"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_has_the_permissions_of_any_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, whole) = (folder.path().join("plain"), folder.path().join("whole"));
+        std::fs::write(&plain, "").unwrap();
+        write_whole(&whole, "").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&plain), mode(&whole));
+    }
+
+    #[test]
+    fn folders_and_files_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         assert!(prepare_file(folder.path()).is_err());
-        assert!(check_new_model(folder.path()).is_ok());
         std::fs::write(&file, "{}").unwrap();
         assert!(check_folder(&file).is_err());
-        assert!(check_new_model(folder.path()).is_err());
         assert!(check_different(&file, &folder.path().join("./config.json")).is_err());
         assert!(check_different(&file, &folder.path().join("absent")).is_ok());
     }

@@ -20,7 +20,7 @@ fn styled(name: &str, total: u64, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style).with_prefix(name.to_string());
     if bar.is_hidden() {
-        eprintln!("{name}: 0/{total}");
+        note(format_args!("{name}: 0/{total}"));
     }
     bar
 }
@@ -30,7 +30,8 @@ pub fn finish(bar: &ProgressBar) {
     bar.finish();
     if bar.is_hidden() {
         let seconds = bar.elapsed().as_secs_f64();
-        eprintln!("{}: {} done in {seconds:.0} s", bar.prefix(), bar.position());
+        let (name, done) = (bar.prefix(), bar.position());
+        note(format_args!("{name}: {done} done in {seconds:.0} s"));
     }
 }
 
@@ -103,8 +104,8 @@ impl Stages {
     /// Prints a line above the bar.
     fn say(&self, line: &str) {
         match &self.0 {
-            Some((_, bar)) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some((_, bar)) => bar.suspend(|| note(line)),
+            None => note(line),
         }
     }
 
@@ -153,7 +154,7 @@ impl Training {
 
     /// Shows that a checkpoint is being read, until the run starts.
     pub fn resuming(&mut self) {
-        self.waiting = Some(Spinner::new("going on from the newest checkpoint"));
+        self.waiting = Some(Spinner::new("resuming from the newest checkpoint"));
     }
 
     /// Names checkpoints that were passed over, with the reasons.
@@ -216,7 +217,10 @@ impl TrainObserver for Training {
 
     fn evaluated(&mut self, evaluation: &EvalRecord) {
         if !self.quiet {
-            eprintln!("held-out loss {:.4} after step {}", evaluation.loss, evaluation.step);
+            note(format_args!(
+                "held-out loss {:.4} after step {}",
+                evaluation.loss, evaluation.step
+            ));
         }
     }
 
@@ -230,7 +234,7 @@ impl TrainObserver for Training {
     fn saved(&mut self, step: usize, folder: &Path) {
         self.waiting = None;
         if !self.quiet {
-            eprintln!("checkpoint of step {step}: {}", folder.display());
+            note(format_args!("checkpoint of step {step}: {}", folder.display()));
         }
     }
 

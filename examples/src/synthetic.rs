@@ -4,11 +4,14 @@
 //! measures whether a fact moved from one phrasing to another. A fifth of all sums is never trained on; the `sums`
 //! task asks those.
 
+use crate::identity;
+use crate::output::write_whole;
+use anyhow::Result;
+use llm_bench::Task;
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use smoltalk_data::{Conversation, Message};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 const PEOPLE: [&str; 40] = [
@@ -73,8 +76,11 @@ pub struct SyntheticWorld {
     sums: Vec<Value>,
 }
 
-/// Names of the tasks that [`SyntheticWorld::write_tasks`] leaves, in the order of the report.
-pub const TASKS: [&str; 2] = ["synthetic_facts", "synthetic_sums"];
+/// Names and files of the tasks, in the order of the report.
+const TASKS: [(&str, &str); 2] = [
+    ("synthetic_facts", include_str!("../tasks/synthetic_facts.yaml")),
+    ("synthetic_sums", include_str!("../tasks/synthetic_sums.yaml")),
+];
 
 impl SyntheticWorld {
     /// Builds the world of `seed` with about `conversations` training conversations of one to three exchanges.
@@ -125,54 +131,49 @@ impl SyntheticWorld {
         }
     }
 
-    /// Writes the two tasks below `root`: their YAML files in `root/tasks`, their items in `root/data`.
+    /// The two tasks, whose items [`SyntheticWorld::write`] puts below `root/data`.
+    ///
+    /// # Errors
+    /// Never: the tasks are part of the program.
+    pub fn tasks() -> Result<Vec<Task>> {
+        let tasks = TASKS.map(|(name, yaml)| Task::from_yaml(yaml, name));
+        Ok(tasks.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the world into the folder `root`, for the other commands too: task files into `tasks`, their items into
+    /// `data`, the training conversations into `train.jsonl`.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write_tasks(&self, root: &Path) -> std::io::Result<()> {
-        let tasks = root.join("tasks");
-        std::fs::create_dir_all(&tasks)?;
-        std::fs::write(
-            tasks.join("synthetic_facts.yaml"),
-            include_str!("../tasks/synthetic_facts.yaml"),
-        )?;
-        std::fs::write(
-            tasks.join("synthetic_sums.yaml"),
-            include_str!("../tasks/synthetic_sums.yaml"),
-        )?;
+    pub fn write(&self, root: &Path) -> Result<()> {
+        for (name, yaml) in TASKS {
+            write_whole(&root.join(format!("tasks/{name}.yaml")), yaml)?;
+        }
         write_jsonl(&root.join("data/synthetic/facts/default/test.jsonl"), &self.facts)?;
-        write_jsonl(&root.join("data/synthetic/sums/default/test.jsonl"), &self.sums)
+        write_jsonl(&root.join("data/synthetic/sums/default/test.jsonl"), &self.sums)?;
+        write_conversations(&root.join("train.jsonl"), &self.training)
+    }
+
+    /// The SHA-256 of all that is trained on, held out and asked.
+    ///
+    /// # Errors
+    /// Never: a world can be written as JSON.
+    pub fn identity(&self) -> Result<String> {
+        identity::of_value(&(&self.training, &self.held_out, &self.facts, &self.sums))
     }
 }
 
 /// Writes conversations as JSONL, one `{"messages": [..]}` a line.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_conversations(path: &Path, conversations: &[Conversation]) -> std::io::Result<()> {
-    let rows: Vec<Value> = conversations
+fn write_conversations(path: &Path, conversations: &[Conversation]) -> Result<()> {
+    let rows = conversations
         .iter()
-        .map(|conversation| {
-            let messages: Vec<Value> = conversation
-                .messages
-                .iter()
-                .map(|message| json!({ "role": message.role, "content": message.content }))
-                .collect();
-            json!({ "messages": messages })
-        })
-        .collect();
-    write_jsonl(path, &rows)
+        .map(|conversation| json!({ "messages": conversation.messages }));
+    write_jsonl(path, &rows.collect::<Vec<_>>())
 }
 
-fn write_jsonl(path: &Path, rows: &[Value]) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let mut file = BufWriter::new(std::fs::File::create(path)?);
-    for row in rows {
-        writeln!(file, "{row}")?;
-    }
-    file.flush()
+fn write_jsonl(path: &Path, rows: &[Value]) -> Result<()> {
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    write_whole(path, &lines)
 }
 
 /// One item of the `facts` task: the right value among other values of the same attribute.

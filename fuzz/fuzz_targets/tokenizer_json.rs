@@ -3,7 +3,7 @@
 
 use kallm_fuzz::{Limited, allow_caught_panics, escaping, in_folder};
 use libfuzzer_sys::fuzz_target;
-use smoltalk_data::{ChatTokenizer, Message};
+use smoltalk_data::{ChatTokenizer, DataError, Message};
 
 #[global_allocator]
 static ALLOCATOR: Limited = Limited;
@@ -17,24 +17,25 @@ fuzz_target!(init: allow_caught_panics(), |bytes: &[u8]| {
     in_folder(&files, |folder| {
         escaping(|| {
             if let Ok(tokenizer) = ChatTokenizer::from_folder(folder) {
-                converse(&tokenizer);
+                let _ = converse(&tokenizer);
             }
         });
     });
 });
 
-fn converse(tokenizer: &ChatTokenizer) {
-    let ids = tokenizer.encode(TEXT);
-    let _ = tokenizer.decode(&ids);
-    let mut stream = tokenizer.decode_stream();
-    for id in ids.iter().copied().chain([0, tokenizer.eos_id(), u32::MAX]) {
-        let _ = stream.push(id);
-    }
-    let _ = stream.finish();
+fn converse(tokenizer: &ChatTokenizer) -> Result<(), DataError> {
     let message = Message {
         role: "user".to_owned(),
         content: TEXT.to_owned(),
     };
-    let _ = tokenizer.apply_chat_template(&[message], true);
+    let _ = tokenizer.encode_chat(&[message], true);
     let _ = (tokenizer.specification(), tokenizer.stop_ids(), tokenizer.vocab_size());
+    let ids = tokenizer.encode(TEXT)?;
+    let _ = tokenizer.decode(&ids);
+    let mut stream = tokenizer.decode_stream();
+    for id in ids.into_iter().chain([0, tokenizer.eos_id(), u32::MAX]) {
+        stream.push(id)?;
+    }
+    stream.finish()?;
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use llm_bench::{
-    BenchError, EvaluateOptions, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest,
+    BenchError, ChatPrompt, EvaluateOptions, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest,
     ModelDescription, PromptOptions, Task, Turn, evaluate,
 };
 
@@ -23,8 +23,11 @@ impl LanguageModel for Instant {
         Ok(vec!["The answer is (B).\n#### 42".to_owned(); requests.len()])
     }
 
-    fn apply_chat_template(&self, turns: &[Turn], _add_generation_prompt: bool) -> Result<String, BenchError> {
-        Ok(turns.iter().map(|turn| turn.content.as_str()).collect())
+    fn apply_chat_template(&self, turns: &[Turn], _add_generation_prompt: bool) -> Result<ChatPrompt, BenchError> {
+        Ok(ChatPrompt {
+            text: turns.iter().map(|turn| turn.content.as_str()).collect(),
+            special: Vec::new(),
+        })
     }
 
     fn description(&self) -> ModelDescription {

@@ -110,13 +110,14 @@ fn test() -> Result<()> {
 /// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit
 /// tests, what CubeCL generates for CUDA, and the module of smollm2-train that compares models and training with Flex. The
 /// rest needs no second run.
-const ON_WGPU: [&str; 9] = [
+const ON_WGPU: [&str; 10] = [
     "agreement::",
     "cube::",
     "cuda_source::",
     "edges::",
     "gradients::",
     "graphs::",
+    "mismatches::",
     "modules::",
     "oracle::",
     "gpu::",

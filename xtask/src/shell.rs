@@ -19,11 +19,15 @@ pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
 }
 
 pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    cargo_in(&root(), arguments, environment)
+}
+
+fn cargo_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     eprintln!("$ cargo {}", arguments.join(" "));
     let status = Command::new(cargo_program())
         .args(arguments)
         .envs(environment.iter().copied())
-        .current_dir(root())
+        .current_dir(folder)
         .status()
         .context("cargo could not be started")?;
     if !status.success() {
@@ -54,13 +58,12 @@ pub(crate) fn run_examples() -> Result<()> {
             bail!("examples/{name}.rs is in no order: add it to EXAMPLES in xtask/src/shell.rs");
         }
     }
-    // `sft` refuses a folder that an earlier run trained in, `convert` one that holds a model.
-    for used in ["compare-output/sft", "compare-output/converted"] {
-        let used = root().join(used);
-        if used.exists() {
-            std::fs::remove_dir_all(&used)?;
-        }
+    // In a folder of their own: they must not meet what a person's commands left.
+    let folder = root().join("target/short-examples");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
     }
+    std::fs::create_dir_all(&folder)?;
     for name in EXAMPLES {
         let path = root().join("examples").join(format!("{name}.rs"));
         let text = std::fs::read_to_string(&path)?;
@@ -73,7 +76,7 @@ pub(crate) fn run_examples() -> Result<()> {
         let Some(("cargo", rest)) = words.split_first().map(|(first, rest)| (*first, rest)) else {
             bail!("{name}.rs: the short form must start with `cargo`, found `{short}`");
         };
-        cargo(rest)?;
+        cargo_in(&folder, rest, &[])?;
     }
     Ok(())
 }

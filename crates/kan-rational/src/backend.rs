@@ -1,4 +1,4 @@
-use crate::{RationalError, RationalSpec, reference};
+use crate::{RationalSpec, reference};
 use burn::tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
 /// Gradients of [`RationalBackend::group_rational`].
@@ -27,16 +27,17 @@ pub struct GatedGradients<B: Backend> {
 
 /// A backend that evaluates group rational functions.
 ///
-/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Tensors
-/// are contiguous in meaning only: a view (transposed, sliced) is allowed everywhere.
+/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Inputs
+/// need not be contiguous: transposed and sliced views are accepted.
 ///
 /// # Shapes
-/// - x, gate, up, grad_output: `[.., D]`, f16, bf16, f32 or f64
+/// - x, gate, up, grad_output: `[.., D]`, all of one shape and float type (f16, bf16, f32 or f64)
 /// - numerator: `[G or 1, n + 1]`; denominator: `[G or 1, m]`, f32
 ///
 /// # Panics
-/// Every method panics when the shapes do not fit together, as Burn's own operations do;
-/// [`RationalSpec::geometry`] checks without panicking.
+/// Every method of every implementation panics before it reads a value when a tensor has another shape, float type or
+/// device: that is an error in the calling program, as it is for Burn's own operations. The message names operation,
+/// tensor, what was expected and what was found. [`RationalSpec::geometry`] checks the shapes without panicking.
 pub trait RationalBackend: Backend {
     /// `F(x) = P(x) / Q(x)` with the coefficients of each channel's group.
     fn group_rational(
@@ -98,10 +99,6 @@ pub fn group_rational<B: RationalBackend, const D: usize>(
     denominator: Tensor<B, 2>,
     spec: RationalSpec,
 ) -> Tensor<B, D> {
-    check(
-        spec.geometry(&x.dims(), &numerator.dims(), &denominator.dims())
-            .map(drop),
-    );
     wrap(B::group_rational(
         unwrap(x),
         coefficients(numerator),
@@ -113,11 +110,11 @@ pub fn group_rational<B: RationalBackend, const D: usize>(
 /// `F(gate) * up`, differentiable in all four tensors.
 ///
 /// # Shapes
-/// - gate, up: `[.., D]`, the same shape and dtype; numerator and denominator as in [`group_rational`]
+/// - gate, up: `[.., D]`, `up` is cast to the dtype of `gate`; numerator and denominator as in [`group_rational`]
 /// - returns `[.., D]` in the dtype of `gate`
 ///
 /// # Panics
-/// When the shapes or the dtypes of gate and up do not fit together.
+/// When the shapes do not fit together.
 pub fn gated_rational<B: RationalBackend, const D: usize>(
     gate: Tensor<B, D>,
     up: Tensor<B, D>,
@@ -125,43 +122,26 @@ pub fn gated_rational<B: RationalBackend, const D: usize>(
     denominator: Tensor<B, 2>,
     spec: RationalSpec,
 ) -> Tensor<B, D> {
-    check(
-        spec.geometry(&gate.dims(), &numerator.dims(), &denominator.dims())
-            .map(drop),
-    );
-    if gate.dims() != up.dims() {
-        let (expected, found) = (gate.dims().to_vec(), up.dims().to_vec());
-        check(Err(RationalError::Shape {
-            tensor: "up",
-            expected,
-            found,
-        }));
-    }
-    let up = if up.dtype() == gate.dtype() {
-        up
-    } else {
-        up.cast(gate.dtype())
-    };
+    let dtype = gate.dtype();
     wrap(B::gated_rational(
         unwrap(gate),
-        unwrap(up),
+        unwrap(as_type(up, dtype)),
         coefficients(numerator),
         coefficients(denominator),
         spec,
     ))
 }
 
-fn check(result: Result<(), RationalError>) {
-    if let Err(error) = result {
-        panic!("group rational: {error}");
-    }
-}
-
 /// Kernels read f32 coefficients; a model cast to half precision as a whole still computes with f32 ones.
 fn coefficients<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
-    match tensor.dtype() {
-        DType::F32 => unwrap(tensor),
-        _ => unwrap(tensor.cast(DType::F32)),
+    unwrap(as_type(tensor, DType::F32))
+}
+
+fn as_type<B: Backend, const D: usize>(tensor: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
+    if tensor.dtype() == dtype {
+        tensor
+    } else {
+        tensor.cast(dtype)
     }
 }
 

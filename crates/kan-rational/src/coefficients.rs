@@ -88,6 +88,14 @@ impl Coefficients {
         })
     }
 
+    /// The coefficients as a parameter stores them: each rounded to f32, infinite beyond its range.
+    pub fn in_f32(&self) -> Self {
+        Self {
+            numerator: rounded(&self.numerator),
+            denominator: rounded(&self.denominator),
+        }
+    }
+
     /// Largest `|F(x) - f(x)|` over `points` equally spaced points of `[low, high]`, both ends included.
     pub fn max_error(&self, form: Denominator, f: impl Fn(f64) -> f64, (low, high): (f64, f64), points: usize) -> f64 {
         let step = (high - low) / (points.max(2) - 1) as f64;
@@ -96,4 +104,8 @@ impl Coefficients {
             .map(|x| (self.eval(x, form) - f(x)).abs())
             .fold(0.0, f64::max)
     }
+}
+
+fn rounded(list: &[f64]) -> Vec<f64> {
+    list.iter().map(|value| f64::from(*value as f32)).collect()
 }

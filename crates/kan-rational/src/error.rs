@@ -1,4 +1,5 @@
 use crate::spec::{Degrees, MAX_DEGREES};
+use burn::tensor::DType;
 
 /// Everything this crate can refuse, each with what was expected and what was found.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -51,6 +52,26 @@ pub enum RationalError {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// A tensor of another element type than the operation reads.
+    #[error("{tensor} has type {found:?}, expected {expected:?}")]
+    Dtype {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// The type it must have.
+        expected: DType,
+        /// The type found.
+        found: DType,
+    },
+    /// A tensor on another device than the input.
+    #[error("{tensor} is on device {found}, expected {expected}")]
+    Device {
+        /// Name of the tensor.
+        tensor: &'static str,
+        /// Device of the input.
+        expected: String,
+        /// Device of the tensor.
+        found: String,
+    },
     /// A list whose length is wrong.
     #[error("{what} holds {found} entries, expected {expected}")]
     Length {
@@ -79,7 +100,7 @@ pub enum RationalError {
         /// Number of usable samples (finite, of positive weight).
         found: usize,
     },
-    /// A sample or weight is NaN, infinite or (a weight) negative.
+    /// A sample or weight is NaN, infinite or (a weight) negative, or a coefficient is not a finite f32.
     #[error("{what}[{index}] is {value}")]
     NotFinite {
         /// Name of the list.

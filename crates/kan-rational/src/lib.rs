@@ -33,6 +33,7 @@
 mod activation;
 mod autodiff;
 mod backend;
+mod checked;
 mod coefficients;
 #[cfg(feature = "cubecl")]
 pub mod cube;

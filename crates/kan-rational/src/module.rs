@@ -135,7 +135,8 @@ impl GroupRationalConfig {
     ///
     /// # Errors
     /// [`RationalError::NoTable`] when nothing is stored for the function and degrees,
-    /// [`RationalError::Length`] when coefficients or groups do not match in number.
+    /// [`RationalError::Length`] when coefficients or groups do not match in number, [`RationalError::NotFinite`] for
+    /// a coefficient that f32 cannot hold.
     pub fn coefficients(&self) -> Result<Vec<Coefficients>, RationalError> {
         let one = match &self.init {
             Init::Activation(activation) => activation.coefficients(self.degrees, self.denominator)?,
@@ -143,7 +144,7 @@ impl GroupRationalConfig {
             Init::Minimax { activation, range } => activation.minimax_for(self.degrees, *range)?,
             Init::Coefficients(coefficients) => coefficients.clone(),
             Init::PerGroup(list) if list.len() == self.groups => {
-                return list.iter().map(|entry| entry.padded(self.degrees)).collect();
+                return list.iter().map(|entry| self.checked(entry)).collect();
             }
             Init::PerGroup(list) => {
                 return Err(RationalError::Length {
@@ -153,7 +154,20 @@ impl GroupRationalConfig {
                 });
             }
         };
-        Ok(vec![one.padded(self.degrees)?; self.groups])
+        Ok(vec![self.checked(&one)?; self.groups])
+    }
+
+    /// Coefficients padded to the degrees, each one that an f32 parameter can hold.
+    fn checked(&self, coefficients: &Coefficients) -> Result<Coefficients, RationalError> {
+        let padded = coefficients.padded(self.degrees)?;
+        let stored = padded.in_f32();
+        for (what, list) in [("numerator", &stored.numerator), ("denominator", &stored.denominator)] {
+            if let Some(index) = list.iter().position(|value| !value.is_finite()) {
+                let value = list[index];
+                return Err(RationalError::NotFinite { what, index, value });
+            }
+        }
+        Ok(padded)
     }
 
     /// The module on `device`, its coefficients in f32 whatever the backend's default float is.
@@ -190,7 +204,7 @@ fn parameter<'a, B: Backend>(
     device: &B::Device,
 ) -> Param<Tensor<B, 2>> {
     let rows: Vec<&[f64]> = rows.take(if shared { 1 } else { usize::MAX }).collect();
-    let columns = rows.first().map_or(0, |row| row.len());
+    let columns = rows[0].len(); // `validate` refuses a configuration without groups
     let values: Vec<f32> = rows
         .iter()
         .flat_map(|row| row.iter().map(|&value| value as f32))
@@ -225,7 +239,7 @@ impl<B: Backend> GroupRational<B> {
     /// Degrees, read off the parameters.
     pub fn degrees(&self) -> Degrees {
         Degrees {
-            numerator: self.numerator.dims()[1].saturating_sub(1),
+            numerator: self.numerator.dims()[1] - 1,
             denominator: self.denominator.dims()[1],
         }
     }

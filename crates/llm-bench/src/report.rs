@@ -5,12 +5,14 @@ mod headline;
 mod html;
 mod plot;
 
+use serde::{Deserialize, Serialize};
+
 use crate::BenchError;
 use crate::stats::{CONFIDENCE, Interval, PairedComparison};
 use crate::stats::{check_outcomes, compare_paired, holm, minimal_detectable_difference, wilson};
 
 /// A trained or loaded model that takes part in the comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Variant {
     /// Its name in every table.
     pub name: String,
@@ -69,7 +71,7 @@ pub struct Comparison {
 }
 
 /// A learned function beside what it started as.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearnedFunction {
     /// For instance `layer 3, group 0`.
     pub label: String,

@@ -15,6 +15,9 @@ use crate::{DecoderBackend, ModelError, SmolLm2};
 /// Most numbers in a rotary table: 2^19 positions of 64 channels, 128 MB.
 const MAX_ROTARY: usize = 1 << 25;
 
+/// Most parameters of a model, so that their bytes, and those of an optimiser, fit in 64 bits.
+const MAX_PARAMETERS: u128 = 1 << 48;
+
 /// Draws every weight. Burn does it at the first use, so two clones of an unused model would be two models, and the
 /// seed at that moment would count.
 pub(crate) struct DrawNow;
@@ -197,15 +200,21 @@ impl SmolLm2Config {
 
     /// Number of trainable parameters; a tied embedding counts once.
     pub fn num_parameters(&self) -> usize {
-        let (d, c) = (self.hidden_size, self.head_dim);
-        let attention = 2 * d * c * (self.num_attention_heads + self.num_key_value_heads);
-        let embeddings = self.vocab_size * d * if self.tie_word_embeddings { 1 } else { 2 };
-        let feed_forward: usize = self
+        usize::try_from(self.count_parameters()).unwrap_or(usize::MAX)
+    }
+
+    /// Wide, because sizes that are possible one by one can multiply to more than 64 bits.
+    fn count_parameters(&self) -> u128 {
+        let [d, c] = [self.hidden_size, self.head_dim].map(|size| size as u128);
+        let heads = self.num_attention_heads as u128 + self.num_key_value_heads as u128;
+        let attention = 2 * d * c * heads;
+        let embeddings = self.vocab_size as u128 * d * if self.tie_word_embeddings { 1 } else { 2 };
+        let feed_forward: u128 = self
             .feed_forward
             .iter()
-            .map(|layer| layer.num_parameters(d, self.intermediate_size))
+            .map(|layer| layer.num_parameters(self.hidden_size, self.intermediate_size) as u128)
             .sum();
-        embeddings + self.num_hidden_layers * (attention + 2 * d) + feed_forward + d
+        embeddings + self.num_hidden_layers as u128 * (attention + 2 * d) + feed_forward + d
     }
 
     /// Refuses shapes and constants the architecture cannot have.
@@ -228,6 +237,16 @@ impl SmolLm2Config {
                 format!("feed_forward[{index}]")
             };
             layer.validate(&key, self.hidden_size, self.intermediate_size)?;
+        }
+        self.validate_count()
+    }
+
+    /// Refuses a model whose bytes nobody can count: every size is possible, but not all of them together.
+    fn validate_count(&self) -> Result<(), ModelError> {
+        let count = self.count_parameters();
+        if count > MAX_PARAMETERS {
+            let expected = "sizes of a model with at most 2^48 parameters";
+            return Err(ModelError::config("num_hidden_layers", expected, count));
         }
         Ok(())
     }

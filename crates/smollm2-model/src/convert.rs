@@ -102,7 +102,22 @@ pub enum Stage {
     Fit,
 }
 
-/// What one function saw in calibration and how well it fits it.
+/// Where the coefficients of a group come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Fitted to the gates seen.
+    Fitted,
+    /// SiLU's own, because calibration says nothing about the function: `up` is 0 wherever the gate moves, as in a pruned
+    /// group, or the gate does not move.
+    Dead,
+    /// SiLU's own, because no fit has coefficients that f32 can hold and is safe outside the range: the gates stay very
+    /// close to 0.
+    NoFit,
+}
+
+/// What one function saw in calibration and how well it fits it. Errors are those of the f32 coefficients that are
+/// stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GroupReport {
     /// Layer, from 0.
@@ -113,8 +128,10 @@ pub struct GroupReport {
     pub range: (f64, f64),
     /// Gate values seen; a sample of them was fitted.
     pub seen: u64,
-    /// Degrees fitted.
+    /// Degrees of the function.
     pub degrees: Degrees,
+    /// Where the coefficients come from.
+    pub origin: Origin,
     /// `sqrt(sum up² (F - silu)² / sum up² silu²)` over the samples: the relative error of the gated product.
     pub relative_error: f64,
     /// Largest `|F - silu|` over the samples, unweighted.
@@ -138,15 +155,23 @@ impl ConversionReport {
     pub fn worst_relative_error(&self) -> f64 {
         self.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max)
     }
+
+    /// The groups that kept SiLU's function because no fit could replace it.
+    pub fn unfitted(&self) -> impl Iterator<Item = &GroupReport> {
+        self.groups.iter().filter(|group| group.origin != Origin::Fitted)
+    }
 }
 
 /// Replaces the SiLU of SwiGLU layers by group rational functions fitted to what the gates see on `rows`.
 ///
 /// `rows` are token ids of text like that the model is used on, each a sequence of its own; a few thousand tokens
 /// are enough. Outside the range seen a function is guarded: it is kept near SiLU up to twice the range, and beyond
-/// grows no faster than linearly (a rational of these degrees has one slope at both ends, SiLU two, so one of its
-/// ends must drift: report and calibration text should cover the gates that matter). The report says of every group
-/// whether that could be had.
+/// grows no faster than linearly, with a slope of at most 2 (a rational of these degrees has one slope at both ends,
+/// SiLU two, so one of its ends must drift: report and calibration text should cover the gates that matter). The report
+/// says of every group whether that could be had.
+///
+/// A group that calibration says nothing about (its `up` projection is pruned, say), or whose fit f32 cannot hold, keeps
+/// SiLU's function: [`ConversionReport::unfitted`].
 ///
 /// # Errors
 /// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no
@@ -297,10 +322,9 @@ fn gated_config(options: &ConversionOptions, degrees: Degrees, keep_silu: bool) 
     GatedRationalConfig { rational, keep_silu }
 }
 
+/// The configuration with another feed-forward in `layer`, one of [`swiglu_layers`].
 fn with_layer(mut config: SmolLm2Config, layer: usize, gate: GatedRationalConfig) -> SmolLm2Config {
-    if let Some(entry) = config.feed_forward.get_mut(layer) {
-        *entry = FeedForwardConfig::GatedRational(gate);
-    }
+    config.feed_forward[layer] = FeedForwardConfig::GatedRational(gate);
     config
 }
 

@@ -21,6 +21,8 @@ mod sampler;
 
 pub use sampler::{Sampler, Sampling};
 
+use std::collections::BTreeSet;
+
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +43,7 @@ pub struct GenerationConfig {
     pub seed: u64,
     /// Which of the seed's independent streams the first row draws from; row `i` takes stream `stream + i`. Default 0.
     pub stream: u64,
-    /// Tokens after which a row ends; they are given out. Default none.
+    /// Stop tokens. The stop token itself is part of the output. Default none.
     pub stop_ids: Vec<u32>,
 }
 
@@ -92,7 +94,8 @@ pub fn generate<'a, B: DecoderBackend>(
     })
 }
 
-/// Continues many prompts at once; row `i` gives the tokens it would give alone with [`stream`](GenerationConfig::stream) `+ i`.
+/// Continues many prompts at once. Row `i` yields the tokens that it would yield alone with
+/// [`stream`](GenerationConfig::stream) `+ i`.
 ///
 /// # Errors
 /// As [`generate`], and [`ModelError::NotANumber`].
@@ -140,11 +143,28 @@ impl<B: DecoderBackend> Iterator for Generator<'_, B> {
 #[derive(Debug)]
 struct Row {
     index: usize,
-    /// Prompt and what was added.
-    tokens: Vec<u32>,
+    /// Tokens of the prompt and of the continuation, each once: what the repetition penalty applies to.
+    seen: BTreeSet<u32>,
+    last: u32,
     added: usize,
     limit: usize,
+    finished: bool,
     sampler: Sampler,
+}
+
+impl Row {
+    fn choose(&mut self, logits: &mut [f32], settings: &GenerationConfig) -> Result<u32, ModelError> {
+        sampler::penalise(logits, &self.seen, settings.repetition_penalty);
+        let token = self.sampler.choose(logits).ok_or(ModelError::NotANumber {
+            row: self.index,
+            step: self.added,
+        })?;
+        self.seen.insert(token);
+        self.last = token;
+        self.added += 1;
+        self.finished = self.added == self.limit || settings.stop_ids.contains(&token);
+        Ok(token)
+    }
 }
 
 #[derive(Debug)]
@@ -169,7 +189,7 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
         check(prompts, config)?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        // Left padding takes room in the cache, but no position: a short prompt may go on beyond a long one's end.
+        // Left padding takes room in the cache, but no position: a short prompt may continue beyond a long one's end.
         let limit = |prompt: &Vec<u32>| {
             settings
                 .max_new_tokens
@@ -184,9 +204,11 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
         let next = ints::<B>(padded.collect(), [prompts.len(), longest], &device); // [B, T]
         let row = |(index, prompt): (usize, &Vec<u32>)| Row {
             index,
-            tokens: prompt.clone(),
+            seen: prompt.iter().copied().collect(),
+            last: 0,
             added: 0,
             limit: limit(prompt),
+            finished: false,
             sampler: Sampler::new(
                 settings.sampling,
                 settings.seed,
@@ -216,44 +238,28 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
         let [batch, tokens] = self.next.dims();
         let hidden = self.model.forward_cached(self.next.clone(), &mut self.cache); // [B, T, D]
         let last = hidden.narrow(1, tokens - 1, 1); // [B, 1, D]
-        let logits = floats(self.model.logits(last)); // B * V
+        let mut logits = floats(self.model.logits(last)); // B * V
         let vocab = logits.len() / batch;
-        let mut given = Vec::with_capacity(batch);
-        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact(vocab)) {
-            let mut logits = logits.to_vec();
-            sampler::penalise(&mut logits, &row.tokens, self.settings.repetition_penalty);
-            let token = row.sampler.choose(&logits).ok_or(ModelError::NotANumber {
-                row: row.index,
-                step: row.added,
-            })?;
-            row.tokens.push(token);
-            row.added += 1;
-            given.push((row.index, token));
+        let mut emitted = Vec::with_capacity(batch);
+        for (row, logits) in self.rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
+            emitted.push((row.index, row.choose(logits, &self.settings)?));
         }
         self.drop_finished();
-        let last: Vec<i32> = self
-            .rows
-            .iter()
-            .filter_map(|row| row.tokens.last().map(|id| *id as i32))
-            .collect();
-        let rows = last.len();
-        self.next = ints::<B>(last, [rows, 1], &self.device); // [B, 1]
-        Ok(Some(given))
+        let last = self.rows.iter().map(|row| row.last as i32).collect();
+        self.next = ints::<B>(last, [self.rows.len(), 1], &self.device); // [B, 1]
+        Ok(Some(emitted))
     }
 
     /// Finished rows leave the cache too, so that they cost nothing more.
     fn drop_finished(&mut self) {
-        let stops = &self.settings.stop_ids;
-        let unfinished =
-            |row: &Row| row.added < row.limit && !row.tokens.last().is_some_and(|token| stops.contains(token));
         let kept: Vec<usize> = (0..self.rows.len())
-            .filter(|index| unfinished(&self.rows[*index]))
+            .filter(|index| !self.rows[*index].finished)
             .collect();
         if kept.len() < self.rows.len() {
             if !kept.is_empty() {
                 self.cache.select_rows(&kept);
             }
-            self.rows.retain(unfinished);
+            self.rows.retain(|row| !row.finished);
         }
     }
 }

@@ -5,6 +5,7 @@
 //! F feed-forward width, H heads, K key/value heads, C head dim.
 
 mod autodiff;
+mod checked;
 #[cfg(feature = "cubecl")]
 mod cube;
 #[cfg(feature = "flex")]
@@ -25,8 +26,14 @@ use kan_rational::RationalBackend;
 /// is one. A backend with something faster overrides the methods; Flex does, with one pass over memory per operation
 /// on all cores.
 ///
-/// Tensors may be views. A gradient has shape and float type of the input it belongs to, `grad_output` those of the
-/// operation's output. Every method panics when the shapes do not fit together, as Burn's own operations do.
+/// Tensors may be views. Inputs of one operation have one float type, except the weight of a norm and the tables of a
+/// rotation, which may have another. A gradient has shape and float type of the input it belongs to, `grad_output`
+/// those of the operation's output.
+///
+/// # Panics
+/// Every method of every implementation panics before it reads a value when a tensor has another shape, element type
+/// or device: that is an error in the calling program, as it is for Burn's own operations. The message names
+/// operation, tensor, what was expected and what was found.
 pub trait DecoderBackend: RationalBackend {
     /// See [`rms_norm`].
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
@@ -108,7 +115,6 @@ pub trait DecoderBackend: RationalBackend {
 ///
 /// Half-precision rows are normalised in f32 and rounded before the weight multiplies, as in `transformers`.
 pub fn rms_norm<B: DecoderBackend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
-    assert_eq!(x.dims()[1], weight.dims()[0], "channels of x and of the weight");
     wrap(B::rms_norm(unwrap(x), unwrap(weight), epsilon))
 }
 
@@ -122,13 +128,6 @@ pub fn rms_norm<B: DecoderBackend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilo
 ///   which makes a rotation two products and a sum.
 /// - output: `[N, H·C]`
 pub fn rotate<B: DecoderBackend>(x: Tensor<B, 2>, cos: Tensor<B, 2>, sin: Tensor<B, 2>) -> Tensor<B, 2> {
-    let ([rows, width], [period, channels]) = (x.dims(), cos.dims());
-    assert_eq!(cos.dims(), sin.dims(), "cosines and sines");
-    assert!(
-        channels % 2 == 0 && width % channels == 0,
-        "{width} channels in heads of {channels}"
-    );
-    assert!(rows % period.max(1) == 0, "{rows} rows turned by {period}");
     wrap(B::rotate(unwrap(x), unwrap(cos), unwrap(sin)))
 }
 
@@ -145,7 +144,6 @@ pub fn silu<B: DecoderBackend>(x: Tensor<B, 2>) -> Tensor<B, 2> {
 /// # Shapes
 /// - `gate`, `up`, output: `[N, F]`
 pub fn gated_silu<B: DecoderBackend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
-    assert_eq!(gate.dims(), up.dims(), "gate and up");
     wrap(B::gated_silu(unwrap(gate), unwrap(up)))
 }
 
@@ -165,17 +163,6 @@ pub fn causal_attention<B: DecoderBackend>(
     value: Tensor<B, 4>,
     hidden: Option<Tensor<B, 3, Bool>>,
 ) -> Tensor<B, 4> {
-    let ([batch, heads, tokens, channels], [_, groups, keys, _]) = (query.dims(), key.dims());
-    assert_eq!(key.dims(), [batch, groups, keys, channels], "keys");
-    assert_eq!(value.dims(), key.dims(), "values and keys");
-    assert!(
-        groups > 0 && heads % groups == 0,
-        "{heads} heads over {groups} key/value heads"
-    );
-    assert!(keys >= tokens, "{tokens} queries and {keys} keys");
-    if let Some(hidden) = &hidden {
-        assert_eq!(hidden.dims(), [batch, tokens, keys], "hidden keys");
-    }
     let hidden = hidden.map(Tensor::into_primitive);
     wrap(B::causal_attention(unwrap(query), unwrap(key), unwrap(value), hidden))
 }
@@ -187,12 +174,6 @@ pub fn causal_attention<B: DecoderBackend>(
 /// - `buffer`, output: `[B, K, P, C]`
 /// - `new`: `[B, K, T, C]`, of the same float type; `start + T` at most P
 pub fn write_tokens<B: DecoderBackend>(buffer: Tensor<B, 4>, new: Tensor<B, 4>, start: usize) -> Tensor<B, 4> {
-    let ([batch, groups, capacity, channels], [_, _, tokens, _]) = (buffer.dims(), new.dims());
-    assert_eq!(new.dims(), [batch, groups, tokens, channels], "new tokens");
-    assert!(
-        start + tokens <= capacity,
-        "{start} + {tokens} tokens in a cache of {capacity}"
-    );
     wrap(B::write_tokens(unwrap(buffer), unwrap(new), start))
 }
 

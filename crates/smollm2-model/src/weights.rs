@@ -31,6 +31,7 @@ mod safetensors_file;
 mod save;
 mod source;
 
+pub use gguf::read_gguf;
 pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
 pub use report::{LoadReport, NameMismatch, ShapeMismatch};

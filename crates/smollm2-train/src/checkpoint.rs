@@ -76,7 +76,7 @@ pub fn write(
     settle(root)?;
     let name = format!("{PREFIX}{step:08}");
     let (staging, target) = (root.join(format!("{PARTIAL}{name}")), root.join(&name));
-    // One level deeper than it needs: what `fill` writes beside its folder, to rename it into place, is partial too.
+    // One level deeper than it needs: what `fill` writes next to its folder, to rename it into place, is partial too.
     let folder = staging.join(&name);
     remove(&staging)?;
     fs::create_dir_all(&folder).map_err(TrainError::io("create", &folder))?;

@@ -16,7 +16,7 @@ pub struct MemoryEstimate {
     /// Weights, f32.
     pub weights: u64,
     /// Gradients, f32: a second set with accumulation, the sum and what is added to it; one more gradient of the output
-    /// embedding lives beside them in the loss.
+    /// embedding exists in the loss.
     pub gradients: u64,
     /// Two moments, f32.
     pub optimizer: u64,

@@ -51,7 +51,7 @@ pub struct DamagedMetrics {
 }
 
 impl Metrics {
-    /// Opens `path` to go on after `step`: later records, and a line cut off by a crash, are dropped, so that no step
+    /// Opens `path` to continue after `step`: later records, and a line cut off by a crash, are dropped, so that no step
     /// is recorded twice. Step 0 starts an empty file.
     ///
     /// A complete line that is no record, as a power loss can leave, is left out too: it must not keep an intact

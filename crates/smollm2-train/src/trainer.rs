@@ -51,7 +51,7 @@ pub struct Trainer<AB: TrainBackend> {
 }
 
 impl<AB: TrainBackend> Trainer<AB> {
-    /// A run from its start. Weights in f32, or in bf16 beside f32 master copies; small gradients vanish in f16.
+    /// A run from its start. Weights in f32, or in bf16 with f32 master copies; small gradients vanish in f16.
     ///
     /// # Errors
     /// [`TrainError::Config`], [`TrainError::SequenceTooLong`].

@@ -1,7 +1,7 @@
 //! `sft` as a program: which recipe it takes, how it ends, how it is resumed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,20 +11,7 @@ use smollm2_model::{SmolLm2Config, weights};
 use smollm2_train::{Metric, TrainConfig, checkpoint, read_metrics};
 use smoltalk_data::ChatTokenizer;
 
-/// The program, which cargo puts into a folder next to that of the tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let profile = tests.parent().and_then(Path::parent).unwrap();
-    let program = profile
-        .join("examples/sft")
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(
-        program.is_file(),
-        "{}: build it with `cargo build --release -p examples --example sft`",
-        program.display()
-    );
-    program
-}
+use crate::example;
 
 /// A folder with a small base model, conversations and a recipe that would take an hour.
 struct Room(tempfile::TempDir);
@@ -59,7 +46,7 @@ impl Room {
 
     /// `sft --data D --output O` with further arguments.
     fn sft(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = example("sft");
         command.current_dir(self.0.path());
         command
             .args(["--data", "train.jsonl", "--output", "out"])
@@ -213,8 +200,8 @@ fn contradictions(room: &Room) {
         ),
         (&["--steps", "5"], &["--steps: the run has 1000000 steps, given 5"]),
         (
-            &["--model", "another"],
-            &["--model: the run started from model, given another"],
+            &["--model", "elsewhere"],
+            &["--model: the run started from model, given elsewhere"],
         ),
         (
             &["--held-out-share", "0.1"],

@@ -5,21 +5,26 @@
 
 use cubecl::{self, ir::FastMath, prelude::*};
 
+use crate::{Degrees, Denominator};
+
 /// What is compiled into a kernel about the function: nothing else of a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Form {
-    /// Degree of `P`, at least 1.
-    pub(crate) numerator: usize,
-    /// Degree of `Q`, at least 1.
-    pub(crate) denominator: usize,
-    /// `Q = 1 + |sum b_k x^k|` instead of `Q = 1 + sum |b_k| |x|^k`.
-    pub(crate) abs_of_sum: bool,
+    /// Degrees of `P` and `Q`, at least 1 each.
+    pub(crate) degrees: Degrees,
+    /// Form of `Q`.
+    pub(crate) denominator: Denominator,
 }
 
 impl Form {
     /// Coefficients of one group, numerator first: also the number of sums a thread of the backward pass keeps.
     pub(crate) fn terms(&self) -> usize {
-        self.numerator + 1 + self.denominator
+        self.degrees.coefficients()
+    }
+
+    /// Whether `Q = 1 + |sum b_k x^k|`, not `1 + sum |b_k| |x|^k`.
+    pub(crate) fn abs_of_sum(&self) -> bool {
+        self.denominator == Denominator::AbsOfSum
     }
 }
 
@@ -56,14 +61,14 @@ pub(crate) fn read_coefficients(
 ) -> Coefficients {
     let mut a = Sequence::<f32>::new();
     #[unroll]
-    for k in 0..comptime!(form.numerator + 1) {
+    for k in 0..comptime!(form.degrees.numerator + 1) {
         a.push(numerator[numerator_start + k]);
     }
     let mut b = Sequence::<f32>::new();
     #[unroll]
-    for k in 0..comptime!(form.denominator) {
+    for k in 0..comptime!(form.degrees.denominator) {
         let value = denominator[denominator_start + k];
-        if comptime!(form.abs_of_sum) {
+        if comptime!(form.abs_of_sum()) {
             b.push(value);
         } else {
             b.push(value.abs());
@@ -89,22 +94,26 @@ fn reciprocal_above_one(sum: f32) -> f32 {
 /// The variable of the denominator: `|x|` under the sum of absolute values, `x` otherwise.
 #[cube]
 fn denominator_variable(x: f32, #[comptime] form: Form) -> f32 {
-    if comptime!(form.abs_of_sum) { x } else { x.abs() }
+    if comptime!(form.abs_of_sum()) { x } else { x.abs() }
 }
 
 /// `F(x)`, by Horner's rule and one reciprocal.
 #[cube]
 pub(crate) fn evaluate(x: f32, coefficients: &Coefficients, #[comptime] form: Form) -> f32 {
-    let mut p = coefficients.numerator[comptime!(form.numerator)];
+    let mut p = coefficients.numerator[comptime!(form.degrees.numerator)];
     #[unroll]
-    for i in 0..comptime!(form.numerator) {
-        p = fma(p, x, coefficients.numerator[comptime!(form.numerator - 1 - i)]);
+    for i in 0..comptime!(form.degrees.numerator) {
+        p = fma(p, x, coefficients.numerator[comptime!(form.degrees.numerator - 1 - i)]);
     }
     let y = denominator_variable(x, form);
-    let mut q = coefficients.denominator[comptime!(form.denominator - 1)];
+    let mut q = coefficients.denominator[comptime!(form.degrees.denominator - 1)];
     #[unroll]
-    for i in 0..comptime!(form.denominator - 1) {
-        q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
+    for i in 0..comptime!(form.degrees.denominator - 1) {
+        q = fma(
+            q,
+            y,
+            coefficients.denominator[comptime!(form.degrees.denominator - 2 - i)],
+        );
     }
     p * reciprocal_above_one(q * y)
 }
@@ -113,33 +122,37 @@ pub(crate) fn evaluate(x: f32, coefficients: &Coefficients, #[comptime] form: Fo
 /// coefficients of the derivative in registers.
 #[cube]
 pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] form: Form) -> Point {
-    let mut p = coefficients.numerator[comptime!(form.numerator)];
-    let mut p_slope = coefficients.numerator[comptime!(form.numerator)];
+    let mut p = coefficients.numerator[comptime!(form.degrees.numerator)];
+    let mut p_slope = coefficients.numerator[comptime!(form.degrees.numerator)];
     #[unroll]
-    for i in 0..comptime!(form.numerator) {
+    for i in 0..comptime!(form.degrees.numerator) {
         if comptime!(i > 0) {
             p_slope = fma(p_slope, x, p);
         }
-        p = fma(p, x, coefficients.numerator[comptime!(form.numerator - 1 - i)]);
+        p = fma(p, x, coefficients.numerator[comptime!(form.degrees.numerator - 1 - i)]);
     }
     let y = denominator_variable(x, form);
     // The last step of the rule adds the constant term, which the sum inside the denominator does not have.
-    let mut q = coefficients.denominator[comptime!(form.denominator - 1)];
-    let mut q_slope = coefficients.denominator[comptime!(form.denominator - 1)];
+    let mut q = coefficients.denominator[comptime!(form.degrees.denominator - 1)];
+    let mut q_slope = coefficients.denominator[comptime!(form.degrees.denominator - 1)];
     #[unroll]
-    for i in 0..comptime!(form.denominator - 1) {
+    for i in 0..comptime!(form.degrees.denominator - 1) {
         if comptime!(i > 0) {
             q_slope = fma(q_slope, y, q);
         }
-        q = fma(q, y, coefficients.denominator[comptime!(form.denominator - 2 - i)]);
+        q = fma(
+            q,
+            y,
+            coefficients.denominator[comptime!(form.degrees.denominator - 2 - i)],
+        );
     }
-    if comptime!(form.denominator > 1) {
+    if comptime!(form.degrees.denominator > 1) {
         q_slope = fma(q_slope, y, q);
     }
     let sum = q * y;
     let r = reciprocal_above_one(sum);
     let value = p * r;
-    if comptime!(form.abs_of_sum) {
+    if comptime!(form.abs_of_sum()) {
         let signed_value = value * sign_or_zero(sum);
         Point {
             value,
@@ -184,13 +197,13 @@ pub(crate) fn accumulate(sums: &Sequence<RuntimeCell<f32>>, x: f32, t: f32, v: f
     constant.store(constant.read() + t);
     let mut power = x;
     #[unroll]
-    for i in 0..comptime!(form.numerator.max(form.denominator)) {
-        if comptime!(i < form.numerator) {
+    for i in 0..comptime!(form.degrees.numerator.max(form.degrees.denominator)) {
+        if comptime!(i < form.degrees.numerator) {
             let sum = sums.index(comptime!(i + 1));
             sum.store(fma(t, power, sum.read()));
         }
-        if comptime!(i < form.denominator) {
-            let sum = sums.index(comptime!(form.numerator + 1 + i));
+        if comptime!(i < form.degrees.denominator) {
+            let sum = sums.index(comptime!(form.degrees.numerator + 1 + i));
             sum.store(fma(v, denominator_variable(power, form), sum.read()));
         }
         power *= x;

@@ -145,13 +145,17 @@ pub(crate) fn combine(
     #[comptime] form: Form,
 ) {
     let unit = UNIT_POS as usize;
-    let numerator_jobs = numerator_rows * comptime!(form.numerator + 1);
-    let denominator_jobs = denominator_rows * comptime!(form.denominator);
+    let numerator_jobs = numerator_rows * comptime!(form.degrees.numerator + 1);
+    let denominator_jobs = denominator_rows * comptime!(form.degrees.denominator);
     let of_numerator = CUBE_POS < numerator_jobs;
     let job = select(of_numerator, CUBE_POS, CUBE_POS - numerator_jobs);
-    let width = select(of_numerator, comptime!(form.numerator + 1), comptime!(form.denominator));
+    let width = select(
+        of_numerator,
+        comptime!(form.degrees.numerator + 1),
+        comptime!(form.degrees.denominator),
+    );
     let row = job / width;
-    let term = job % width + select(of_numerator, 0, comptime!(form.numerator + 1));
+    let term = job % width + select(of_numerator, 0, comptime!(form.degrees.numerator + 1));
     // A row shared by all groups receives the sum over the groups.
     let own = select(of_numerator, numerator_rows, denominator_rows) == grid.groups;
     let mut group = select(own, row, 0);
@@ -173,7 +177,7 @@ pub(crate) fn combine(
         if of_numerator {
             numerator_gradient[job] = sum;
         } else if job < denominator_jobs {
-            if comptime!(form.abs_of_sum) {
+            if comptime!(form.abs_of_sum()) {
                 denominator_gradient[job] = -sum;
             } else {
                 // d|b|/db is taken as +1 at 0: otherwise a denominator that starts at 0 never moves.

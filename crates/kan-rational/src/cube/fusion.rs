@@ -1,7 +1,8 @@
 //! The operations behind `Fusion`: each is one custom operation of the stream.
 //!
 //! The stream hands an input over for good at its last use, so the inner backend frees it as soon as the kernel that
-//! reads it is queued; partial sums never enter the stream.
+//! reads it is queued; partial sums never enter the stream. Tensors are checked when a call is queued: a panic in the
+//! stream would not point at the caller.
 
 use std::marker::PhantomData;
 
@@ -12,7 +13,7 @@ use burn_fusion::{
 };
 use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 
-use crate::{GatedGradients, RationalBackend, RationalGradients, RationalSpec};
+use crate::{GatedGradients, RationalBackend, RationalGradients, RationalSpec, checked};
 
 type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as FusionRuntime>::FusionHandle>;
 
@@ -125,6 +126,7 @@ impl<B: FusionBackend + RationalBackend> RationalBackend for Fusion<B> {
         denominator: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> FloatTensor<Self> {
+        checked::group_rational::<Self>(&x, &numerator, &denominator, spec);
         let [output] = defer::<B, 3, 1>(Run::Forward, [x, numerator, denominator], [0], spec);
         output
     }
@@ -136,6 +138,7 @@ impl<B: FusionBackend + RationalBackend> RationalBackend for Fusion<B> {
         grad_output: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> RationalGradients<Self> {
+        checked::group_rational_backward::<Self>(&x, &numerator, &denominator, &grad_output, spec);
         let inputs = [x, numerator, denominator, grad_output];
         let [input, numerator, denominator] = defer::<B, 4, 3>(Run::Backward, inputs, [0, 1, 2], spec);
         RationalGradients {
@@ -152,6 +155,7 @@ impl<B: FusionBackend + RationalBackend> RationalBackend for Fusion<B> {
         denominator: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> FloatTensor<Self> {
+        checked::gated_rational::<Self>(&gate, &up, &numerator, &denominator, spec);
         let [output] = defer::<B, 4, 1>(Run::Gated, [gate, up, numerator, denominator], [0], spec);
         output
     }
@@ -164,6 +168,7 @@ impl<B: FusionBackend + RationalBackend> RationalBackend for Fusion<B> {
         grad_output: FloatTensor<Self>,
         spec: RationalSpec,
     ) -> GatedGradients<Self> {
+        checked::gated_rational_backward::<Self>(&gate, &up, &numerator, &denominator, &grad_output, spec);
         let inputs = [gate, up, numerator, denominator, grad_output];
         let [gate, up, numerator, denominator] = defer::<B, 5, 4>(Run::GatedBackward, inputs, [0, 1, 2, 3], spec);
         GatedGradients {

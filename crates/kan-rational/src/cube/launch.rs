@@ -1,9 +1,8 @@
-//! Host side of the four operations: allocate, launch, hand back.
+//! Host side of the four operations: allocate, launch, hand back. The tensors are those that `checked` has accepted.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::{
     CubeRuntime,
-    kernel::cast,
     ops::numeric::{empty_device_contiguous_dtype, zeros_client},
     tensor::CubeTensor,
 };
@@ -14,6 +13,7 @@ use super::{
     grid::THREADS,
     layout::{Rows, Sharing, Work},
 };
+use crate::RationalSpec;
 
 /// A forward kernel of degrees (5, 4) has at most 40 registers a thread. More rows amortise the reading of the
 /// coefficients; fewer leave more threads, hence more loads in flight.
@@ -29,42 +29,29 @@ const BACKWARD: Sharing = Sharing {
     most_rows: 32,
 };
 
-/// Coefficients as the kernels read them, and how the caller stores them.
+/// Coefficients as the kernels read them.
 pub(super) struct Parameters<R: CubeRuntime> {
     numerator: Rows<R>,
     denominator: Rows<R>,
-    dtype: DType,
-    pub(super) groups: usize,
-    pub(super) abs_of_sum: bool,
+    spec: RationalSpec,
 }
 
 impl<R: CubeRuntime> Parameters<R> {
-    /// Coefficients `[G or 1, n + 1]` and `[G or 1, m]`, read as `f32`.
-    pub(super) fn new(numerator: CubeTensor<R>, denominator: CubeTensor<R>, groups: usize, abs_of_sum: bool) -> Self {
-        let dtype = numerator.dtype;
-        let rows = |tensor| Rows::new(cast(tensor, DType::F32));
+    /// Coefficients `[G or 1, n + 1]` and `[G or 1, m]`, f32.
+    pub(super) fn new(numerator: CubeTensor<R>, denominator: CubeTensor<R>, spec: RationalSpec) -> Self {
         Self {
-            numerator: rows(numerator),
-            denominator: rows(denominator),
-            dtype,
-            groups,
-            abs_of_sum,
+            numerator: Rows::new(numerator),
+            denominator: Rows::new(denominator),
+            spec,
         }
     }
 
     fn work(&self, tensors: &[&Rows<R>], sharing: Sharing) -> Work {
-        Work::new(
-            tensors,
-            &self.numerator,
-            &self.denominator,
-            self.groups,
-            self.abs_of_sum,
-            sharing,
-        )
+        Work::new(tensors, &self.numerator, &self.denominator, self.spec, sharing)
     }
 }
 
-/// Gradients of the coefficients, stored as the coefficients are.
+/// Gradients of the coefficients.
 pub(super) struct CoefficientGradients<R: CubeRuntime> {
     pub(super) numerator: CubeTensor<R>,
     pub(super) denominator: CubeTensor<R>,
@@ -81,8 +68,8 @@ pub(super) fn group_rational<R: CubeRuntime>(x: CubeTensor<R>, parameters: Param
     let client = output.client.clone();
     let pitch = x.vector_pitch(work.vector);
     let (count, dim) = cubes_of(&client, work.threads());
-    // SAFETY: every index is below `rows * columns` vectors of tensors of this shape; the loop advances by a
-    // positive number of rows.
+    // SAFETY: `checked` has compared shape and element type of every tensor; every index is below `rows * columns`
+    // vectors of tensors of this shape; the loop advances by a positive number of rows.
     unsafe {
         forward::forward::launch_unchecked::<R>(
             &client,
@@ -256,10 +243,7 @@ fn combine<R: CubeRuntime>(partials: CubeTensor<R>, parameters: Parameters<R>, w
             work.form,
         );
     }
-    CoefficientGradients {
-        numerator: cast(numerator, parameters.dtype),
-        denominator: cast(denominator, parameters.dtype),
-    }
+    CoefficientGradients { numerator, denominator }
 }
 
 fn zero_gradients<R: CubeRuntime>(parameters: &Parameters<R>) -> CoefficientGradients<R> {
@@ -268,7 +252,7 @@ fn zero_gradients<R: CubeRuntime>(parameters: &Parameters<R>) -> CoefficientGrad
             like.client.clone(),
             like.device.clone(),
             like.meta.shape().clone(),
-            parameters.dtype,
+            like.dtype,
         )
     };
     CoefficientGradients {

@@ -8,6 +8,7 @@ use super::{
     arithmetic::Form,
     grid::{GridLaunch, THREADS},
 };
+use crate::{Degrees, RationalSpec};
 
 /// How a kernel's threads share the rows of a tensor.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,11 @@ impl<R: CubeRuntime> Rows<R> {
             return Self { tensor, pitch };
         }
         let tensor = into_contiguous(tensor);
-        let pitch = tensor.meta.shape().last().copied().unwrap_or(1);
+        let pitch = *tensor
+            .meta
+            .shape()
+            .last()
+            .expect("a checked tensor has a last dimension");
         Self { tensor, pitch }
     }
 
@@ -90,29 +95,27 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Divides the work of `tensors`, which have one shape, among threads.
+    /// Divides the work of `tensors`, which have one shape and element type, among threads.
     pub(super) fn new<R: CubeRuntime>(
         tensors: &[&Rows<R>],
         numerator: &Rows<R>,
         denominator: &Rows<R>,
-        groups: usize,
-        abs_of_sum: bool,
+        spec: RationalSpec,
         sharing: Sharing,
     ) -> Self {
         let shape = tensors[0].tensor.meta.shape();
-        let width = shape.last().copied().unwrap_or(1);
+        let width = *shape.last().expect("a checked input has a last dimension");
         let [numerator_rows, numerator_terms] = numerator.matrix();
         let [denominator_rows, denominator_terms] = denominator.matrix();
         // Coefficients shared by all groups: there is one group.
         let groups = if numerator_rows == 1 && denominator_rows == 1 {
             1
         } else {
-            groups
+            spec.groups
         };
         let form = Form {
-            numerator: numerator_terms - 1,
-            denominator: denominator_terms,
-            abs_of_sum,
+            degrees: Degrees::new(numerator_terms - 1, denominator_terms),
+            denominator: spec.denominator,
         };
         let rows = shape.iter().product::<usize>() / width.max(1);
         let vector = vector_size(tensors, width / groups);

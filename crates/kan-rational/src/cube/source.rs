@@ -51,12 +51,7 @@ impl Kernel {
         dtype: DType,
         vector: usize,
     ) -> KernelDefinition {
-        let form = Form {
-            numerator: degrees.numerator,
-            denominator: degrees.denominator,
-            abs_of_sum: denominator == Denominator::AbsOfSum,
-        };
-        self.expand(form, dtype, vector)
+        self.expand(Form { degrees, denominator }, dtype, vector)
     }
 
     fn expand(self, form: Form, dtype: DType, vector: VectorSize) -> KernelDefinition {

@@ -4,6 +4,32 @@
 /// Values per [`Lanes`].
 pub(super) const LANES: usize = 8;
 
+/// How the target computes `a * b + c`.
+pub(super) trait Arithmetic {
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// One instruction, rounded once. For targets that have it: elsewhere `f32::mul_add` calls a library function that is
+/// a hundred times slower.
+pub(super) struct Fused;
+
+impl Arithmetic for Fused {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// A product and a sum, each rounded.
+pub(super) struct Separate;
+
+impl Arithmetic for Separate {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 pub(super) struct Lanes(pub(super) [f32; LANES]);
@@ -62,16 +88,11 @@ impl Lanes {
         self.zip(other, |a, b| a * b)
     }
 
-    /// `self * factor + term`, rounded once where the target has the instruction: without it, `f32::mul_add` calls a
-    /// library function that is a hundred times slower.
+    /// `self * factor + term`.
     #[inline(always)]
-    pub(super) fn mul_add<const FMA: bool>(mut self, factor: Self, term: Self) -> Self {
+    pub(super) fn mul_add<A: Arithmetic>(mut self, factor: Self, term: Self) -> Self {
         for lane in 0..LANES {
-            self.0[lane] = if FMA {
-                self.0[lane].mul_add(factor.0[lane], term.0[lane])
-            } else {
-                self.0[lane] * factor.0[lane] + term.0[lane]
-            };
+            self.0[lane] = A::mul_add(self.0[lane], factor.0[lane], term.0[lane]);
         }
         self
     }

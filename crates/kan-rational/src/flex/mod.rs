@@ -6,10 +6,12 @@
 mod kernel;
 mod lanes;
 
-use crate::{Denominator, GatedGradients, Geometry, RationalBackend, RationalGradients, RationalSpec, reference};
+use crate::{
+    Denominator, GatedGradients, Geometry, RationalBackend, RationalGradients, RationalSpec, checked, reference,
+};
 use burn::tensor::{DType, FloatDType, TensorData, TensorMetadata, ops::FloatTensorOps};
 use burn_flex::{Flex, FlexTensor};
-use kernel::{Block, Gradients, Group, Sums, TERMS, backward, compiled, dispatch, forward};
+use kernel::{Block, Compiled, Gradients, Group, Sums, TERMS, backward, compiled, dispatch, forward, rung};
 use rayon::prelude::*;
 
 /// Elements of one block: its slices stay in the first-level cache, and a block costs far more than scheduling it.
@@ -17,10 +19,11 @@ const BLOCK: usize = 8192;
 
 impl RationalBackend for Flex {
     fn group_rational(x: FlexTensor, numerator: FlexTensor, denominator: FlexTensor, spec: RationalSpec) -> FlexTensor {
+        let geometry = checked::group_rational::<Self>(&x, &numerator, &denominator, spec);
         if x.dtype() == DType::F64 {
             return reference::group_rational::<Self>(x, numerator, denominator, spec);
         }
-        let call = Call::new(&x, &numerator, &denominator, spec);
+        let call = Call::new(geometry, &x, &numerator, &denominator, spec);
         call.finish(call.forward(&floats(&x), None))
     }
 
@@ -31,10 +34,11 @@ impl RationalBackend for Flex {
         grad_output: FlexTensor,
         spec: RationalSpec,
     ) -> RationalGradients<Self> {
+        let geometry = checked::group_rational_backward::<Self>(&x, &numerator, &denominator, &grad_output, spec);
         if x.dtype() == DType::F64 {
             return reference::group_rational_backward::<Self>(x, numerator, denominator, grad_output, spec);
         }
-        let call = Call::new(&x, &numerator, &denominator, spec);
+        let call = Call::new(geometry, &x, &numerator, &denominator, spec);
         let found = call.backward(&floats(&x), None, &floats(&grad_output));
         let (numerator, denominator) = call.coefficient_gradients(&found.sums);
         RationalGradients {
@@ -51,10 +55,11 @@ impl RationalBackend for Flex {
         denominator: FlexTensor,
         spec: RationalSpec,
     ) -> FlexTensor {
+        let geometry = checked::gated_rational::<Self>(&gate, &up, &numerator, &denominator, spec);
         if gate.dtype() == DType::F64 {
             return reference::gated_rational::<Self>(gate, up, numerator, denominator, spec);
         }
-        let call = Call::new(&gate, &numerator, &denominator, spec);
+        let call = Call::new(geometry, &gate, &numerator, &denominator, spec);
         call.finish(call.forward(&floats(&gate), Some(&floats(&up))))
     }
 
@@ -66,10 +71,12 @@ impl RationalBackend for Flex {
         grad_output: FlexTensor,
         spec: RationalSpec,
     ) -> GatedGradients<Self> {
+        let geometry =
+            checked::gated_rational_backward::<Self>(&gate, &up, &numerator, &denominator, &grad_output, spec);
         if gate.dtype() == DType::F64 {
             return reference::gated_rational_backward::<Self>(gate, up, numerator, denominator, grad_output, spec);
         }
-        let call = Call::new(&gate, &numerator, &denominator, spec);
+        let call = Call::new(geometry, &gate, &numerator, &denominator, spec);
         let found = call.backward(&floats(&gate), Some(&floats(&up)), &floats(&grad_output));
         let (numerator, denominator) = call.coefficient_gradients(&found.sums);
         GatedGradients {
@@ -96,7 +103,7 @@ fn floats(tensor: &FlexTensor) -> FlexTensor {
 
 /// The values of a tensor that came from [`floats`].
 fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice::<f32>().unwrap_or(&[])
+    tensor.as_slice::<f32>().expect("`floats` makes contiguous f32 tensors")
 }
 
 /// One call: sizes, coefficients per group, and what its results must look like.
@@ -118,10 +125,13 @@ struct Found {
 }
 
 impl Call {
-    fn new(x: &FlexTensor, numerator: &FlexTensor, denominator: &FlexTensor, spec: RationalSpec) -> Self {
-        let geometry = spec
-            .geometry(&x.shape(), &numerator.shape(), &denominator.shape())
-            .unwrap_or_else(|error| panic!("group rational: {error}"));
+    fn new(
+        geometry: Geometry,
+        x: &FlexTensor,
+        numerator: &FlexTensor,
+        denominator: &FlexTensor,
+        spec: RationalSpec,
+    ) -> Self {
         let (numerator, denominator) = (floats(numerator), floats(denominator));
         let (a, b) = (values(&numerator), values(&denominator));
         let (columns_a, columns_b) = (geometry.degrees.numerator + 1, geometry.degrees.denominator);

@@ -8,7 +8,7 @@
 
 pub mod scalar;
 
-use crate::{Denominator, GatedGradients, Geometry, RationalGradients, RationalSpec};
+use crate::{Denominator, GatedGradients, Geometry, RationalGradients, RationalSpec, checked};
 use burn::tensor::{DType, Shape, Tensor, TensorMetadata, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
 /// [`crate::group_rational`] for any backend. Values only: take gradients from [`group_rational_backward`].
@@ -18,15 +18,16 @@ use burn::tensor::{DType, Shape, Tensor, TensorMetadata, TensorPrimitive, backen
 /// - returns `[.., D]`, in the dtype of `x`
 ///
 /// # Panics
-/// When the shapes do not fit together.
+/// As [`RationalBackend`](crate::RationalBackend) says.
 pub fn group_rational<B: Backend>(
     x: FloatTensor<B>,
     numerator: FloatTensor<B>,
     denominator: FloatTensor<B>,
     spec: RationalSpec,
 ) -> FloatTensor<B> {
+    let geometry = checked::group_rational::<B>(&x, &numerator, &denominator, spec);
     let (shape, dtype) = (x.shape(), x.dtype());
-    let call = Call::<B>::new(&x, numerator, denominator, spec);
+    let call = Call::<B>::new(geometry, dtype, numerator, denominator, spec);
     if call.is_empty() {
         return x;
     }
@@ -38,7 +39,7 @@ pub fn group_rational<B: Backend>(
 /// Gradients of [`group_rational`] for `grad_output` of the shape of `x`.
 ///
 /// # Panics
-/// When the shapes do not fit together.
+/// As [`RationalBackend`](crate::RationalBackend) says.
 pub fn group_rational_backward<B: Backend>(
     x: FloatTensor<B>,
     numerator: FloatTensor<B>,
@@ -46,8 +47,9 @@ pub fn group_rational_backward<B: Backend>(
     grad_output: FloatTensor<B>,
     spec: RationalSpec,
 ) -> RationalGradients<B> {
+    let geometry = checked::group_rational_backward::<B>(&x, &numerator, &denominator, &grad_output, spec);
     let (shape, dtype) = (x.shape(), x.dtype());
-    let call = Call::<B>::new(&x, numerator, denominator, spec);
+    let call = Call::<B>::new(geometry, dtype, numerator, denominator, spec);
     if call.is_empty() {
         let (numerator, denominator) = call.zero_gradients();
         return RationalGradients {
@@ -67,7 +69,7 @@ pub fn group_rational_backward<B: Backend>(
 /// [`crate::gated_rational`] for any backend: `F(gate) * up`. Values only.
 ///
 /// # Panics
-/// When the shapes do not fit together.
+/// As [`RationalBackend`](crate::RationalBackend) says.
 pub fn gated_rational<B: Backend>(
     gate: FloatTensor<B>,
     up: FloatTensor<B>,
@@ -75,8 +77,9 @@ pub fn gated_rational<B: Backend>(
     denominator: FloatTensor<B>,
     spec: RationalSpec,
 ) -> FloatTensor<B> {
+    let geometry = checked::gated_rational::<B>(&gate, &up, &numerator, &denominator, spec);
     let (shape, dtype) = (gate.shape(), gate.dtype());
-    let call = Call::<B>::new(&gate, numerator, denominator, spec);
+    let call = Call::<B>::new(geometry, dtype, numerator, denominator, spec);
     if call.is_empty() {
         return gate;
     }
@@ -88,7 +91,7 @@ pub fn gated_rational<B: Backend>(
 /// Gradients of [`gated_rational`] for `grad_output` of the shape of `gate`.
 ///
 /// # Panics
-/// When the shapes do not fit together.
+/// As [`RationalBackend`](crate::RationalBackend) says.
 pub fn gated_rational_backward<B: Backend>(
     gate: FloatTensor<B>,
     up: FloatTensor<B>,
@@ -97,8 +100,9 @@ pub fn gated_rational_backward<B: Backend>(
     grad_output: FloatTensor<B>,
     spec: RationalSpec,
 ) -> GatedGradients<B> {
+    let geometry = checked::gated_rational_backward::<B>(&gate, &up, &numerator, &denominator, &grad_output, spec);
     let (shape, dtype) = (gate.shape(), gate.dtype());
-    let call = Call::<B>::new(&gate, numerator, denominator, spec);
+    let call = Call::<B>::new(geometry, dtype, numerator, denominator, spec);
     if call.is_empty() {
         let (numerator, denominator) = call.zero_gradients();
         return GatedGradients {
@@ -123,7 +127,6 @@ struct Call<B: Backend> {
     geometry: Geometry,
     form: Denominator,
     dtype: DType,
-    coefficient_dtype: DType,
     a: Vec<Tensor<B, 3>>,
     b: Vec<Tensor<B, 3>>,
 }
@@ -137,24 +140,21 @@ struct Gradients<B: Backend> {
 }
 
 impl<B: Backend> Call<B> {
-    fn new(x: &FloatTensor<B>, numerator: FloatTensor<B>, denominator: FloatTensor<B>, spec: RationalSpec) -> Self {
-        let geometry = spec
-            .geometry(&x.shape(), &numerator.shape(), &denominator.shape())
-            .unwrap_or_else(|error| panic!("group rational: {error}"));
+    fn new(
+        geometry: Geometry,
+        dtype: DType,
+        numerator: FloatTensor<B>,
+        denominator: FloatTensor<B>,
+        spec: RationalSpec,
+    ) -> Self {
         // Half-precision inputs are computed in f32: x^5 overflows f16 at 9.2, and bf16 keeps 8 bits of mantissa.
-        let dtype = if x.dtype() == DType::F64 {
-            DType::F64
-        } else {
-            DType::F32
-        };
-        let coefficient_dtype = numerator.dtype();
+        let dtype = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
         Self {
             a: columns::<B>(numerator, dtype),
             b: columns::<B>(denominator, dtype),
             geometry,
             form: spec.denominator,
             dtype,
-            coefficient_dtype,
         }
     }
 
@@ -217,8 +217,8 @@ impl<B: Backend> Call<B> {
         Gradients {
             value,
             input,
-            numerator: primitive(numerator.cast(self.coefficient_dtype)),
-            denominator: primitive(denominator.cast(self.coefficient_dtype)),
+            numerator: primitive(numerator.cast(DType::F32)),
+            denominator: primitive(denominator.cast(DType::F32)),
         }
     }
 
@@ -239,7 +239,7 @@ impl<B: Backend> Call<B> {
     fn zero_gradients(&self) -> (FloatTensor<B>, FloatTensor<B>) {
         let zeros = |columns: &[Tensor<B, 3>]| {
             let columns = columns.iter().map(|c| c.zeros_like().reshape([-1, 1])).collect(); // [G or 1, 1]
-            primitive(Tensor::<B, 2>::cat(columns, 1).cast(self.coefficient_dtype)) // [G or 1, columns]
+            primitive(Tensor::<B, 2>::cat(columns, 1).cast(DType::F32)) // [G or 1, columns]
         };
         (zeros(&self.a), zeros(&self.b))
     }

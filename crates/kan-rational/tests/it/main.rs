@@ -19,6 +19,7 @@ mod edges;
 mod fitting;
 mod gradients;
 mod graphs;
+mod mismatches;
 mod modules;
 mod oracle;
 mod support;

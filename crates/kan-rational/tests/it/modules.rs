@@ -92,6 +92,15 @@ fn impossible_configurations_are_refused_by_name() {
             found: 0
         })
     );
+    let large = Coefficients::new(&[0.0, 1e39], &[0.0]);
+    assert_eq!(
+        config.clone().with_init(Init::Coefficients(large)).validate(16),
+        Err(RationalError::NotFinite {
+            what: "numerator",
+            index: 1,
+            value: f64::INFINITY
+        })
+    );
     let stored = config.with_init(Init::Minimax {
         activation: Activation::Relu,
         range: 8,

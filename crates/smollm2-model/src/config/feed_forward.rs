@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use kan_rational::Denominator;
+use kan_rational::{Denominator, MAX_DEGREES};
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
@@ -33,7 +33,38 @@ impl FeedForwardKind {
             Self::SiluMlp => "silu_mlp",
         }
     }
+
+    /// The kind that `config.json` spells `name`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// All names, for messages.
+    pub(crate) fn names() -> String {
+        let [others @ .., last] = Self::ALL.map(Self::name);
+        format!("{} or {last}", others.join(", "))
+    }
+
+    /// Keys of the `feed_forward` object of this kind.
+    pub(crate) fn keys(self) -> Vec<&'static str> {
+        match self {
+            Self::SwiGlu => vec!["kind"],
+            Self::GatedRational => [&["kind", "keep_silu"], &RATIONAL_KEYS[..]].concat(),
+            Self::GroupKan => [&["kind", "hidden_size"], &RATIONAL_KEYS[..]].concat(),
+            Self::SiluMlp => vec!["kind", "hidden_size"],
+        }
+    }
 }
+
+/// Keys of [`RationalConfig`].
+const RATIONAL_KEYS: [&str; 6] = [
+    "groups",
+    "numerator_degree",
+    "denominator_degree",
+    "denominator_form",
+    "share_numerator",
+    "share_denominator",
+];
 
 impl fmt::Display for FeedForwardKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,14 +77,8 @@ impl FromStr for FeedForwardKind {
 
     /// Accepts the spelling of `config.json` and the one of command lines (`gated-rational`).
     fn from_str(text: &str) -> Result<Self, ModelError> {
-        let name = text.replace('-', "_");
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            ModelError::config(
-                "feed_forward.kind",
-                "swiglu, gated_rational, group_kan or silu_mlp",
-                text,
-            )
-        })
+        Self::from_name(&text.replace('-', "_"))
+            .ok_or_else(|| ModelError::config("feed_forward.kind", Self::names(), text))
     }
 }
 
@@ -172,19 +197,13 @@ impl RationalConfig {
                 self.groups,
             );
         }
-        if !(1..=9).contains(&self.numerator_degree) {
-            return fail(
-                "numerator_degree",
-                "a degree between 1 and 9".to_owned(),
-                self.numerator_degree,
-            );
-        }
-        if !(1..=8).contains(&self.denominator_degree) {
-            return fail(
-                "denominator_degree",
-                "a degree between 1 and 8".to_owned(),
-                self.denominator_degree,
-            );
+        for (field, found, most) in [
+            ("numerator_degree", self.numerator_degree, MAX_DEGREES.numerator),
+            ("denominator_degree", self.denominator_degree, MAX_DEGREES.denominator),
+        ] {
+            if !(1..=most).contains(&found) {
+                return fail(field, format!("a degree between 1 and {most}"), found);
+            }
         }
         Ok(())
     }

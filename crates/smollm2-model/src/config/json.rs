@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{FeedForwardConfig, SmolLm2Config, StoredDtype};
+use super::{FeedForwardConfig, FeedForwardKind, SmolLm2Config, StoredDtype};
 use crate::ModelError;
 
 /// A JSON object whose getters name the key when they refuse a value.
@@ -72,8 +72,8 @@ fn token(value: &Value) -> Option<u32> {
 
 impl SmolLm2Config {
     /// Reads `config.json`. Missing keys take the defaults of `transformers`' `LlamaConfig`, except that a missing
-    /// token id means there is none; unknown keys are ignored; the optional `feed_forward` is one object for all
-    /// layers or a list with one per layer.
+    /// token id means there is none; unknown keys are ignored, as `transformers` does. The optional `feed_forward` is one
+    /// object for all layers or a list with one per layer; an unknown key in it is refused.
     ///
     /// Both dialects are understood: `rope_theta` and `torch_dtype` (transformers 4), `rope_parameters` and `dtype`
     /// (transformers 5).
@@ -81,7 +81,7 @@ impl SmolLm2Config {
     /// # Errors
     /// [`ModelError::ConfigSyntax`] for text that is not a JSON object, [`ModelError::Config`] for a value that is
     /// missing, of the wrong type, inconsistent, or asks for something this architecture does not compute (biases,
-    /// another activation, scaled rotary positions).
+    /// another activation, scaled or partial rotary positions).
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
         let map: Map<String, Value> = serde_json::from_str(text).map_err(ModelError::ConfigSyntax)?;
         let keys = Keys { map: &map, prefix: "" };
@@ -164,7 +164,16 @@ fn refuse_foreign(keys: &Keys<'_>) -> Result<(), ModelError> {
     keys.only("model_type", json!("llama"))?;
     keys.only("hidden_act", json!("silu"))?;
     keys.only("attention_bias", json!(false))?;
-    keys.only("mlp_bias", json!(false))
+    keys.only("mlp_bias", json!(false))?;
+    refuse_partial_rotation(keys)
+}
+
+/// `transformers` rotates only this share of every head's channels.
+fn refuse_partial_rotation(keys: &Keys<'_>) -> Result<(), ModelError> {
+    match keys.number("partial_rotary_factor")? {
+        None | Some(1.0) => Ok(()),
+        Some(_) => Err(keys.error("partial_rotary_factor", "1")),
+    }
 }
 
 fn head_dim(keys: &Keys<'_>, hidden_size: usize, heads: usize) -> Result<usize, ModelError> {
@@ -195,6 +204,7 @@ fn rope_theta(keys: &Keys<'_>) -> Result<f64, ModelError> {
             };
             inner.only("rope_type", json!("default"))?;
             inner.only("type", json!("default"))?; // the older name of rope_type
+            refuse_partial_rotation(&inner)?;
             inner.number("rope_theta")?
         }
         Some(_) => return Err(keys.error("rope_parameters", "an object")),
@@ -240,14 +250,21 @@ fn feed_forward(keys: &Keys<'_>, layers: usize) -> Result<Vec<FeedForwardConfig>
 }
 
 fn feed_forward_layer(key: &str, entry: &Value) -> Result<FeedForwardConfig, ModelError> {
-    let kind = entry.get("kind").and_then(Value::as_str);
-    if kind.is_none_or(|kind| super::FeedForwardKind::ALL.iter().all(|known| known.name() != kind)) {
-        let found = entry.get("kind").map_or_else(|| entry.to_string(), Value::to_string);
+    let name = entry.get("kind").and_then(Value::as_str);
+    let Some(kind) = name.and_then(FeedForwardKind::from_name) else {
+        let found = entry.get("kind").unwrap_or(entry);
         return Err(ModelError::config(
             format!("{key}.kind"),
-            "swiglu, gated_rational, group_kan or silu_mlp",
+            FeedForwardKind::names(),
             found,
         ));
+    };
+    // A misspelt key would load another function than the one meant.
+    let known = kind.keys();
+    let mut given = entry.as_object().into_iter().flatten();
+    if let Some((unknown, value)) = given.find(|(given, _)| !known.contains(&given.as_str())) {
+        let expected = format!("one of the keys of {kind}: {}", known.join(", "));
+        return Err(ModelError::config(format!("{key}.{unknown}"), expected, value));
     }
     serde_json::from_value(entry.clone()).map_err(|error| ModelError::config(key, "a feed-forward object", error))
 }

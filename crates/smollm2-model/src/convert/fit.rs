@@ -1,13 +1,13 @@
 //! Coefficients for one layer from what its gates saw.
 
-use std::thread;
+use std::{ops::RangeInclusive, thread};
 
 use kan_rational::{
     Activation, Coefficients, Degrees, Denominator, RationalError,
-    fit::{Samples, weighted_least_squares},
+    fit::{Samples, minimax, weighted_least_squares},
 };
 
-use super::{ConversionOptions, GroupReport, reservoir::Reservoir};
+use super::{ConversionOptions, GroupReport, Origin, reservoir::Reservoir};
 use crate::ModelError;
 
 /// How far beyond the range seen the guard reaches, as a factor.
@@ -20,6 +20,16 @@ const GUARD_SHARES: [f64; 6] = [0.0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2];
 /// Largest error accepted on the guard samples, relative to the largest gate in reach. A function with a kink
 /// missing or a spike in its tail exceeds it; a tail that bends away does not.
 const GUARD_ERROR: f64 = 0.25;
+/// Steepest slope accepted beyond the guard samples. SiLU's own slope is at most 1.1.
+const GUARD_SLOPE: f64 = 2.0;
+/// Powers of 2 at which that slope is looked at.
+const GUARD_POWERS: RangeInclusive<i32> = -10..=30;
+/// Gates up to which f32 must be able to evaluate a function, far beyond any seen in a published checkpoint.
+const FAR: f64 = 1e4;
+/// Half-width of the range around 0 within which [`silu`] has a small relative error.
+const NARROW: f64 = 1.0;
+/// Half-width of the range of SiLU's coefficients everywhere else.
+const WIDE: f64 = 8.0;
 
 /// The functions of one layer's groups, and how well they fit.
 pub(super) struct LayerFit {
@@ -61,9 +71,10 @@ pub(super) fn fit_layer(
 }
 
 impl LayerFit {
-    /// Smaller is better: the number of groups without a guard, then the largest relative error.
+    /// Smaller is better: the number of fitted groups without a guard, then the largest relative error.
     fn rank(&self) -> (usize, f64) {
-        let unguarded = self.groups.iter().filter(|group| !group.guarded).count();
+        let is_unguarded = |group: &&GroupReport| group.origin == Origin::Fitted && !group.guarded;
+        let unguarded = self.groups.iter().filter(is_unguarded).count();
         let worst = self.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max);
         (unguarded, worst)
     }
@@ -86,6 +97,7 @@ fn prepare(layer: usize, group: usize, reservoir: &mut Reservoir) -> (Samples, G
         range: (f64::from(range.0), f64::from(range.1)),
         seen: reservoir.seen(),
         degrees: Degrees::default(),
+        origin: Origin::Fitted,
         relative_error: f64::NAN,
         max_error: f64::NAN,
         guarded: false,
@@ -128,7 +140,7 @@ fn fit_group(
     degrees: Degrees,
     form: Denominator,
 ) -> Result<(Coefficients, GroupReport), ModelError> {
-    let (coefficients, guarded) = fit_guarded(samples, degrees, form).map_err(|source| ModelError::Fit {
+    let (coefficients, origin) = choose(samples, degrees, form).map_err(|source| ModelError::Fit {
         layer: report.layer,
         group: report.group,
         source,
@@ -136,31 +148,104 @@ fn fit_group(
     let (relative_error, max_error) = errors(samples, &coefficients, form);
     let report = GroupReport {
         degrees,
+        origin,
         relative_error,
         max_error,
-        guarded,
+        guarded: is_safe(&coefficients, samples.range(), form),
         ..report.clone()
     };
     Ok((coefficients, report))
 }
 
-/// Least squares with guard samples whose weight is raised until the function is safe outside the range seen, and
-/// whether it became so.
-fn fit_guarded(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<(Coefficients, bool), RationalError> {
+/// The coefficients of one group, each a number that f32 has, and where they come from.
+fn choose(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<(Coefficients, Origin), RationalError> {
+    let range = samples.range();
+    let origin = if is_dead(samples, degrees) {
+        Origin::Dead
+    } else {
+        match fit_guarded(samples, degrees, form)? {
+            // Near 0 there is something safe that is as close as f32 allows.
+            Some(fitted) if !is_narrow(range) || is_safe(&fitted, range, form) => return Ok((fitted, Origin::Fitted)),
+            _ => Origin::NoFit,
+        }
+    };
+    Ok((silu(range, degrees, form)?.in_f32(), origin))
+}
+
+fn is_narrow((low, high): (f64, f64)) -> bool {
+    -NARROW <= low && high <= NARROW
+}
+
+/// Whether calibration cannot determine the function, however long it is: values enough were seen, but too few different
+/// gates have an `up` other than 0.
+fn is_dead(samples: &Samples, degrees: Degrees) -> bool {
+    let weighted = samples.x.iter().zip(&samples.weights);
+    let mut live: Vec<f64> = weighted
+        .filter(|(_, weight)| **weight > 0.0)
+        .map(|(gate, _)| *gate)
+        .collect();
+    live.sort_by(f64::total_cmp);
+    live.dedup();
+    samples.x.len() >= degrees.coefficients() && live.len() < degrees.coefficients()
+}
+
+/// Least squares with guard samples whose weight is raised until the function is safe outside the range seen. The last
+/// one where none is safe; `None` where the coefficients of every fit are too large for f32.
+fn fit_guarded(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<Option<Coefficients>, RationalError> {
     let swish = |x: f64| Activation::Swish.eval(x);
+    let range = samples.range();
     let mut last = None;
     for share in GUARD_SHARES {
         let guarded = samples.clone().with_tails(swish, GUARD_REACH, GUARD_COUNT, share);
-        let fit = weighted_least_squares(&guarded, degrees, form)?;
-        if is_safe(&fit.coefficients, samples.range(), form) {
-            return Ok((fit.coefficients, true));
+        let stored = match weighted_least_squares(&guarded, degrees, form) {
+            Ok(fit) => fit.coefficients.in_f32(),
+            Err(RationalError::NoFit { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        if !is_representable(&stored, range) {
+            continue;
         }
-        last = Some((fit.coefficients, false));
+        if is_safe(&stored, range, form) {
+            return Ok(Some(stored));
+        }
+        last = Some(stored);
     }
-    last.ok_or(RationalError::NoFit { degrees })
+    Ok(last)
 }
 
-/// Whether the function stays near SiLU as far as the guard reaches, and grows no faster than linearly beyond.
+/// SiLU itself. Where all gates are close to 0, a fit of the sigmoid times the gate, whose error vanishes with the gate;
+/// elsewhere the best coefficients known.
+fn silu(range: (f64, f64), degrees: Degrees, form: Denominator) -> Result<Coefficients, RationalError> {
+    let (swish, sigmoid) = (|x| Activation::Swish.eval(x), |x| Activation::Sigmoid.eval(x));
+    if !is_narrow(range) || degrees.numerator == 1 {
+        return match Activation::Swish.coefficients(degrees, form) {
+            Err(RationalError::NoTable { .. }) => Ok(minimax(swish, (-WIDE, WIDE), degrees, form)?.coefficients),
+            stored => stored,
+        };
+    }
+    // Higher degrees gain nothing that f32 can hold.
+    let enough = Degrees::new(degrees.numerator.min(5) - 1, degrees.denominator.min(4));
+    let Coefficients {
+        mut numerator,
+        denominator,
+    } = minimax(sigmoid, (-NARROW, NARROW), enough, form)?.coefficients;
+    numerator.insert(0, 0.0);
+    Coefficients { numerator, denominator }.padded(degrees)
+}
+
+/// Whether f32 can evaluate the function at all gates that may come: no term of either polynomial overflows.
+fn is_representable(coefficients: &Coefficients, (low, high): (f64, f64)) -> bool {
+    let reach = FAR.max(-GUARD_REACH * low).max(GUARD_REACH * high);
+    [(&coefficients.numerator, 0), (&coefficients.denominator, 1)]
+        .into_iter()
+        .all(|(list, first)| {
+            let terms = list.iter().zip(first..).map(|(c, power)| c.abs() * reach.powi(power));
+            terms.sum::<f64>() < f64::from(f32::MAX)
+        })
+}
+
+/// Whether the function stays near SiLU as far as the guard reaches, and beyond grows no faster than linearly and
+/// gently.
 fn is_safe(coefficients: &Coefficients, range: (f64, f64), form: Denominator) -> bool {
     let (low, high) = (GUARD_REACH * range.0.min(0.0), GUARD_REACH * range.1.max(0.0));
     let scale = low.abs().max(high);
@@ -169,7 +254,12 @@ fn is_safe(coefficients: &Coefficients, range: (f64, f64), form: Denominator) ->
         let x = low + (high - low) * step as f64 / steps as f64;
         (coefficients.eval(x, form) - Activation::Swish.eval(x)).abs() <= GUARD_ERROR * scale
     });
-    near && coefficients.growth() <= 1
+    let gentle = GUARD_POWERS
+        .map(|power| 2f64.powi(power))
+        .filter(|distance| *distance >= scale)
+        .flat_map(|distance| [-distance, distance])
+        .all(|x| coefficients.derivative(x, form).abs() <= GUARD_SLOPE);
+    near && gentle && coefficients.growth() <= 1
 }
 
 /// Relative and largest error on the samples alone, without the guard.
@@ -181,7 +271,8 @@ fn errors(samples: &Samples, coefficients: &Coefficients, form: Denominator) -> 
         power += weight * y * y;
         largest = largest.max(error.abs());
     }
-    let relative = if power > 0.0 { (squares / power).sqrt() } else { 0.0 };
+    // Without an error there is none, whatever it is compared with: the products of a pruned group are all 0.
+    let relative = if squares > 0.0 { (squares / power).sqrt() } else { 0.0 };
     (relative, largest)
 }
 

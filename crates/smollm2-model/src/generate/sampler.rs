@@ -1,5 +1,7 @@
 //! From logits to one token.
 
+use std::collections::BTreeSet;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -89,80 +91,143 @@ impl Sampler {
         if logits.iter().any(|logit| logit.is_nan()) {
             return None;
         }
-        match self.sampling {
-            Sampling::Greedy => argmax(logits),
-            Sampling::Sample { .. } => {
-                let kept = self.sampling.distribution(logits)?;
-                let mut draw = self.rng.random::<f64>();
-                for (token, probability) in &kept {
-                    draw -= probability;
-                    if draw < 0.0 {
-                        return Some(*token);
-                    }
-                }
-                // Rounding may leave a little of the draw: the least probable kept token takes it.
-                kept.last().map(|(token, _)| *token)
+        let Sampling::Sample { .. } = self.sampling else {
+            return argmax(logits);
+        };
+        let mut kept = self.sampling.filtered(logits)?;
+        let mut draw = self.rng.random::<f64>() * kept.total;
+        let mut chosen = None;
+        for rank in 0..kept.count {
+            let (token, weight) = kept.ranking.get(rank)?;
+            chosen = Some(token);
+            draw -= weight;
+            if draw < 0.0 {
+                break;
             }
         }
+        // Rounding may leave a little of the draw: the least probable kept token takes it.
+        chosen
     }
+}
+
+/// What the filters keep: the first `count` tokens of the ranking, whose weights sum to `total`.
+struct Kept<'a> {
+    ranking: Ranking<'a>,
+    count: usize,
+    total: f64,
 }
 
 impl Sampling {
-    /// Kept tokens with their probabilities, the most probable first.
-    fn distribution(&self, logits: &[f32]) -> Option<Vec<(u32, f64)>> {
-        let Self::Sample {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-        } = *self
-        else {
-            return argmax(logits).map(|token| vec![(token, 1.0)]);
+    /// Every filter keeps the first tokens of one ranking, so all of them together keep the fewest that one keeps.
+    fn filtered<'a>(&self, logits: &'a [f32]) -> Option<Kept<'a>> {
+        let (temperature, top_k, top_p, min_p) = match *self {
+            Self::Greedy => (1.0, 1, 1.0, 0.0),
+            Self::Sample {
+                temperature,
+                top_k,
+                top_p,
+                min_p,
+            } => (temperature, top_k, top_p, min_p),
         };
-        let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        let descending = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
-        // Selecting takes a pass where sorting the whole vocabulary takes many.
-        if (1..order.len()).contains(&top_k) {
-            order.select_nth_unstable_by(top_k - 1, descending);
-            order.truncate(top_k);
+        let mut ranking = Ranking::new(logits, temperature)?;
+        if (1..logits.len()).contains(&top_k) {
+            ranking.truncate(top_k);
         }
-        order.sort_unstable_by(descending);
-        let highest = f64::from(logits[*order.first()? as usize]);
-        if !highest.is_finite() {
-            return None;
+        let (mut count, mut total) = (ranking.len(), ranking.total());
+        if top_p < 1.0 || min_p > 0.0 {
+            let needed = if top_p < 1.0 { top_p * total } else { f64::INFINITY };
+            (count, total) = (0, 0.0);
+            while count == 0 || total < needed {
+                let Some((_, weight)) = ranking.get(count).filter(|(_, weight)| *weight >= min_p) else {
+                    break;
+                };
+                count += 1;
+                total += weight;
+            }
         }
-        let weight = |token: u32| ((f64::from(logits[token as usize]) - highest) / temperature).exp();
-        let mut kept: Vec<(u32, f64)> = order.into_iter().map(|token| (token, weight(token))).collect();
-        let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
-        let mut seen = 0.0;
-        let nucleus = kept.iter().take_while(|(_, weight)| {
-            let needed = seen < top_p * total;
-            seen += weight;
-            needed
-        });
-        let nucleus = nucleus.count().max(1);
-        kept.truncate(nucleus);
-        kept.retain(|(_, weight)| *weight >= min_p);
-        let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
-        kept.iter_mut().for_each(|(_, weight)| *weight /= total);
-        Some(kept)
+        Some(Kept { ranking, count, total })
     }
 }
 
-/// Makes tokens that already stand in the row less probable.
-pub(super) fn penalise(logits: &mut [f32], seen: &[u32], penalty: f64) {
+/// Tokens by descending logit, the lower id first among equals. Only as much of the order is sorted as is looked at:
+/// a draw rarely reaches beyond the first hundred of a vocabulary of 49,152.
+struct Ranking<'a> {
+    logits: &'a [f32],
+    highest: f64,
+    temperature: f64,
+    order: Vec<u32>,
+    sorted: usize,
+}
+
+impl<'a> Ranking<'a> {
+    /// `None` when the highest logit is infinite.
+    fn new(logits: &'a [f32], temperature: f64) -> Option<Self> {
+        let highest = argmax(logits)?;
+        Some(Self {
+            logits,
+            highest: f64::from(logits[highest as usize]),
+            temperature,
+            order: (0..logits.len() as u32).collect(),
+            sorted: 0,
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The probability of a token relative to that of the most probable.
+    fn weight(&self, token: u32) -> f64 {
+        ((f64::from(self.logits[token as usize]) - self.highest) / self.temperature).exp()
+    }
+
+    fn total(&self) -> f64 {
+        self.order.iter().map(|token| self.weight(*token)).sum()
+    }
+
+    /// The token at `rank` and its weight.
+    fn get(&mut self, rank: usize) -> Option<(u32, f64)> {
+        while rank >= self.sorted && self.sorted < self.order.len() {
+            self.sort(self.sorted + self.sorted.max(64));
+        }
+        let token = *self.order.get(rank)?;
+        Some((token, self.weight(token)))
+    }
+
+    /// Keeps the first `count` tokens.
+    fn truncate(&mut self, count: usize) {
+        self.sort(count);
+        self.order.truncate(count);
+    }
+
+    /// Puts the first `count` tokens into their places.
+    fn sort(&mut self, count: usize) {
+        let logits = self.logits;
+        let descending = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        let count = count.min(self.order.len());
+        let rest = &mut self.order[self.sorted..];
+        let more = count - self.sorted;
+        // Selecting takes one pass over the rest where sorting it takes many.
+        if (1..rest.len()).contains(&more) {
+            rest.select_nth_unstable_by(more - 1, descending);
+        }
+        rest[..more].sort_unstable_by(descending);
+        self.sorted = count;
+    }
+}
+
+/// Makes tokens that are already in the row less probable.
+pub(super) fn penalise(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f64) {
     if penalty == 1.0 {
         return;
     }
-    let mut seen = seen.to_vec();
-    seen.sort_unstable();
-    seen.dedup();
+    let penalty = penalty as f32;
     for token in seen {
-        if let Some(logit) = logits.get_mut(token as usize) {
+        if let Some(logit) = logits.get_mut(*token as usize) {
             *logit = if *logit > 0.0 {
-                *logit / penalty as f32
+                *logit / penalty
             } else {
-                *logit * penalty as f32
+                *logit * penalty
             };
         }
     }
@@ -184,7 +249,43 @@ mod tests {
 
     fn kept(sampling: Sampling, probabilities: &[f64]) -> Vec<(u32, f64)> {
         let logits: Vec<f32> = probabilities.iter().map(|p| p.ln() as f32).collect();
-        sampling.distribution(&logits).expect("numbers")
+        distribution(sampling, &logits)
+    }
+
+    fn distribution(sampling: Sampling, logits: &[f32]) -> Vec<(u32, f64)> {
+        let mut kept = sampling.filtered(logits).expect("numbers");
+        let ranked = (0..kept.count).filter_map(|rank| kept.ranking.get(rank));
+        ranked.map(|(token, weight)| (token, weight / kept.total)).collect()
+    }
+
+    /// The definition: sort all, filter, divide.
+    fn sorted_distribution(sampling: Sampling, logits: &[f32]) -> Vec<(u32, f64)> {
+        let Sampling::Sample {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+        } = sampling
+        else {
+            panic!("a draw")
+        };
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a])); // stable: the lower id first
+        let weight = |id: &usize| ((f64::from(logits[*id]) - f64::from(logits[order[0]])) / temperature).exp();
+        let mut kept: Vec<(u32, f64)> = order.iter().map(|id| (*id as u32, weight(id))).collect();
+        kept.truncate(if top_k == 0 { kept.len() } else { top_k });
+        let needed = top_p * kept.iter().map(|(_, weight)| weight).sum::<f64>();
+        let mut sum = 0.0;
+        let nucleus = kept.iter().position(|(_, weight)| {
+            sum += weight;
+            sum >= needed
+        });
+        if top_p < 1.0 {
+            kept.truncate(nucleus.map_or(kept.len(), |last| last + 1));
+        }
+        kept.retain(|(_, weight)| *weight >= min_p);
+        let total: f64 = kept.iter().map(|(_, weight)| weight).sum();
+        kept.iter().map(|(id, weight)| (*id, weight / total)).collect()
     }
 
     fn sample(temperature: f64, top_k: usize, top_p: f64, min_p: f64) -> Sampling {
@@ -263,7 +364,7 @@ mod tests {
     #[test]
     fn a_repeated_token_is_penalised_once() {
         let mut logits = [2.0, -2.0, 1.0];
-        penalise(&mut logits, &[0, 1, 0, 9], 2.0);
+        penalise(&mut logits, &[0, 1, 0, 9].into_iter().collect(), 2.0);
         assert_eq!(logits, [1.0, -4.0, 1.0]);
     }
 
@@ -289,17 +390,40 @@ mod tests {
     #[test]
     fn top_k_keeps_the_first_of_equals() {
         let tokens = |top_k| {
-            let kept = sample(1.0, top_k, 1.0, 0.0).distribution(&[0.0, 2.0, 1.0, 2.0, 1.0, 1.0]);
-            kept.expect("numbers")
-                .into_iter()
-                .map(|(token, _)| token)
-                .collect::<Vec<_>>()
+            let kept = distribution(sample(1.0, top_k, 1.0, 0.0), &[0.0, 2.0, 1.0, 2.0, 1.0, 1.0]);
+            kept.into_iter().map(|(token, _)| token).collect::<Vec<_>>()
         };
         for top_k in 1..=6 {
             assert_eq!(tokens(top_k), [1, 3, 2, 4, 5, 0][..top_k]);
         }
         assert_eq!(tokens(0), tokens(6));
         assert_eq!(tokens(7), tokens(6));
+    }
+
+    #[test]
+    fn a_ranking_sorted_in_parts_keeps_what_the_definition_keeps() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for scale in [0.0, 0.5, 3.0, 20.0] {
+            // Rounded, so that there are equals.
+            let logits: Vec<f32> = (0..1000)
+                .map(|_| (rng.random::<f32>() * scale * 8.0).round() / 8.0)
+                .collect();
+            for (temperature, top_k, top_p, min_p) in [
+                (1.0, 0, 1.0, 0.0),
+                (0.2, 0, 0.9, 0.0),
+                (1.0, 0, 0.999, 0.0),
+                (2.0, 0, 1.0, 0.05),
+                (1.0, 300, 0.95, 0.01),
+                (1.0, 1, 0.5, 0.5),
+                (1.0, 1000, 1.0, 0.0),
+            ] {
+                let sampling = sample(temperature, top_k, top_p, min_p);
+                assert_close(
+                    &distribution(sampling, &logits),
+                    &sorted_distribution(sampling, &logits),
+                );
+            }
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl<B: DecoderBackend> Attention<B> {
         x: Tensor<B, 2>,
         batch: usize,
         sequence: &Sequence<B>,
-        cache: Option<&mut LayerCache<B>>,
+        cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let tokens = x.dims()[0] / batch;
         let split = |rows: Tensor<B, 2>, heads| {

@@ -54,7 +54,7 @@ impl<B: DecoderBackend> Block<B> {
         x: Tensor<B, 2>,
         batch: usize,
         sequence: &Sequence<B>,
-        cache: Option<&mut LayerCache<B>>,
+        cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let x = self.attend(x, batch, sequence, cache); // [N, D]
         self.mlp.forward(self.post_attention_layernorm.forward(x.clone())) + x // [N, D]
@@ -66,7 +66,7 @@ impl<B: DecoderBackend> Block<B> {
         x: Tensor<B, 2>,
         batch: usize,
         sequence: &Sequence<B>,
-        cache: Option<&mut LayerCache<B>>,
+        cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let normed = self.input_layernorm.forward(x.clone()); // [N, D]
         self.self_attn.forward(normed, batch, sequence, cache) + x // [N, D]

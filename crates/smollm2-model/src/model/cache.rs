@@ -14,18 +14,23 @@ use crate::{DecoderBackend, SmolLm2Config, ops::write_tokens};
 /// what it would compute alone.
 #[derive(Clone, Debug)]
 pub struct KvCache<B: Backend> {
-    layers: Vec<LayerCache<B>>,
+    layers: Vec<Buffers<B>>,
     left_padding: Vec<usize>,
     len: usize,
     capacity: usize,
     device: B::Device,
 }
 
-/// The buffers of one layer, `[B, K, P, C]` each, of which `len` positions are filled; `None` before the first tokens.
+/// Keys and values of one layer, `[B, K, P, C]` each; `None` before the first tokens.
 #[derive(Clone, Debug)]
-pub(crate) struct LayerCache<B: Backend> {
+struct Buffers<B: Backend> {
     key: Option<Tensor<B, 4>>,
     value: Option<Tensor<B, 4>>,
+}
+
+/// One layer of a [`KvCache`] whose buffers hold `len` of `capacity` positions.
+pub(crate) struct LayerCache<'a, B: Backend> {
+    buffers: &'a mut Buffers<B>,
     len: usize,
     capacity: usize,
 }
@@ -33,14 +38,9 @@ pub(crate) struct LayerCache<B: Backend> {
 impl<B: Backend> KvCache<B> {
     /// An empty cache for `batch` rows of up to `capacity` tokens.
     pub fn new(config: &SmolLm2Config, batch: usize, capacity: usize, device: &B::Device) -> Self {
-        let layer = |_| LayerCache {
-            key: None,
-            value: None,
-            len: 0,
-            capacity,
-        };
+        let empty = Buffers { key: None, value: None };
         Self {
-            layers: (0..config.num_hidden_layers).map(layer).collect(),
+            layers: vec![empty; config.num_hidden_layers],
             left_padding: vec![0; batch],
             len: 0,
             capacity,
@@ -83,9 +83,6 @@ impl<B: Backend> KvCache<B> {
     /// Forgets all but the first `len` tokens of every row; a no-op when there are fewer.
     pub fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
-        for layer in &mut self.layers {
-            layer.len = self.len;
-        }
     }
 
     /// `rows` copies of a cache of one row: a prefix computed once serves a batch of continuations.
@@ -95,10 +92,9 @@ impl<B: Backend> KvCache<B> {
     pub fn repeat(&self, rows: usize) -> Self {
         assert_eq!(self.batch(), 1, "only a cache of one row can be repeated");
         let repeat = |buffer: &Option<Tensor<B, 4>>| buffer.clone().map(|buffer| buffer.repeat_dim(0, rows));
-        let layer = |layer: &LayerCache<B>| LayerCache {
+        let layer = |layer: &Buffers<B>| Buffers {
             key: repeat(&layer.key),
             value: repeat(&layer.value),
-            ..*layer
         };
         Self {
             layers: self.layers.iter().map(layer).collect(),
@@ -119,9 +115,13 @@ impl<B: Backend> KvCache<B> {
         self.left_padding = rows.iter().map(|row| self.left_padding[*row]).collect();
     }
 
-    /// The buffers of layer `index`.
-    pub(crate) fn layer(&mut self, index: usize) -> &mut LayerCache<B> {
-        &mut self.layers[index]
+    /// Layer `index`.
+    pub(crate) fn layer(&mut self, index: usize) -> LayerCache<'_, B> {
+        LayerCache {
+            buffers: &mut self.layers[index],
+            len: self.len,
+            capacity: self.capacity,
+        }
     }
 
     /// Counts `tokens` as seen, once every layer has appended them.
@@ -159,23 +159,32 @@ impl<B: Backend> KvCache<B> {
     }
 }
 
-impl<B: DecoderBackend> LayerCache<B> {
-    /// Writes the new keys and values, `[B, K, T, C]`, and returns all, `[B, K, S, C]`.
-    pub(crate) fn append(&mut self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
-        let (start, capacity) = (self.len, self.capacity);
-        let end = start + key.dims()[2];
-        self.len = end;
-        let write = |buffer: &mut Option<Tensor<B, 4>>, new: Tensor<B, 4>| {
-            let [batch, heads, _, channels] = new.dims();
-            let empty = || Tensor::zeros([batch, heads, capacity, channels], (&new.device(), new.dtype())); // [B, K, P, C]
-            // Taken out so that the assignment owns the buffer alone and happens in place.
-            let whole = write_tokens(buffer.take().unwrap_or_else(empty), new, start); // [B, K, P, C]
-            let seen = whole.clone().narrow(2, 0, end); // [B, K, S, C]
-            *buffer = Some(whole);
-            seen
-        };
-        let key = write(&mut self.key, key);
-        let value = write(&mut self.value, value);
-        (key, value)
+impl<B: DecoderBackend> LayerCache<'_, B> {
+    /// Writes the new keys and values, `[B, K, T, C]`, and returns all, `[B, K, S, C]`. They count as seen once
+    /// [`KvCache::advance`] is called.
+    pub(crate) fn append(self, key: Tensor<B, 4>, value: Tensor<B, 4>) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let Self { buffers, len, capacity } = self;
+        (
+            append(&mut buffers.key, key, len, capacity),
+            append(&mut buffers.value, value, len, capacity),
+        )
     }
+}
+
+/// Writes `new: [B, K, T, C]` at position `start` of a buffer and returns everything up to its end, `[B, K, S, C]`.
+fn append<B: DecoderBackend>(
+    buffer: &mut Option<Tensor<B, 4>>,
+    new: Tensor<B, 4>,
+    start: usize,
+    capacity: usize,
+) -> Tensor<B, 4> {
+    let [batch, heads, tokens, channels] = new.dims();
+    // Taken out so that the assignment owns the buffer alone and happens in place.
+    let owned = match buffer.take() {
+        Some(buffer) => buffer,
+        None => Tensor::zeros([batch, heads, capacity, channels], (&new.device(), new.dtype())), // [B, K, P, C]
+    };
+    let whole = write_tokens(owned, new, start); // [B, K, P, C]
+    *buffer = Some(whole.clone());
+    whole.narrow(2, 0, start + tokens) // [B, K, S, C]
 }

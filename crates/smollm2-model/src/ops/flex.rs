@@ -12,10 +12,11 @@ use attention::{Attention, Heads};
 use burn::tensor::{DType, TensorData, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 
-use super::{DecoderBackend, reference};
+use super::{DecoderBackend, checked, reference};
 
 impl DecoderBackend for Flex {
     fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f64) -> FlexTensor {
+        checked::rms_norm::<Self>(&x, &weight);
         if !are_f32([&x, &weight]) {
             return reference::rms_norm::<Self>(x, weight, epsilon);
         }
@@ -25,6 +26,7 @@ impl DecoderBackend for Flex {
     }
 
     fn rms_norm_backward(x: FlexTensor, weight: FlexTensor, grad: FlexTensor, epsilon: f64) -> [FlexTensor; 2] {
+        checked::rms_norm_backward::<Self>(&x, &weight, &grad);
         if !are_f32([&x, &weight, &grad]) {
             return reference::rms_norm_backward::<Self>(x, weight, grad, epsilon);
         }
@@ -34,6 +36,7 @@ impl DecoderBackend for Flex {
     }
 
     fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+        checked::rotate::<Self>(&x, &cos, &sin);
         if !are_f32([&x, &cos, &sin]) {
             return reference::rotate::<Self>(x, cos, sin);
         }
@@ -44,6 +47,7 @@ impl DecoderBackend for Flex {
     }
 
     fn silu(x: FlexTensor) -> FlexTensor {
+        checked::silu::<Self>(&x);
         if !are_f32([&x]) {
             return reference::silu::<Self>(x);
         }
@@ -52,6 +56,7 @@ impl DecoderBackend for Flex {
     }
 
     fn silu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        checked::silu_backward::<Self>(&x, &grad);
         if !are_f32([&x, &grad]) {
             return reference::silu_backward::<Self>(x, grad);
         }
@@ -60,6 +65,7 @@ impl DecoderBackend for Flex {
     }
 
     fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+        checked::gated_silu::<Self>(&gate, &up);
         if !are_f32([&gate, &up]) {
             return reference::gated_silu::<Self>(gate, up);
         }
@@ -68,6 +74,7 @@ impl DecoderBackend for Flex {
     }
 
     fn gated_silu_backward(gate: FlexTensor, up: FlexTensor, grad: FlexTensor) -> [FlexTensor; 2] {
+        checked::gated_silu_backward::<Self>(&gate, &up, &grad);
         if !are_f32([&gate, &up, &grad]) {
             return reference::gated_silu_backward::<Self>(gate, up, grad);
         }
@@ -82,6 +89,7 @@ impl DecoderBackend for Flex {
         value: FlexTensor,
         hidden: Option<FlexTensor>,
     ) -> FlexTensor {
+        checked::causal_attention::<Self>(&query, &key, &value, hidden.as_ref());
         if !are_f32([&query, &key, &value]) {
             return reference::causal_attention::<Self>(query, key, value, hidden);
         }
@@ -97,6 +105,7 @@ impl DecoderBackend for Flex {
         hidden: Option<FlexTensor>,
         grad: FlexTensor,
     ) -> [FlexTensor; 3] {
+        checked::causal_attention_backward::<Self>(&query, &key, &value, hidden.as_ref(), &grad);
         if !are_f32([&query, &key, &value, &grad]) {
             return reference::causal_attention_backward::<Self>(query, key, value, hidden, grad);
         }
@@ -108,6 +117,7 @@ impl DecoderBackend for Flex {
     /// In place, where Flex's own slice assignment (0.21) holds a second handle of the buffer while it writes, and so
     /// copies all of it for every token.
     fn write_tokens(mut buffer: FlexTensor, new: FlexTensor, start: usize) -> FlexTensor {
+        checked::write_tokens::<Self>(&buffer, &new, start);
         if !are_f32([&buffer, &new]) || !buffer.is_contiguous() || buffer.layout().start_offset() != 0 {
             return reference::write_tokens::<Self>(buffer, new, start);
         }
@@ -145,7 +155,9 @@ fn readable(tensor: FlexTensor) -> FlexTensor {
 
 /// The values of a contiguous f32 tensor.
 fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice::<f32>().unwrap_or(&[])
+    tensor
+        .as_slice::<f32>()
+        .expect("the caller passes a contiguous f32 tensor")
 }
 
 fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {

@@ -11,7 +11,7 @@ use burn::tensor::{
     s,
 };
 
-use super::{unwrap, wrap};
+use super::{checked, unwrap, wrap};
 
 /// Score of a hidden key. Finite, so that a row with no visible key (padding) is uniform and not NaN; within f16, so
 /// that every float type holds it; and so low that `exp` of the distance to any real score is 0.
@@ -28,6 +28,7 @@ fn inverse_root_mean_square<B: Backend>(x: Tensor<B, 2>, epsilon: f64) -> Tensor
 
 /// See [`super::rms_norm`].
 pub fn rms_norm<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
+    checked::rms_norm::<B>(&x, &weight);
     let (x, weight) = (wrap::<B, 2>(x), wrap::<B, 1>(weight));
     let dtype = x.dtype();
     let x = as_type(x, DType::F32);
@@ -43,6 +44,7 @@ pub fn rms_norm_backward<B: Backend>(
     grad_output: FloatTensor<B>,
     epsilon: f64,
 ) -> [FloatTensor<B>; 2] {
+    checked::rms_norm_backward::<B>(&x, &weight, &grad_output);
     let (x, weight, grad) = (wrap::<B, 2>(x), wrap::<B, 1>(weight), wrap::<B, 2>(grad_output));
     let (dtype, weight_dtype) = (x.dtype(), weight.dtype());
     let wide = |x| as_type::<B, 2>(x, DType::F32);
@@ -62,6 +64,7 @@ pub fn rms_norm_backward<B: Backend>(
 
 /// See [`super::rotate`].
 pub fn rotate<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B> {
+    checked::rotate::<B>(&x, &cos, &sin);
     let (x, cos, sin) = (wrap::<B, 2>(x), wrap::<B, 2>(cos), wrap::<B, 2>(sin));
     let ([rows, width], [period, channels]) = (x.dims(), cos.dims());
     let half = channels / 2;
@@ -76,11 +79,13 @@ pub fn rotate<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTens
 
 /// See [`super::silu`].
 pub fn silu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    checked::silu::<B>(&x);
     unwrap(activation::silu(wrap::<B, 2>(x))) // [N, F]
 }
 
 /// `dx = dy ⊙ s (1 + x (1 - s))` with `s` the sigmoid of `x`.
 pub fn silu_backward<B: Backend>(x: FloatTensor<B>, grad_output: FloatTensor<B>) -> FloatTensor<B> {
+    checked::silu_backward::<B>(&x, &grad_output);
     let (_, slope) = silu_and_slope(wrap::<B, 2>(x)); // [N, F]
     unwrap(wrap::<B, 2>(grad_output) * slope) // [N, F]
 }
@@ -95,6 +100,7 @@ fn silu_and_slope<B: Backend>(x: Tensor<B, 2>) -> (Tensor<B, 2>, Tensor<B, 2>) {
 
 /// See [`super::gated_silu`].
 pub fn gated_silu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
+    checked::gated_silu::<B>(&gate, &up);
     unwrap(activation::silu(wrap::<B, 2>(gate)) * wrap(up)) // [N, F]
 }
 
@@ -104,6 +110,7 @@ pub fn gated_silu_backward<B: Backend>(
     up: FloatTensor<B>,
     grad_output: FloatTensor<B>,
 ) -> [FloatTensor<B>; 2] {
+    checked::gated_silu_backward::<B>(&gate, &up, &grad_output);
     let (gate, up, grad) = (wrap::<B, 2>(gate), wrap::<B, 2>(up), wrap::<B, 2>(grad_output));
     let (silu, slope) = silu_and_slope(gate); // [N, F]
     [unwrap(grad.clone() * up * slope), unwrap(grad * silu)] // [N, F] each
@@ -117,6 +124,7 @@ pub fn causal_attention<B: Backend>(
     value: FloatTensor<B>,
     hidden: Option<BoolTensor<B>>,
 ) -> FloatTensor<B> {
+    checked::causal_attention::<B>(&query, &key, &value, hidden.as_ref());
     let (query, key, value) = (wrap::<B, 4>(query), wrap::<B, 4>(key), wrap::<B, 4>(value));
     let shape = query.dims();
     let weights = probabilities(query, key, hidden); // [B, K, R·T, S]
@@ -132,6 +140,7 @@ pub fn causal_attention_backward<B: Backend>(
     hidden: Option<BoolTensor<B>>,
     grad_output: FloatTensor<B>,
 ) -> [FloatTensor<B>; 3] {
+    checked::causal_attention_backward::<B>(&query, &key, &value, hidden.as_ref(), &grad_output);
     let (query, key, value) = (wrap::<B, 4>(query), wrap::<B, 4>(key), wrap::<B, 4>(value));
     let grad = wrap::<B, 4>(grad_output);
     let shape = query.dims();
@@ -149,6 +158,7 @@ pub fn causal_attention_backward<B: Backend>(
 
 /// See [`super::write_tokens`].
 pub fn write_tokens<B: Backend>(buffer: FloatTensor<B>, new: FloatTensor<B>, start: usize) -> FloatTensor<B> {
+    checked::write_tokens::<B>(&buffer, &new, start);
     let (buffer, new) = (wrap::<B, 4>(buffer), wrap::<B, 4>(new));
     let end = start + new.dims()[2];
     unwrap(buffer.slice_assign(s![.., .., start..end, ..], new)) // [B, K, P, C]

@@ -31,6 +31,21 @@ use super::{
 };
 use crate::{FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
 
+/// Every tensor of a GGUF file of the `llama` architecture under its Hugging Face name, quantised blocks as f32.
+///
+/// # Errors
+/// [`ModelError::Io`] and [`ModelError::Gguf`]: the header is checked completely before a tensor is read.
+pub fn read_gguf(path: &Path) -> Result<BTreeMap<String, TensorData>, ModelError> {
+    let mut file = Gguf::open(path)?;
+    let names: Vec<String> = file.names.keys().cloned().collect();
+    let mut tensors = BTreeMap::new();
+    for name in names {
+        let tensor = file.read(&name)?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
+}
+
 /// A mapped GGUF file whose header is known to be sound.
 #[derive(Debug)]
 pub(super) struct Gguf {
@@ -129,7 +144,7 @@ impl Archive for Gguf {
 /// From interleaved rows `(h, i, half)` to `(h, half, i)`: the inverse of llama.cpp's `permute`.
 fn separate_halves(data: TensorData, heads: usize) -> TensorData {
     let (shape, dtype) = (data.shape.clone(), data.dtype);
-    let rows = shape.as_slice().first().copied().unwrap_or(0);
+    let rows = shape[0]; // a tensor of a sound header has a dimension
     if rows == 0 || !rows.is_multiple_of(2 * heads) {
         return data; // not a shape this architecture has: refused with its name by the comparison of shapes
     }

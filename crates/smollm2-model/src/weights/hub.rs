@@ -37,6 +37,7 @@ impl HubModel {
 }
 
 fn download(remote: &Remote, repo: &HubRepo) -> Result<PathBuf, ModelError> {
+    refuse_gguf_alone(remote, repo)?;
     let config = remote.fetch(CONFIG)?;
     for file in COMPANIONS.into_iter().filter(|file| remote.has(file)) {
         remote.fetch(file)?;
@@ -58,6 +59,18 @@ fn download(remote: &Remote, repo: &HubRepo) -> Result<PathBuf, ModelError> {
     let folder = config.parent().map(PathBuf::from);
     folder.ok_or_else(|| ModelError::Source {
         found: config.display().to_string(),
+    })
+}
+
+/// A repository of GGUF files has no folder to load, and which of its files is meant cannot be guessed.
+fn refuse_gguf_alone(remote: &Remote, repo: &HubRepo) -> Result<(), ModelError> {
+    let files: Vec<&str> = remote.names().filter(|name| name.ends_with(".gguf")).collect();
+    if files.is_empty() || remote.has(WEIGHTS) || remote.has(INDEX) {
+        return Ok(());
+    }
+    Err(ModelError::OnlyGguf {
+        repo: repo.to_string(),
+        files: files.join(", "),
     })
 }
 

@@ -167,12 +167,13 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_> {
 }
 
 impl Filler<'_> {
-    /// The tensor of a parameter. A file that holds both sides of a tie must hold the same numbers twice.
+    /// The tensor of a parameter. A file that holds both sides of a tie must hold the same numbers twice, in whichever
+    /// types.
     fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
         let data = self.archive.read(name)?;
         if name == EMBEDDING && self.has_twin {
             let projection = self.archive.read(OUTPUT_PROJECTION)?;
-            if data.shape != projection.shape || data.as_bytes() != projection.as_bytes() {
+            if !holds_the_same(&data, &projection) {
                 return Err(ModelError::TiedWeights {
                     embedding: EMBEDDING,
                     projection: OUTPUT_PROJECTION,
@@ -193,6 +194,12 @@ impl Filler<'_> {
             LoadDtype::Given(dtype) => Some(dtype.dtype()),
         }
     }
+}
+
+/// Whether two tensors have one shape and the same numbers; f64 holds those of every weight type.
+fn holds_the_same(left: &TensorData, right: &TensorData) -> bool {
+    let same_bytes = left.dtype == right.dtype && left.as_bytes() == right.as_bytes();
+    left.shape == right.shape && (same_bytes || left.iter::<f64>().eq(right.iter::<f64>()))
 }
 
 /// Whether a name is that of rational coefficients, which keep f32: rounding them to bf16 moves the function more

@@ -4,7 +4,10 @@
 //! N bytes of JSON `{name: {dtype, shape, data_offsets}, "__metadata__": {..}}`, then the tensors' bytes without gaps.
 
 use std::{
-    collections::BTreeMap,
+    collections::{
+        BTreeMap,
+        btree_map::Entry::{Occupied, Vacant},
+    },
     fmt,
     fs::File,
     path::{Path, PathBuf},
@@ -12,8 +15,7 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 use memmap2::Mmap;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::element::{decode, dtype_from_name};
 use crate::ModelError;
@@ -115,43 +117,58 @@ impl Header<'_> {
         }
         let (header, data) = rest.split_at(length as usize);
         let header = std::str::from_utf8(header).map_err(|error| self.error("header", "UTF-8 text", error))?;
-        let entries: Entries =
-            serde_json::from_str(header).map_err(|error| self.error("header", "a JSON object", error))?;
         let data_start = file.len() - data.len();
-        let mut tensors = BTreeMap::new();
-        for (name, entry) in entries.0 {
-            if name == "__metadata__" {
-                continue;
-            }
-            let tensor = self.tensor(&name, &entry, data_start, data.len())?;
-            if tensors.insert(name.clone(), tensor).is_some() {
-                return Err(self.error(&name, "one entry per name", "two"));
-            }
-        }
+        let tensors = self.parse(header, data_start, data.len())?;
         self.check_tiling(&tensors, data_start, file.len())?;
         Ok(tensors)
     }
 
-    fn tensor(&self, name: &str, entry: &Value, start: usize, available: usize) -> Result<StoredTensor, ModelError> {
-        let get = |key: &str| entry.get(key).unwrap_or(&Value::Null);
+    /// The tensors of a header. Each is checked as soon as it is read, and nothing else of the text is kept: the memory
+    /// needed is that of tensors a sound file of this size may have.
+    fn parse(
+        &self,
+        header: &str,
+        data_start: usize,
+        available: usize,
+    ) -> Result<BTreeMap<String, StoredTensor>, ModelError> {
+        let mut entries = Entries {
+            header: self,
+            data_start,
+            available,
+            tensors: BTreeMap::new(),
+            place: String::new(),
+            refused: None,
+        };
+        let mut json = serde_json::Deserializer::from_str(header);
+        let parsed = json.deserialize_map(&mut entries).and_then(|()| json.end());
+        let Err(error) = parsed else {
+            return Ok(entries.tensors);
+        };
+        let place = if error.is_data() && !entries.place.is_empty() {
+            entries.place.as_str()
+        } else {
+            "header"
+        };
+        let expected = "a JSON object with dtype, shape and data_offsets of every tensor";
+        Err(entries.refused.unwrap_or_else(|| self.error(place, expected, error)))
+    }
+
+    fn tensor(&self, name: &str, entry: &Entry, start: usize, available: usize) -> Result<StoredTensor, ModelError> {
         let fail = |key: &str, expected: &str, found: &dyn ToString| {
             Err(self.error(&format!("{name}.{key}"), expected, found.to_string()))
         };
-        let Some(dtype) = get("dtype").as_str().and_then(dtype_from_name) else {
-            return fail("dtype", "a known element type", get("dtype"));
+        let Some(dtype) = dtype_from_name(&entry.dtype) else {
+            return fail("dtype", "a known element type", &entry.dtype);
         };
-        let Some(shape) = sizes(get("shape")).filter(|shape| shape.len() <= MAX_RANK) else {
-            return fail("shape", "a list of at most 8 sizes", get("shape"));
-        };
-        let Some([begin, end]) = sizes(get("data_offsets")).and_then(|offsets| <[usize; 2]>::try_from(offsets).ok())
-        else {
-            return fail("data_offsets", "two offsets", get("data_offsets"));
+        let shape = entry.shape.clone();
+        let &[begin, end] = entry.data_offsets.as_slice() else {
+            return fail("data_offsets", "two offsets", &format!("{:?}", entry.data_offsets));
         };
         if begin > end || end > available {
             return fail(
                 "data_offsets",
                 &format!("a range within the {available} data bytes"),
-                get("data_offsets"),
+                &format!("{:?}", entry.data_offsets),
             );
         }
         let bytes = shape
@@ -159,7 +176,7 @@ impl Header<'_> {
             .try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size));
         if bytes != Some(end - begin) {
             let expected = format!("as many elements as {} bytes of {dtype:?}", end - begin);
-            return fail("shape", &expected, get("shape"));
+            return fail("shape", &expected, &format!("{shape:?}"));
         }
         Ok(StoredTensor {
             dtype,
@@ -194,38 +211,129 @@ impl Header<'_> {
     }
 }
 
-/// A JSON list of sizes.
-fn sizes(value: &Value) -> Option<Vec<usize>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|size| size.as_u64().and_then(|size| usize::try_from(size).ok()))
-        .collect()
+/// Reads the header's entries in order, repeated names included: a JSON map would keep the last one silently.
+struct Entries<'a> {
+    header: &'a Header<'a>,
+    data_start: usize,
+    available: usize,
+    tensors: BTreeMap<String, StoredTensor>,
+    /// Tensor and key that are being read, for messages.
+    place: String,
+    /// Why the last entry was refused, if its JSON was sound.
+    refused: Option<ModelError>,
 }
 
-/// The header's entries in order, repeated names included: a JSON map would keep the last one silently.
-struct Entries(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of tensors")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
+impl Entries<'_> {
+    fn add(&mut self, name: String, entry: &Entry) -> Result<(), ModelError> {
+        let tensor = self.header.tensor(&name, entry, self.data_start, self.available)?;
+        match self.tensors.entry(name) {
+            Occupied(entry) => Err(self.header.error(entry.key(), "one entry per name", "two")),
+            Vacant(entry) => {
+                entry.insert(tensor);
+                Ok(())
             }
         }
+    }
+}
 
-        deserializer.deserialize_map(EntriesVisitor)
+impl<'de> Visitor<'de> for &mut Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "__metadata__" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            self.place.clone_from(&name);
+            let entry = map.next_value_seed(EntryAt(&mut self.place))?;
+            self.place.clear();
+            if let Err(error) = self.add(name, &entry) {
+                self.refused = Some(error);
+                return Err(A::Error::custom("an entry was refused"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor as the header describes it.
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: Vec<usize>,
+}
+
+/// Reads an [`Entry`] and keeps the place where it is.
+struct EntryAt<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for EntryAt<'_> {
+    type Value = Entry;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EntryAt<'_> {
+    type Value = Entry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+        let name = self.0.clone();
+        let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            *self.0 = format!("{name}.{key}");
+            match key.as_str() {
+                "dtype" => dtype = Some(map.next_value()?),
+                "shape" => shape = Some(map.next_value::<Sizes>()?.0),
+                "data_offsets" => data_offsets = Some(map.next_value::<Sizes>()?.0),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        *self.0 = name;
+        let missing = A::Error::missing_field;
+        Ok(Entry {
+            dtype: dtype.ok_or_else(|| missing("dtype"))?,
+            shape: shape.ok_or_else(|| missing("shape"))?,
+            data_offsets: data_offsets.ok_or_else(|| missing("data_offsets"))?,
+        })
+    }
+}
+
+/// A JSON list of at most [`MAX_RANK`] sizes.
+struct Sizes(Vec<usize>);
+
+impl<'de> Deserialize<'de> for Sizes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(SizesVisitor)
+    }
+}
+
+struct SizesVisitor;
+
+impl<'de> Visitor<'de> for SizesVisitor {
+    type Value = Sizes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_RANK} sizes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sizes, A::Error> {
+        let mut sizes = Vec::new();
+        while let Some(size) = list.next_element()? {
+            if sizes.len() == MAX_RANK {
+                return Err(A::Error::invalid_length(MAX_RANK + 1, &self));
+            }
+            sizes.push(size);
+        }
+        Ok(Sizes(sizes))
     }
 }

@@ -190,7 +190,7 @@ struct ParameterView<'a, B: Backend> {
 
 impl<B: Backend> View for ParameterView<'_, B> {
     fn dtype(&self) -> Dtype {
-        format_type(self.dtype).unwrap_or(Dtype::F32)
+        format_type(self.dtype).expect("weights are written as F32, F16 or BF16")
     }
 
     fn shape(&self) -> &[usize] {
@@ -210,7 +210,7 @@ struct DataView<'a>(&'a TensorData);
 
 impl View for DataView<'_> {
     fn dtype(&self) -> Dtype {
-        format_type(self.0.dtype).unwrap_or(Dtype::U8)
+        format_type(self.0.dtype).expect("`write_safetensors` has refused other types")
     }
 
     fn shape(&self) -> &[usize] {

@@ -2,7 +2,7 @@
 
 use fixtures::shared;
 use serde_json::{Value, json};
-use smollm2_model::{SmolLm2Config, StoredDtype};
+use smollm2_model::{FeedForwardConfig, FeedForwardKind, SmolLm2Config, StoredDtype};
 
 #[test]
 fn presets_have_the_published_sizes() {
@@ -36,6 +36,17 @@ fn presets_are_the_published_configurations() {
     }
 }
 
+/// Every size is possible; together they are a model whose parameters overflow 64 bits.
+#[test]
+fn a_model_too_large_to_count_is_refused() {
+    let config = json!({
+        "vocab_size": 1 << 28, "hidden_size": 1 << 28, "intermediate_size": 1 << 28, "num_hidden_layers": 1 << 16,
+        "num_attention_heads": 1 << 28, "head_dim": 2
+    });
+    let error = SmolLm2Config::from_json(&config.to_string()).expect_err("a model of more than 2^64 parameters");
+    assert!(error.to_string().contains("at most 2^48 parameters"), "{error}");
+}
+
 #[test]
 fn both_dialects_say_the_same() {
     let mut four: Value = serde_json::from_str(&SmolLm2Config::smollm2_135m().to_json()).unwrap();
@@ -51,4 +62,84 @@ fn both_dialects_say_the_same() {
     assert_eq!(four, five);
     assert_eq!((five.rope_theta, five.dtype), (100_000.0, StoredDtype::Float16));
     assert_eq!(five.eos_token_ids, [0, 2]);
+}
+
+/// The error of the small preset with one key changed.
+fn refused(key: &str, value: Value) -> String {
+    let mut config: Value = serde_json::from_str(&SmolLm2Config::smollm2_135m().to_json()).unwrap();
+    config[key] = value;
+    SmolLm2Config::from_json(&config.to_string()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_rotation_of_some_channels_is_refused() {
+    for place in ["partial_rotary_factor", "rope_parameters"] {
+        let factor = |factor: Value| match place {
+            "rope_parameters" => json!({ "rope_type": "default", "partial_rotary_factor": factor }),
+            _ => factor,
+        };
+        let error = refused(place, factor(json!(0.5)));
+        assert!(
+            error.contains("partial_rotary_factor") && error.contains("0.5"),
+            "{error}"
+        );
+        let mut whole: Value = serde_json::from_str(&SmolLm2Config::smollm2_135m().to_json()).unwrap();
+        whole[place] = factor(json!(1));
+        SmolLm2Config::from_json(&whole.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn unknown_keys_of_a_feed_forward_are_refused_by_name() {
+    for (entry, key) in [
+        (
+            json!({ "kind": "gated_rational", "keepsilu": true }),
+            "feed_forward.keepsilu",
+        ),
+        (
+            json!({ "kind": "gated_rational", "hidden_size": 8 }),
+            "feed_forward.hidden_size",
+        ),
+        (
+            json!({ "kind": "group_kan", "hidden_size": 8, "keep_silu": true }),
+            "feed_forward.keep_silu",
+        ),
+        (
+            json!({ "kind": "silu_mlp", "hidden_size": 8, "groups": 4 }),
+            "feed_forward.groups",
+        ),
+        (json!({ "kind": "swiglu", "groups": 4 }), "feed_forward.groups"),
+    ] {
+        let error = refused("feed_forward", entry);
+        assert!(error.contains(key), "{error}");
+    }
+    let error = refused(
+        "feed_forward",
+        json!([{ "kind": "swiglu" }, { "kind": "gated_rational", "group": 4 }]),
+    );
+    assert!(
+        error.contains("feed_forward[1].group") && error.contains("groups"),
+        "{error}"
+    );
+}
+
+/// Every key that is written is known when it is read.
+#[test]
+fn every_feed_forward_round_trips_with_all_its_keys() {
+    for kind in FeedForwardKind::ALL {
+        let mut config = SmolLm2Config::smollm2_135m().with_feed_forward(kind);
+        for layer in &mut config.feed_forward {
+            match layer {
+                FeedForwardConfig::GatedRational(gate) => {
+                    (gate.rational.share_numerator, gate.rational.share_denominator) = (true, true);
+                    gate.keep_silu = true;
+                }
+                FeedForwardConfig::GroupKan(kan) => {
+                    (kan.rational.share_numerator, kan.rational.share_denominator) = (true, true);
+                }
+                FeedForwardConfig::SwiGlu | FeedForwardConfig::SiluMlp { .. } => {}
+            }
+        }
+        assert_eq!(SmolLm2Config::from_json(&config.to_json()).unwrap(), config);
+    }
 }

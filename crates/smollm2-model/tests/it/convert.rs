@@ -2,13 +2,13 @@
 
 use std::{fs, path::Path, time::Instant};
 
-use burn::backend::Flex;
+use burn::{backend::Flex, tensor::TensorData};
 use fixtures::shared;
 use kan_rational::Degrees;
 use smollm2_model::{
     FeedForwardConfig, FeedForwardKind, ModelError, SmolLm2, SmolLm2Config,
-    convert::{Comparison, ConversionOptions, ConversionReport, Stage, compare, to_gated_rational},
-    weights::{ModelSource, load},
+    convert::{Comparison, ConversionOptions, ConversionReport, Origin, Stage, compare, to_gated_rational},
+    weights::{ModelSource, from_named_tensors, load, named_tensors},
 };
 use tokenizers::Tokenizer;
 
@@ -297,5 +297,117 @@ fn options_that_mean_nothing_are_named() {
             matches!(&error, ModelError::Conversion { what, .. } if what == named),
             "{named}: {error}"
         );
+    }
+}
+
+/// The model of [`wide`](crate::far::wide) with edited weights.
+fn edited(layers: usize, edit: impl Fn(&str, &mut [f32])) -> (SmolLm2<B>, SmolLm2Config, Vec<Vec<u32>>) {
+    let (model, config, rows) = crate::far::wide(layers);
+    let mut tensors = named_tensors(&model);
+    for (name, tensor) in &mut tensors {
+        let mut values: Vec<f32> = tensor.iter::<f32>().collect();
+        edit(name, &mut values);
+        *tensor = TensorData::new(values, tensor.shape.clone());
+    }
+    let model = from_named_tensors(&config, tensors, &Default::default()).unwrap();
+    (model, config, rows)
+}
+
+/// Coefficients of a model, all layers and groups.
+fn coefficients(model: &SmolLm2<B>) -> Vec<f32> {
+    let tensors = named_tensors(model).into_iter();
+    let tables = tensors.filter(|(name, _)| name.ends_with("numerator") || name.ends_with("denominator"));
+    tables.flat_map(|(_, table)| table.to_vec::<f32>().unwrap()).collect()
+}
+
+const GROUPS: usize = 4;
+/// Rows of one group in `up_proj` and `gate_proj`, times the 16 inputs.
+const GROUP: usize = 32 / GROUPS * 16;
+
+#[test]
+fn pruned_groups_keep_silu_and_are_reported() {
+    // In the second layer the `up` of group 1 is pruned, and the gate of group 2.
+    let (model, config, rows) = edited(2, |name, values| {
+        if name == "model.layers.1.mlp.up_proj.weight" {
+            values[GROUP..2 * GROUP].fill(0.0);
+        }
+        if name == "model.layers.1.mlp.gate_proj.weight" {
+            values[2 * GROUP..3 * GROUP].fill(0.0);
+        }
+    });
+    for degrees in [(5, 4), (7, 6), (9, 8), (4, 3), (1, 1)] {
+        let options = ConversionOptions {
+            groups: GROUPS,
+            degrees: Degrees::new(degrees.0, degrees.1),
+            ..Default::default()
+        };
+        let (converted, _, report) = to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+        let unfitted: Vec<_> = report
+            .unfitted()
+            .map(|group| (group.layer, group.group, group.origin))
+            .collect();
+        assert_eq!(unfitted, [(1, 1, Origin::Dead), (1, 2, Origin::Dead)], "{degrees:?}");
+        assert!(
+            coefficients(&converted).iter().all(|value| value.is_finite()),
+            "{degrees:?}"
+        );
+        let pruned = &report.groups[GROUPS + 1];
+        assert_eq!(pruned.relative_error, 0.0, "{degrees:?}");
+        if degrees.0 >= 5 {
+            assert!(report.worst_relative_error() < 0.05, "{degrees:?}: {report:?}");
+            let found = compare(&model, &converted, &config, &rows).unwrap();
+            assert!(found.mean_kl < 1e-3, "{degrees:?}: {found:?}");
+        }
+    }
+}
+
+/// Gates that stay so close to 0 that f32 cannot hold the coefficients of a fit.
+#[test]
+fn tiny_gates_give_finite_coefficients_and_true_errors() {
+    for scale in [0.0, 1e-38, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2] {
+        let (model, config, rows) = edited(1, |name, values| {
+            if name.ends_with("gate_proj.weight") {
+                values.iter_mut().for_each(|weight| *weight *= scale);
+            }
+        });
+        for degrees in [(5, 4), (7, 6), (9, 8)] {
+            let what = format!("gates of {scale:e}, degrees {degrees:?}");
+            let options = ConversionOptions {
+                groups: GROUPS,
+                degrees: Degrees::new(degrees.0, degrees.1),
+                ..Default::default()
+            };
+            let (converted, _, report) =
+                to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+            assert!(coefficients(&converted).iter().all(|value| value.is_finite()), "{what}");
+            assert!(
+                report.worst_relative_error() < 1e-4,
+                "{what}: {:e}",
+                report.worst_relative_error()
+            );
+            crate::far::assert_guarded(&converted, &report);
+            crate::far::assert_errors_are_those_of_the_model(&converted, &report, &what);
+            let overflow = report.unfitted().count();
+            assert!(
+                scale > 1e-6 || overflow == report.groups.len(),
+                "{what}: {overflow} unfitted"
+            );
+        }
+    }
+}
+
+/// The errors of a report are those of the f32 coefficients, not of the f64 ones before rounding.
+#[test]
+fn errors_are_those_of_the_stored_coefficients() {
+    let (model, config, rows) = crate::far::wide(2);
+    for degrees in [(5, 4), (7, 6), (9, 8)] {
+        let options = ConversionOptions {
+            groups: GROUPS,
+            degrees: Degrees::new(degrees.0, degrees.1),
+            ..Default::default()
+        };
+        let (converted, _, report) = to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+        crate::far::assert_errors_are_those_of_the_model(&converted, &report, &format!("{degrees:?}"));
+        assert_eq!(report.unfitted().count(), 0);
     }
 }

@@ -63,6 +63,10 @@ pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -
                 assert!(error <= 0.25 * reach, "{place}: off by {error} at {x}");
             }
             assert!(function.growth() <= 1, "{place}: grows like |x|^{}", function.growth());
+            for (x, _) in &far {
+                let slope = function.derivative(*x, form).abs();
+                assert!(slope <= 2.0, "{place}: a slope of {slope} at {x}");
+            }
             for (x, values) in &far {
                 let (found, exact) = (values[group], function.eval(*x, form));
                 assert!(found.is_finite(), "{place}: {found} at {x}");
@@ -77,6 +81,25 @@ pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -
     }
     assert!(groups.next().is_none());
     steepest
+}
+
+/// Over the range seen no stored function is farther from SiLU than its report says of the samples, save between them.
+pub(crate) fn assert_errors_are_those_of_the_model(model: &SmolLm2<Flex>, report: &ConversionReport, what: &str) {
+    for group in &report.groups {
+        let FeedForward::GatedRational(mlp) = &model.model.layers[group.layer].mlp else {
+            panic!("layer {} was not converted", group.layer)
+        };
+        let function = &coefficients(&mlp.gate_rational)[group.group];
+        let form = mlp.gate_rational.spec().denominator;
+        let found = function.max_error(form, |x| Activation::Swish.eval(x), group.range, 501);
+        assert!(
+            found <= 2.0 * group.max_error + f64::MIN_POSITIVE,
+            "{what}, layer {}, group {}: {found:e}, reported {:e}",
+            group.layer,
+            group.group,
+            group.max_error
+        );
+    }
 }
 
 /// Weights of a model that are the same in every run: uniform within 0.05, norms as they start.

@@ -91,6 +91,28 @@ fn every_quantised_type_is_what_ggml_says() {
 }
 
 #[test]
+fn types_that_are_not_read_are_refused_by_name() {
+    for (kind, name) in [
+        (16, "IQ2_XXS"),
+        (20, "IQ4_NL"),
+        (21, "IQ3_S"),
+        (23, "IQ4_XS"),
+        (35, "TQ2_0"),
+        (999, "type 999"),
+    ] {
+        let error = loaded(file(kind, &[0; 2048], &[], &[]))
+            .map(|_| ())
+            .expect_err(name)
+            .to_string();
+        assert!(
+            error.contains("blk.0.ffn_down.weight.type") && error.contains(name),
+            "{error}"
+        );
+        assert!(error.contains("Q8_0"), "{error}");
+    }
+}
+
+#[test]
 fn plain_types_keep_their_bits() {
     // 1.5 as f32, f16 and bf16.
     for (kind, number) in [

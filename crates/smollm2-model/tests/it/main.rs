@@ -12,4 +12,5 @@ mod hub;
 mod malformed;
 mod malformed_gguf;
 mod ops;
+mod ops_mismatches;
 mod weights;

@@ -105,6 +105,32 @@ fn safetensors_bytes(header: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header].concat()
 }
 
+/// What is refused is refused where it stands: nothing behind it is read, let alone kept.
+#[test]
+fn a_header_of_other_things_is_refused_at_the_first_of_them() {
+    let sound = r#""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    for (header, field) in [
+        (r#"{"a":[[],[],"#.to_owned(), "a"),
+        (format!(r#"{{{sound},"b":{{"dtype":"F32","shape":[[],[],"#), "b.shape"),
+        (
+            format!(r#"{{{sound},"b":{{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,"#),
+            "b.shape",
+        ),
+        (format!(r#"{{{sound},"b":{{"data_offsets":[0,-4,"#), "b.data_offsets"),
+        (format!(r#"{{{sound},"b":{{"dtype":{{"x":"#), "b.dtype"),
+        (format!(r#"{{{sound},{sound},"b":["#), "a"),
+    ] {
+        // No end, no closing bracket: whoever reads on fails there, and names the header.
+        let error = Sound::new()
+            .write("model.safetensors", safetensors(&header, &[0; 4]))
+            .error();
+        let ModelError::Safetensors { field: found, .. } = &error else {
+            panic!("{header}: {error}")
+        };
+        assert_eq!(found, field, "{error}");
+    }
+}
+
 #[test]
 fn tensors_that_contradict_their_bytes_are_refused() {
     type Edit = fn(&mut Value);
@@ -354,21 +380,39 @@ fn a_broken_index_is_refused() {
     assert!(matches!(error, ModelError::Io { .. }), "{error}");
 }
 
-#[test]
-fn a_tied_head_that_differs_from_the_embedding_is_refused() {
+/// A folder whose tied model has an output projection as well: `bytes` of type `dtype`, made from those of the embedding.
+fn with_head(dtype: &str, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Sound {
     let sound = Sound::new();
     let (mut header, mut data) = sound.weights();
     let embedding = header["model.embed_tokens.weight"].clone();
-    let bytes = embedding["data_offsets"][1].as_u64().expect("an end")
-        - embedding["data_offsets"][0].as_u64().expect("a start");
-    let start = data.len() as u64;
-    data.extend(std::iter::repeat_n(0u8, bytes as usize));
+    let [begin, end] = [0, 1].map(|side| embedding["data_offsets"][side].as_u64().expect("an offset") as usize);
+    let (head, start) = (make(&data[begin..end]), data.len());
+    data.extend(&head);
     header["lm_head.weight"] =
-        json!({ "dtype": embedding["dtype"], "shape": embedding["shape"], "data_offsets": [start, start + bytes] });
-    let error = sound
-        .write("model.safetensors", safetensors(&header.to_string(), &data))
-        .error();
+        json!({ "dtype": dtype, "shape": embedding["shape"], "data_offsets": [start, start + head.len()] });
+    sound.write("model.safetensors", safetensors(&header.to_string(), &data));
+    sound
+}
+
+#[test]
+fn a_tied_head_that_differs_from_the_embedding_is_refused() {
+    let error = with_head("F32", |embedding| vec![0; embedding.len()]).error();
     assert!(matches!(error, ModelError::TiedWeights { .. }), "{error}");
+    let error = with_head("F64", |embedding| vec![0; 2 * embedding.len()]).error();
+    assert!(matches!(error, ModelError::TiedWeights { .. }), "{error}");
+}
+
+#[test]
+fn a_tied_head_of_equal_numbers_in_another_type_is_the_embedding() {
+    let same = with_head("F32", <[u8]>::to_vec);
+    load_error(same.0.path()).expect_err("equal bytes load");
+    let wide = |embedding: &[u8]| {
+        let numbers = embedding
+            .chunks_exact(4)
+            .map(|four| f32::from_le_bytes(four.try_into().expect("four bytes")));
+        numbers.flat_map(|number| f64::from(number).to_le_bytes()).collect()
+    };
+    load_error(with_head("F64", wide).0.path()).expect_err("equal numbers load");
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     }
 
     /// Takes the folder of checkpoints into use: refuses one with checkpoints beyond this step, which would count as
-    /// newer than this run's, and removes what a killed run left. A run that goes on passed over damaged ones.
+    /// newer than this run's, and removes what a killed run left. A resumed run passed over damaged ones.
     fn claim(&self, root: &Path) -> Result<(), TrainError> {
         checkpoint::create(root)?;
         let beyond = |found: &Checkpoint| {

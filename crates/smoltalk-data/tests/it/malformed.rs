@@ -193,6 +193,19 @@ fn tokenizer_files_too_large_to_read_are_named() {
 }
 
 /// As the weights beside it are found: the ending counts in any case, and not for a folder.
+/// On a tuple minijinja's parser of imports panics.
+#[test]
+fn templates_that_import_are_errors() {
+    for source in [
+        "{% import 'a' as b %}",
+        "{% import 'a' as (b, c) %}",
+        "{% include 'chat' %}",
+    ] {
+        let error = ChatTemplate::new(source, "", "").expect_err(source);
+        assert!(matches!(error, DataError::Template { .. }), "{error}");
+    }
+}
+
 #[test]
 fn gguf_files_are_known_by_their_ending_in_any_case() {
     let folder = Folder::new();

@@ -41,7 +41,7 @@ impl<'a> Heads<'a> {
         let [.., tokens, channels] = self.shape;
         let start = batch * self.strides[0] + head * self.strides[1];
         Matrix {
-            values: self.values.get(start..).unwrap_or(&[]),
+            values: &self.values[start..],
             shape: [tokens, channels],
             strides: [self.strides[2], self.strides[3]],
         }

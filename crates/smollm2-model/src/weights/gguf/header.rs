@@ -40,6 +40,36 @@ const TYPES: [(u32, GgmlDType); 13] = [
     (30, GgmlDType::BF16),
 ];
 
+/// Tensor types of the format that are refused, for messages: GGML's `ggml_type`.
+const OTHER_TYPES: [(u32, &str); 19] = [
+    (9, "Q8_1"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (20, "IQ4_NL"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (23, "IQ4_XS"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (39, "MXFP4"),
+];
+
+fn type_name(id: u32) -> String {
+    match OTHER_TYPES.iter().find(|(known, _)| *known == id) {
+        Some((_, name)) => format!("{name} (type {id})"),
+        None => format!("type {id}, which the format does not define"),
+    }
+}
+
 /// A sound header.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -129,8 +159,9 @@ fn read_descriptions(cursor: &mut Cursor<'_>, count: u64) -> Result<Vec<Descript
         let type_id = cursor.u32(&format!("{name}.type"))?;
         let dtype = TYPES.iter().find(|(id, _)| *id == type_id).map(|(_, dtype)| *dtype);
         let dtype = dtype.ok_or_else(|| {
-            let expected = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 or a K-quant";
-            cursor.error(&format!("{name}.type"), expected, type_id)
+            let expected = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 or a K-quant (Q2_K to Q6_K); quantise the \
+                            model to one of these";
+            cursor.error(&format!("{name}.type"), expected, type_name(type_id))
         })?;
         let offset = cursor.u64(&format!("{name}.offset"))?;
         let (shape, bytes) = measure(&shape, dtype).ok_or_else(|| {

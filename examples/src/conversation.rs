@@ -1,0 +1,74 @@
+//! A conversation that fits into the model's positions.
+
+use crate::terminal::note;
+use anyhow::Result;
+use smoltalk_data::{ChatTokenizer, Message};
+
+/// Ids of the conversation up to the assistant's next turn, at most `room` of them: of a conversation that is longer the
+/// oldest turns are removed, each with the answer to it, and a note says so. A system turn stays. `None` when the last turn
+/// alone is too long; nothing is removed then.
+///
+/// # Errors
+/// When the chat template fails.
+pub fn encode_latest(tokenizer: &ChatTokenizer, messages: &mut Vec<Message>, room: usize) -> Result<Option<Vec<u32>>> {
+    let oldest = usize::from(messages.first().is_some_and(|message| message.role == "system"));
+    let mut latest = messages.clone();
+    let mut ids = tokenizer.encode_chat(&latest, true)?;
+    while ids.len() > room && latest.len() > oldest + 2 {
+        latest.drain(oldest..oldest + 2);
+        ids = tokenizer.encode_chat(&latest, true)?;
+    }
+    if ids.len() > room {
+        return Ok(None);
+    }
+    let forgotten = (messages.len() - latest.len()) / 2;
+    if forgotten > 0 {
+        note(format_args!(
+            "(the conversation no longer fits into {room} tokens: the {forgotten} oldest of its exchanges are forgotten)"
+        ));
+    }
+    *messages = latest;
+    Ok(Some(ids))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_exchanges_are_forgotten_and_the_system_turn_is_not() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let all = [
+            Message::system("Be brief."),
+            Message::user("first"),
+            Message::assistant("one"),
+            Message::user("second"),
+            Message::assistant("two"),
+            Message::user("third"),
+        ];
+        let last = [all[0].clone(), all[3].clone(), all[4].clone(), all[5].clone()];
+        let whole = tokenizer.encode_chat(&all, true).unwrap();
+
+        let mut messages = all.to_vec();
+        let ids = encode_latest(&tokenizer, &mut messages, whole.len()).unwrap();
+        assert_eq!((ids, messages.len()), (Some(whole.clone()), 6));
+        let ids = encode_latest(&tokenizer, &mut messages, whole.len() - 1).unwrap();
+        assert_eq!(messages, last);
+        assert_eq!(ids, Some(tokenizer.encode_chat(&last, true).unwrap()));
+        assert_eq!(encode_latest(&tokenizer, &mut messages, 1).unwrap(), None);
+        assert_eq!(messages, last, "what could not be said changes nothing");
+    }
+
+    #[test]
+    fn without_a_system_turn_the_first_exchange_goes_first() {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let mut messages = vec![
+            Message::user("first"),
+            Message::assistant("one"),
+            Message::user("second"),
+        ];
+        let room = tokenizer.encode_chat(&messages, true).unwrap().len() - 1;
+        assert!(encode_latest(&tokenizer, &mut messages, room).unwrap().is_some());
+        assert_eq!(messages, [Message::user("second")]);
+    }
+}

@@ -1,0 +1,137 @@
+//! A model's folder: weights, configuration and tokenizer, visible together.
+
+use crate::output::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
+use anyhow::{Context, Result, bail};
+use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config, weights};
+use smoltalk_data::ChatTokenizer;
+use std::path::Path;
+
+/// Refuses a folder that holds a model already.
+///
+/// # Errors
+/// When it does, or is no folder.
+pub fn check_new_model(folder: &Path) -> Result<()> {
+    check_folder(folder)?;
+    // An index would describe other weights than those written.
+    for file in ["config.json", "model.safetensors.index.json"] {
+        if folder.join(file).exists() {
+            bail!(
+                "{}: expected no model, found {file}; choose another --output, or remove this folder",
+                folder.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Writes a model with its tokenizer and `records`, further files by name. A folder that does not exist appears complete
+/// or not at all. In one that exists, which may be a mount point, files appear one by one, `config.json` last: without it
+/// a folder is not taken for a model.
+///
+/// # Errors
+/// When something cannot be written, or the folder holds a model already.
+pub fn save_model<B: DecoderBackend>(
+    model: &SmolLm2<B>,
+    config: &SmolLm2Config,
+    tokenizer: &ChatTokenizer,
+    records: &[(&str, String)],
+    folder: &Path,
+) -> Result<()> {
+    let existed = folder.is_dir();
+    let place = if existed { folder } else { folder_of(folder) };
+    create_folder(place)?;
+    let staging = tempfile::Builder::new().prefix(".partial-").tempdir_in(place);
+    let staging = staging.with_context(|| format!("cannot create a folder in {}", place.display()))?;
+    let staged = staging.path().join("model");
+    create_folder(&staged)?;
+    weights::save(model, &with_end_of_turn(config, tokenizer), &staged)?;
+    tokenizer.save(&staged)?;
+    for (name, text) in records {
+        write_whole(&staged.join(name), text)?;
+    }
+    sync_all(&staged)?;
+    if existed {
+        check_new_model(folder)?;
+        let mut files = children(&staged)?;
+        files.sort_by_key(|file| file.ends_with("config.json"));
+        for file in &files {
+            rename(file, &folder.join(file.file_name().unwrap_or_default()))?;
+        }
+    } else {
+        rename(&staged, folder)?;
+    }
+    sync(place)
+}
+
+/// Base weights end a text with `<|endoftext|>`. The tokenizer that is written next to them has a chat template, so other
+/// programs must stop at the end of a turn too.
+fn with_end_of_turn(config: &SmolLm2Config, tokenizer: &ChatTokenizer) -> SmolLm2Config {
+    let mut config = config.clone();
+    let end = tokenizer.end_of_turn_id();
+    if !config.eos_token_ids.contains(&end) {
+        config.eos_token_ids.insert(0, end);
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::names;
+    use burn::backend::Flex;
+    use std::fs;
+
+    /// A model of one layer.
+    fn tiny() -> (SmolLm2<Flex>, SmolLm2Config, ChatTokenizer) {
+        let tokenizer = ChatTokenizer::byte_level().unwrap();
+        let mut config = SmolLm2Config::smollm2_135m();
+        config.vocab_size = tokenizer.vocab_size();
+        (config.hidden_size, config.intermediate_size, config.head_dim) = (16, 32, 16);
+        (
+            config.num_hidden_layers,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+        ) = (1, 1, 1);
+        config.feed_forward.truncate(1);
+        (config.init::<Flex>(&Default::default()).unwrap(), config, tokenizer)
+    }
+
+    const MODEL: [&str; 6] = [
+        "config.json",
+        "generation_config.json",
+        "made-from.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ];
+
+    #[test]
+    fn a_model_appears_with_its_tokenizer_and_is_never_replaced() {
+        let (model, config, tokenizer) = tiny();
+        let folder = tempfile::tempdir().unwrap();
+        let (new, mounted) = (folder.path().join("below/new"), folder.path().join("mounted"));
+        fs::create_dir(&mounted).unwrap();
+        for target in [&new, &mounted] {
+            let records = [("made-from.json", "{}".to_string())];
+            save_model(&model, &config, &tokenizer, &records, target).unwrap();
+            assert_eq!(names(target), MODEL);
+            assert!(save_model(&model, &config, &tokenizer, &records, target).is_err());
+            assert_eq!(names(target), MODEL);
+        }
+        assert_eq!(names(&folder.path().join("below")), ["new"]);
+    }
+
+    #[test]
+    fn saved_base_weights_stop_at_the_end_of_a_turn_too() {
+        let (model, config, tokenizer) = tiny();
+        assert_eq!(config.eos_token_ids, [0]);
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        save_model(&model, &config, &tokenizer, &[], &target).unwrap();
+        for file in ["config.json", "generation_config.json"] {
+            let text = fs::read_to_string(target.join(file)).unwrap();
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(json["eos_token_id"], serde_json::json!([2, 0]), "{file}");
+        }
+    }
+}
