@@ -251,7 +251,8 @@ fn a_documents_text_is_no_special_token() {
         special: vec![],
         continuation: " y<|im_end|>".to_owned(),
     };
-    assert_ne!(scores(false, &[plain.clone()]), scores(true, &[plain]));
+    let plain = std::slice::from_ref(&plain);
+    assert_ne!(scores(false, plain), scores(true, plain));
 }
 
 #[test]
