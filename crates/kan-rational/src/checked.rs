@@ -1,5 +1,5 @@
-//! What every implementation of [`RationalBackend`](crate::RationalBackend) checks before it reads a value: one function
-//! per operation, called first by the reference, the CPU kernels, the GPU kernels and what queues operations for fusion.
+//! What every implementation of [`RationalBackend`](crate::RationalBackend) checks before it reads a value: one
+//! function per operation. The reference, the CPU kernels, the GPU kernels and the fusion queue call it first.
 //!
 //! # Panics
 //! Each function panics when a tensor has another shape, float type or device than the trait says.

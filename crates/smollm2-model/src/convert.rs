@@ -108,8 +108,8 @@ pub enum Stage {
 pub enum Origin {
     /// Fitted to the gates seen.
     Fitted,
-    /// SiLU's own, because calibration says nothing about the function: `up` is 0 wherever the gate moves, as in a pruned
-    /// group, or the gate does not move.
+    /// SiLU's own, because calibration says nothing about the function: `up` is 0 wherever the gate moves, as in a
+    /// pruned group, or the gate does not move.
     Dead,
     /// SiLU's own, because no fit has coefficients that f32 can hold and is safe outside the range: the gates stay very
     /// close to 0.
@@ -170,8 +170,8 @@ impl ConversionReport {
 /// SiLU two, so one of its ends must drift: report and calibration text should cover the gates that matter). The report
 /// says of every group whether that could be had.
 ///
-/// A group that calibration says nothing about (its `up` projection is pruned, say), or whose fit f32 cannot hold, keeps
-/// SiLU's function: [`ConversionReport::unfitted`].
+/// A group that calibration says nothing about (its `up` projection is pruned, say), or whose fit f32 cannot hold,
+/// keeps SiLU's function: [`ConversionReport::unfitted`].
 ///
 /// # Errors
 /// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no

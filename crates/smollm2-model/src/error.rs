@@ -113,8 +113,8 @@ pub enum ModelError {
 
     /// A repository of the hub holds GGUF files and no other weights.
     #[error(
-        "hub repository {repo}: expected model.safetensors or its index, found GGUF files only ({files}); download one of them and \
-         give its path"
+        "hub repository {repo}: expected model.safetensors or its index, found GGUF files only ({files}); download one \
+         of them and give its path"
     )]
     OnlyGguf {
         /// `owner/name@revision`.

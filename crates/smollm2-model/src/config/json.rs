@@ -72,8 +72,8 @@ fn token(value: &Value) -> Option<u32> {
 
 impl SmolLm2Config {
     /// Reads `config.json`. Missing keys take the defaults of `transformers`' `LlamaConfig`, except that a missing
-    /// token id means there is none; unknown keys are ignored, as `transformers` does. The optional `feed_forward` is one
-    /// object for all layers or a list with one per layer; an unknown key in it is refused.
+    /// token id means there is none; unknown keys are ignored, as `transformers` does. The optional `feed_forward` is
+    /// one object for all layers or a list with one per layer; an unknown key in it is refused.
     ///
     /// Both dialects are understood: `rope_theta` and `torch_dtype` (transformers 4), `rope_parameters` and `dtype`
     /// (transformers 5).

@@ -176,8 +176,8 @@ fn is_narrow((low, high): (f64, f64)) -> bool {
     -NARROW <= low && high <= NARROW
 }
 
-/// Whether calibration cannot determine the function, however long it is: values enough were seen, but too few different
-/// gates have an `up` other than 0.
+/// Whether calibration cannot determine the function: enough values were seen, but too few different gates have an `up`
+/// other than 0.
 fn is_dead(samples: &Samples, degrees: Degrees) -> bool {
     let weighted = samples.x.iter().zip(&samples.weights);
     let mut live: Vec<f64> = weighted
@@ -213,8 +213,8 @@ fn fit_guarded(samples: &Samples, degrees: Degrees, form: Denominator) -> Result
     Ok(last)
 }
 
-/// SiLU itself. Where all gates are close to 0, a fit of the sigmoid times the gate, whose error vanishes with the gate;
-/// elsewhere the best coefficients known.
+/// SiLU itself. Where all gates are close to 0, a fit of the sigmoid times the gate, whose error vanishes with the
+/// gate; elsewhere the best coefficients known.
 fn silu(range: (f64, f64), degrees: Degrees, form: Denominator) -> Result<Coefficients, RationalError> {
     let (swish, sigmoid) = (|x| Activation::Swish.eval(x), |x| Activation::Sigmoid.eval(x));
     if !is_narrow(range) || degrees.numerator == 1 {

@@ -380,7 +380,7 @@ fn a_broken_index_is_refused() {
     assert!(matches!(error, ModelError::Io { .. }), "{error}");
 }
 
-/// A folder whose tied model has an output projection as well: `bytes` of type `dtype`, made from those of the embedding.
+/// A folder whose tied model has an output projection as well, of type `dtype`, made from the bytes of the embedding.
 fn with_head(dtype: &str, make: impl FnOnce(&[u8]) -> Vec<u8>) -> Sound {
     let sound = Sound::new();
     let (mut header, mut data) = sound.weights();
