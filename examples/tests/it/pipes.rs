@@ -9,7 +9,19 @@ fn generation_ends_quietly_when_nobody_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let model = uniform_model(folder.path(), 4096);
     for (program, arguments) in [
-        ("generate", &["--prompt", "", "--max-new-tokens", "4000"][..]),
+        (
+            "generate",
+            &[
+                "--prompt",
+                "",
+                "--max-new-tokens",
+                "4000",
+                "--temperature",
+                "1",
+                "--seed",
+                "1",
+            ][..],
+        ),
         ("chat", &["--say", "Hi", "--max-new-tokens", "4000", "--seed", "1"]),
     ] {
         let mut child = example(program)
