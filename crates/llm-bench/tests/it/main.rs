@@ -1,17 +1,24 @@
 //! Integration tests of llm-bench.
 
 mod browser;
+mod builtin_tasks;
 mod dataset;
 mod encoding;
 mod evaluation;
+mod examples;
+mod filters;
 #[cfg(feature = "hub")]
 mod hub;
+mod journal;
 mod model;
 mod parquet_rows;
 mod prompts;
 mod python_random;
+mod quiz;
 mod real_model;
 mod reference;
 mod report;
+mod results;
 mod stats;
 mod tasks;
+mod toy;

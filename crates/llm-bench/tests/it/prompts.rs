@@ -1,53 +1,11 @@
 //! Prompts of small tasks, case by case, as lm-evaluation-harness builds them.
 
-use llm_bench::{BenchError, ChatPrompt, Gold, Prompt, PromptOptions, PromptSet, Requests, Task, Turn, build_prompts};
+use llm_bench::{Gold, PromptOptions, Requests, Task, build_prompts};
 
-const HEAD: &str = "task: quiz\ndataset_path: synthetic/quiz\nmetric_list: [{metric: acc}]\n";
-const QUIZ: &str = "output_type: multiple_choice\ntest_split: test\ndoc_to_text: '{{question}}'\n\
-                    doc_to_choice: '{{choices}}'\ndoc_to_target: '{{answer}}'\n";
-
-/// Every turn behind its role, and the role that is to speak.
-fn chat(turns: &[Turn], open: bool) -> Result<ChatPrompt, BenchError> {
-    let mut text: String = turns.iter().map(|t| format!("<{}>{}", t.role, t.content)).collect();
-    let start = text.len();
-    text.push_str(if open { "<assistant>" } else { "" });
-    let special = std::iter::once(start..text.len()).collect();
-    Ok(ChatPrompt { text, special })
-}
-
-/// `count` questions `q0?`, `q1?`, .. with the choices x and y.
-fn questions(count: usize) -> String {
-    let line = |i: usize| {
-        format!(
-            "{{\"question\": \"q{i}?\", \"choices\": [\"x\", \"y\"], \"answer\": {}}}\n",
-            i % 2
-        )
-    };
-    (0..count).map(line).collect()
-}
-
-/// Builds a task's prompts from the lines of its test split and of its training split.
-fn build(yaml: &str, [test, train]: [&str; 2], set: impl FnOnce(&mut PromptOptions)) -> Result<PromptSet, BenchError> {
-    let root = crate::tasks::root(test);
-    std::fs::write(root.path().join("synthetic/quiz/default/train.jsonl"), train).unwrap();
-    let mut options = PromptOptions::new(root.path());
-    set(&mut options);
-    build_prompts(&Task::from_yaml(&format!("{HEAD}{yaml}"), "quiz")?, &options, &chat)
-}
+use crate::quiz::{HEAD, QUIZ, build, chat, context, data_root, pairs, questions};
 
 fn failure(yaml: &str, test: &str) -> String {
     build(yaml, [test, ""], |_| {}).unwrap_err().to_string()
-}
-
-fn pairs(prompt: &Prompt) -> Vec<(&str, &str)> {
-    match &prompt.requests {
-        Requests::Choices(pairs) => pairs.iter().map(|p| (&*p.context, p.continuation.as_str())).collect(),
-        Requests::Text(_) => panic!("choices expected"),
-    }
-}
-
-fn context(prompt: &Prompt) -> &str {
-    pairs(prompt)[0].0
 }
 
 #[test]
@@ -79,13 +37,13 @@ fn a_bare_name_is_the_documents_field() {
 fn a_bare_name_serves_generated_text() {
     let yaml = "output_type: generate_until\ntest_split: test\ndoc_to_text: question\ndoc_to_target: answer\n";
     let yaml = format!("{HEAD}{yaml}").replace("acc", "exact_match");
-    let root = crate::tasks::root("{\"question\": \"2 + 3 =\", \"answer\": 5}\n");
+    let root = data_root("{\"question\": \"2 + 3 =\", \"answer\": 5}\n");
     let task = Task::from_yaml(&yaml, "quiz").unwrap();
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &chat).unwrap();
     assert_eq!(set.prompts[0].gold, Gold::Texts(vec!["5".to_owned()]));
     assert!(matches!(&set.prompts[0].requests, Requests::Text(request) if request.context == "2 + 3 ="));
     // A field of text stays text.
-    let root = crate::tasks::root("{\"question\": \"2 + 3 =\", \"answer\": \"[5, 6]\"}\n");
+    let root = data_root("{\"question\": \"2 + 3 =\", \"answer\": \"[5, 6]\"}\n");
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &chat).unwrap();
     assert_eq!(set.prompts[0].gold, Gold::Texts(vec!["[5, 6]".to_owned()]));
 }
@@ -96,7 +54,7 @@ fn expected(target: &str, lines: &[&str]) -> Result<Vec<Vec<String>>, String> {
         "{HEAD}output_type: generate_until\ntest_split: test\ndoc_to_text: '{{{{q}}}}'\ndoc_to_target: \"{target}\"\n"
     );
     let task = Task::from_yaml(&yaml.replace("acc", "exact_match"), "quiz").unwrap();
-    let root = crate::tasks::root(&(lines.join("\n") + "\n"));
+    let root = data_root(&(lines.join("\n") + "\n"));
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &chat).map_err(|error| error.to_string())?;
     let texts = set.prompts.into_iter().map(|prompt| match prompt.gold {
         Gold::Texts(texts) => texts,
@@ -156,7 +114,7 @@ fn a_list_as_target_is_several_right_answers() {
 fn samples_show_several_answers_as_python_does() {
     let yaml = format!("{HEAD}output_type: generate_until\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n");
     let task = Task::from_yaml(&yaml.replace("acc", "exact_match"), "quiz").unwrap();
-    let root = crate::tasks::root("{\"q\": \"w\", \"a\": [\"x\", \"it's\", 2]}\n");
+    let root = data_root("{\"q\": \"w\", \"a\": [\"x\", \"it's\", 2]}\n");
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &chat).unwrap();
     assert_eq!(set.prompts[0].target, r#"['x', "it's", '2']"#);
 }
@@ -272,94 +230,6 @@ fn several_right_choices_are_refused() {
 }
 
 #[test]
-fn a_document_is_no_example_of_itself_wherever_the_split_is_named() {
-    for split in ["fewshot_split: test", "fewshot_config: {split: test}"] {
-        let yaml = format!("{QUIZ}training_split: train\n{split}\n");
-        let set = build(&yaml, [&questions(4), &questions(9)], |options| {
-            options.num_fewshot = Some(3)
-        })
-        .unwrap();
-        for prompt in &set.prompts {
-            let own = format!("q{}?", prompt.doc_id);
-            assert_eq!(context(prompt).matches(&own).count(), 1, "{split}: {}", context(prompt));
-            assert_eq!(context(prompt).matches("\n\n").count(), 3);
-        }
-    }
-}
-
-#[test]
-fn no_prompt_has_fewer_examples_than_reported() {
-    // Every row is the document itself.
-    let line = questions(1);
-    let yaml = format!("{QUIZ}fewshot_split: test\n");
-    let shots = |options: &mut PromptOptions| options.num_fewshot = Some(1);
-    let error = build(&yaml, [&line.repeat(3), ""], shots).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            BenchError::TooFewExamples {
-                asked: 1,
-                available: 0,
-                ..
-            }
-        ),
-        "{error}"
-    );
-}
-
-/// Six questions, and six rows more that repeat the second one; the examples that lm-evaluation-harness 0.4.13 draws
-/// for each row, by `ContextSampler.sample`.
-const DRAWN: [&[&str; 3]; 12] = [
-    &["q1?", "q1?", "q1?"],
-    &["q3?", "q2?", "q0?"],
-    &["q0?", "q1?", "q5?"],
-    &["q1?", "q1?", "q2?"],
-    &["q2?", "q1?", "q0?"],
-    &["q1?", "q3?", "q1?"],
-    &["q5?", "q0?", "q2?"],
-    &["q3?", "q5?", "q0?"],
-    &["q0?", "q5?", "q4?"],
-    &["q2?", "q0?", "q4?"],
-    &["q5?", "q2?", "q0?"],
-    &["q2?", "q3?", "q5?"],
-];
-
-#[test]
-fn examples_are_drawn_again_where_duplicates_leave_too_few() {
-    let all = questions(6);
-    let second = all.lines().nth(1).unwrap().to_owned() + "\n";
-    let yaml = format!("{QUIZ}fewshot_split: test\n");
-    let lines = all + &second.repeat(6);
-    let set = build(&yaml, [&lines, ""], |options| options.num_fewshot = Some(3)).unwrap();
-    for (prompt, drawn) in set.prompts.iter().zip(DRAWN) {
-        let shown: Vec<&str> = context(prompt).split("\n\n").take(3).map(|shot| &shot[..3]).collect();
-        assert_eq!(shown, drawn, "document {}", prompt.doc_id);
-    }
-    assert_eq!(set.prompts.len(), DRAWN.len());
-}
-
-#[test]
-fn an_example_without_an_answer_ends_with_its_question() {
-    let yaml = "output_type: generate_until\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\nfewshot_split: train\n\
-                fewshot_config: {sampler: first_n}\n";
-    let task = Task::from_yaml(&format!("{HEAD}{yaml}").replace("acc", "exact_match"), "quiz").unwrap();
-    let root = crate::tasks::root("{\"q\": \"new?\", \"a\": \"z\"}\n");
-    let train = "{\"q\": \"one?\", \"a\": \"\"}\n{\"q\": \"two?\", \"a\": \"y\"}\n";
-    std::fs::write(root.path().join("synthetic/quiz/default/train.jsonl"), train).unwrap();
-    let mut options = PromptOptions::new(root.path());
-    options.num_fewshot = Some(2);
-    let shown = |options: &PromptOptions| match &build_prompts(&task, options, &chat).unwrap().prompts[0].requests {
-        Requests::Text(request) => request.context.clone(),
-        Requests::Choices(_) => panic!("text expected"),
-    };
-    assert_eq!(shown(&options), "one?two? y\n\nnew?");
-    options.apply_chat_template = true;
-    assert_eq!(shown(&options), "<user>one?<user>two?<assistant>y<user>new?<assistant>");
-    options.fewshot_as_multiturn = false;
-    assert_eq!(shown(&options), "<user>one?two? y\n\nnew?<assistant>");
-}
-
-#[test]
 fn the_choices_of_a_document_share_its_context() {
     let set = build(QUIZ, [&questions(1), ""], |_| {}).unwrap();
     let Requests::Choices(pairs) = &set.prompts[0].requests else {
@@ -390,42 +260,6 @@ fn the_splits_read_are_identified() {
 }
 
 #[test]
-fn the_first_rows_may_be_the_whole_pool() {
-    // Neither a test split nor one for examples: the document would be left out if it were in the pool.
-    let yaml = QUIZ.replace("test_split", "validation_split");
-    let yaml = format!("{yaml}training_split: train\nfewshot_config: {{sampler: first_n}}\n");
-    let test = "{\"question\": \"new?\", \"choices\": [\"x\", \"y\"], \"answer\": 0}\n";
-    let set = build(&yaml, [test, &questions(2)], |options| options.num_fewshot = Some(2)).unwrap();
-    assert_eq!(context(&set.prompts[0]), "q0? x\n\nq1? y\n\nnew?");
-    // The document itself is passed over.
-    let yaml = format!("{QUIZ}fewshot_split: test\nfewshot_config: {{sampler: first_n}}\n");
-    let set = build(&yaml, [&questions(3), ""], |options| options.num_fewshot = Some(2)).unwrap();
-    assert_eq!(context(&set.prompts[1]), "q0? x\n\nq2? x\n\nq1?");
-    let error = build(&yaml, [&questions(3), ""], |options| options.num_fewshot = Some(3)).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            BenchError::TooFewExamples {
-                asked: 3,
-                available: 2,
-                ..
-            }
-        ),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_task_without_examples_stays_without() {
-    let yaml = format!("{QUIZ}training_split: train\nnum_fewshot: 0\n");
-    let set = build(&yaml, [&questions(1), &questions(4)], |options| {
-        options.num_fewshot = Some(2)
-    })
-    .unwrap();
-    assert_eq!((set.num_fewshot, context(&set.prompts[0])), (0, "q0?"));
-}
-
-#[test]
 fn an_empty_split_is_an_error_and_a_limit_of_zero_is_none() {
     let error = failure(QUIZ, "");
     assert!(error.contains("split `test` holds no documents"), "{error}");
@@ -451,75 +285,4 @@ fn a_limit_below_one_is_a_fraction_rounded_up() {
     ] {
         assert_eq!(limited(10, limit), expected, "{limit}");
     }
-}
-
-/// Two examples before one question, in every form.
-fn shown(description: &str, set: impl FnOnce(&mut PromptOptions)) -> String {
-    let yaml = format!(
-        "{QUIZ}training_split: train\nfewshot_config: {{sampler: first_n}}\nfewshot_split: train\n\
-         description: \"{description}\"\n"
-    );
-    let test = "{\"question\": \"new?\", \"choices\": [\"x\", \"y\"], \"answer\": 0}\n";
-    let built = build(&yaml, [test, &questions(2)], |options| {
-        options.num_fewshot = Some(2);
-        set(options);
-    });
-    context(&built.unwrap().prompts[0]).to_owned()
-}
-
-#[test]
-fn instruction_and_description_are_joined_where_no_white_space_is() {
-    let plain = |instruction: &'static str| {
-        move |options: &mut PromptOptions| {
-            options.system_instruction = Some(instruction.to_owned());
-        }
-    };
-    let rest = "q0? x\n\nq1? y\n\nnew?";
-    assert_eq!(shown("", |_| {}), rest);
-    assert_eq!(shown("Answer.", |_| {}), format!("Answer.{rest}"));
-    assert_eq!(shown("", plain("Be good. ")), format!("Be good. {rest}"));
-    assert_eq!(
-        shown("Answer.", plain("Be good.")),
-        format!("Be good.\n\nAnswer.{rest}")
-    );
-    assert_eq!(shown("Answer.", plain("Be good. ")), format!("Be good. Answer.{rest}"));
-    // U+001F is white space to Python.
-    assert_eq!(
-        shown("Answer.", plain("Be good.\u{1f}")),
-        format!("Be good.\u{1f}Answer.{rest}")
-    );
-    assert_eq!(
-        shown("\\nAnswer.", plain("Be good.")),
-        format!("Be good.\nAnswer.{rest}")
-    );
-}
-
-#[test]
-fn chat_prompts_hold_examples_as_turns_or_in_one() {
-    let with = |instruction: Option<&'static str>, multiturn: bool| {
-        move |options: &mut PromptOptions| {
-            options.apply_chat_template = true;
-            options.fewshot_as_multiturn = multiturn;
-            options.system_instruction = instruction.map(str::to_owned);
-        }
-    };
-    let turns = "<user>q0?<assistant>x<user>q1?<assistant>y<user>new?<assistant>";
-    let one = "<user>q0? x\n\nq1? y\n\nnew?<assistant>";
-    assert_eq!(shown("", with(None, true)), turns);
-    assert_eq!(shown("", with(None, false)), one);
-    assert_eq!(shown("Answer.", with(None, true)), format!("<system>Answer.{turns}"));
-    assert_eq!(
-        shown("", with(Some("Be good."), false)),
-        format!("<system>Be good.{one}")
-    );
-    let both = "<system>Be good.\n\nAnswer.";
-    assert_eq!(shown("Answer.", with(Some("Be good."), true)), format!("{both}{turns}"));
-    assert_eq!(shown("Answer.", with(Some("Be good."), false)), format!("{both}{one}"));
-    // After the template's header nothing stands before a scored choice.
-    let set = build(QUIZ, [&questions(1), ""], with(None, true)).unwrap();
-    assert_eq!(pairs(&set.prompts[0])[0], ("<user>q0?<assistant>", "x"));
-    let Requests::Choices(requests) = &set.prompts[0].requests else {
-        panic!("choices expected");
-    };
-    assert!(matches!(requests[0].special.as_slice(), [range] if *range == (9..20)));
 }

@@ -5,7 +5,7 @@ use smollm2_model::FeedForwardKind;
 use smollm2_train::{Batch, TrainError};
 use smoltalk_data::PackedRow;
 
-use crate::resume::{draw, rows, start};
+use crate::small_run::{draw, rows, start};
 
 fn row(length: usize, documents: bool) -> PackedRow {
     PackedRow {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use smollm2_model::FeedForwardKind;
 use smollm2_train::{Batch, MemoryRows, RunOptions, RunOrigin, RunState, TrainConfig, TrainError, Trainer, checkpoint};
 
-use crate::resume::{draw, recipe, rows, start};
+use crate::small_run::{draw, recipe, rows, start};
 
 type B = Autodiff<Flex>;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     golden::recipe,
-    resume::{draw, rows, start},
+    small_run::{draw, rows, start},
 };
 
 type Weights = BTreeMap<String, TensorData>;

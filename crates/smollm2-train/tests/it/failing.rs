@@ -12,7 +12,7 @@ use smollm2_model::{
 };
 use smollm2_train::{Batch, MemoryRows, RunOptions, TrainConfig, TrainError, Trainer, checkpoint};
 
-use crate::resume::{draw, recipe, rows, start};
+use crate::small_run::{draw, recipe, rows, start};
 
 type B = Autodiff<Flex>;
 

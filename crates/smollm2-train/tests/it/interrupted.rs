@@ -10,7 +10,7 @@ use smollm2_train::{
 use smoltalk_data::PackedRow;
 use std::path::Path;
 
-use crate::resume::{draw, recipe, rows, start};
+use crate::small_run::{draw, recipe, rows, start};
 
 type B = Autodiff<Flex>;
 

@@ -14,4 +14,6 @@ mod metrics;
 mod ops;
 mod recipe;
 mod resume;
+mod run_folder;
+mod small_run;
 mod step;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::{
     golden::{self, norm_relative},
-    resume::{draw, rows, start},
+    small_run::{draw, rows, start},
 };
 
 type B = Autodiff<Flex>;
