@@ -104,6 +104,12 @@ pub enum BenchError {
         /// What is wrong.
         problem: String,
     },
+    /// Another evaluation appends its answers to the same journal.
+    #[error("{path}: another evaluation is using this journal; wait for it, or choose another file")]
+    JournalInUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A document lacks what a task needs.
     #[error("task {task}, document {doc_id}: `{field}`: {problem}")]
     Document {
@@ -126,19 +132,19 @@ pub enum BenchError {
         /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
     },
-    /// Evaluations of a task that are to be compared document by document answered different documents.
+    /// Models that are to be compared question by question answered different questions.
     #[error(
-        "task {task}: the evaluations compared answered different documents, first at index {index}: {expected} and \
-         {found}; evaluate all of them with the same data and the same limit"
+        "task {task}: the models compared answered different questions, first at index {index}: {expected} and {found}; \
+         evaluate all of them with the same data, examples and limit"
     )]
-    DifferentDocuments {
+    DifferentQuestions {
         /// The task's name.
         task: String,
         /// Position of the first difference, from 0.
         index: usize,
-        /// SHA-256 of the first evaluation's document, or that it has none.
+        /// SHA-256 of the first model's question, or that it has none.
         expected: String,
-        /// SHA-256 of the other evaluation's document, or that it has none.
+        /// SHA-256 of the other model's question, or that it has none.
         found: String,
     },
     /// A regular expression of a task does not compile.

@@ -199,7 +199,7 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When two tasks have one name, a task's data is missing, empty or malformed, the model fails or answers what is not a
-/// number, the journal cannot be read or written, or results cannot be written.
+/// number, the journal is in use or cannot be read or written, or results cannot be written.
 pub fn evaluate(
     model: &mut dyn LanguageModel,
     tasks: &[Task],

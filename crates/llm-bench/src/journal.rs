@@ -1,8 +1,8 @@
 //! A journal of answers: an interrupted evaluation resumes after the last document that was answered.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ const START: &[u8] = b"{\"task\":";
 
 impl Journal {
     /// Opens a journal, or one that forgets everything if there is no path. A last line damaged by an interruption is
-    /// removed; its document is asked again.
+    /// removed; its document is asked again. No other evaluation may use the file until this one is dropped.
     pub(crate) fn open(path: Option<&Path>, model: &str) -> Result<Self, BenchError> {
         let mut journal = Self {
             model: model.to_owned(),
@@ -41,11 +41,16 @@ impl Journal {
         let Some(path) = path else {
             return Ok(journal);
         };
-        if path.exists() {
-            journal.known = read(path)?;
-        }
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        journal.file = Some((path.to_owned(), file.map_err(not_written(path))?));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path);
+        let mut file = file.map_err(not_written(path))?;
+        lock(&file, path)?;
+        journal.known = read(&mut file, path)?;
+        journal.file = Some((path.to_owned(), file));
         Ok(journal)
     }
 
@@ -78,7 +83,10 @@ impl Journal {
             bytes.push(b'\n');
         }
         match &mut self.file {
-            Some((path, file)) => file.write_all(&bytes).map_err(not_written(path)),
+            Some((path, file)) => {
+                let written = file.seek(SeekFrom::End(0)).and_then(|_| file.write_all(&bytes));
+                written.map_err(not_written(path))
+            }
             None => Ok(()),
         }
     }
@@ -94,10 +102,20 @@ pub(crate) fn not_written(path: &Path) -> impl FnOnce(std::io::Error) -> BenchEr
     |source| BenchError::Write { path, source }
 }
 
+/// The operating system releases the lock when the file is closed or the process ends, however it ends.
+fn lock(file: &File, path: &Path) -> Result<(), BenchError> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(BenchError::JournalInUse { path: path.to_owned() }),
+        // Some network file systems have no locks, which is no reason to keep no journal there.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
 /// The answers of a journal. A last line that cannot be read is cut off the file if it follows answers or begins like
 /// one; any other is an error, and the file, which may not be a journal at all, stays as it is.
-fn read(path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
-    let bytes = std::fs::read(path).map_err(|source| BenchError::Read {
+fn read(file: &mut File, path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|source| BenchError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -109,9 +127,7 @@ fn read(path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
                 known.insert(read.key, read.answer);
             }
             _ if is_last && (!known.is_empty() || line.starts_with(START) || START.starts_with(line)) => {
-                let file = OpenOptions::new().write(true).open(path);
-                let cut = file.and_then(|file| file.set_len(whole as u64));
-                cut.map_err(not_written(path))?;
+                file.set_len(whole as u64).map_err(not_written(path))?;
                 break;
             }
             read => {
@@ -173,6 +189,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_journal_in_use_is_refused_until_it_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let open = || Journal::open(Some(&path), "model");
+        let mut first = open().unwrap();
+        let prompt = prompt(0, "text");
+        let answer = Answer::Text("yes".to_owned());
+        first.append("task", [(&prompt, &answer)].into_iter()).unwrap();
+        let refused = open().err().unwrap();
+        assert!(
+            matches!(&refused, BenchError::JournalInUse { path: used } if *used == path),
+            "{refused}"
+        );
+        // An answer that is appended after the refusal is there too.
+        let later = self::prompt(1, "text");
+        first.append("task", [(&later, &answer)].into_iter()).unwrap();
+        drop(first);
+        let second = open().unwrap();
+        assert_eq!(second.answer(&prompt.requests), Some(answer.clone()));
+        assert_eq!(second.answer(&later.requests), Some(answer));
+    }
+
     proptest! {
         /// What is written is read, and all but a last line that is cut anywhere.
         #[test]
@@ -187,10 +226,12 @@ mod tests {
             let mut journal = Journal::open(Some(&path), "model").unwrap();
             let all = || prompts.iter().zip(answers.iter().map(|(_, answer)| answer));
             journal.append(&task, all()).unwrap();
+            drop(journal);
             let read = Journal::open(Some(&path), "model").unwrap();
             for (prompt, answer) in all() {
                 prop_assert_eq!(read.answer(&prompt.requests), Some(answer.clone()));
             }
+            drop(read);
             let bytes = std::fs::read(&path).unwrap();
             let last = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
             std::fs::write(&path, &bytes[..last + cut.index(bytes.len() - last)]).unwrap();

@@ -101,12 +101,12 @@ pub use hub_cache::{HubAccess, HubError, Retry};
 pub use metric::Loglikelihood;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use output::OutputFiles;
-pub use pairing::paired_outcomes;
+pub use pairing::{QuestionOutcomes, paired_outcomes};
 pub use processor::{Document, Processor};
 pub use prompt::{
     ChatPrompt, ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet,
     Requests, SplitDigest, Turn, build_prompts,
 };
 pub use python_random::PythonRandom;
-pub use smollm2::{Scoring, SmolLm2Evaluator};
+pub use smollm2::{Scoring, SmolLm2Evaluator, chat_prompt};
 pub use task::{Metric, OutputType, Task};

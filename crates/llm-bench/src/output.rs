@@ -139,7 +139,7 @@ impl Evaluation {
         }
     }
 
-    /// Creates the folder of the files and looks whether a file can be written there.
+    /// Creates the folder of the files and checks that a file can be written there.
     pub(crate) fn create_folder(&self, directory: &Path) -> Result<(), BenchError> {
         let results = self.files(directory, false).results;
         let folder = directory.join(sanitized(&self.model.name));

@@ -112,7 +112,7 @@ const POWER: f64 = 0.8;
 impl Report {
     /// Adds a task: every variant's score with Wilson's interval, every later variant compared with the first, and
     /// Holm's correction over all comparisons so far. `outcomes` holds, per variant in the report's order, 1 or 0
-    /// per document, documents in the same order, as [`paired_outcomes`](crate::paired_outcomes) gives them.
+    /// per question, questions in the same order, as [`paired_outcomes`](crate::paired_outcomes) gives them.
     ///
     /// # Errors
     /// When there is not one list per variant, the lists differ in length or are empty, or hold anything but 0 and 1.

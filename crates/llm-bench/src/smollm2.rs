@@ -30,6 +30,25 @@ pub enum Scoring {
     },
 }
 
+/// Turns in the chat template of a tokenizer, as [`SmolLm2Evaluator`] asks them. [`check_tasks`](crate::check_tasks) needs
+/// no more of a model than this and its longest sequence.
+///
+/// # Errors
+/// [`BenchError::Model`] when the template refuses the turns.
+pub fn chat_prompt(
+    tokenizer: &ChatTokenizer,
+    turns: &[Turn],
+    add_generation_prompt: bool,
+) -> Result<ChatPrompt, BenchError> {
+    let messages: Vec<Message> = turns
+        .iter()
+        .map(|turn| Message::new(turn.role, turn.content.clone()))
+        .collect();
+    let rendered = tokenizer.apply_chat_template(&messages, add_generation_prompt);
+    let Rendered { text, special } = rendered.map_err(model_error)?;
+    Ok(ChatPrompt { text, special })
+}
+
 /// A model, its tokenizer, and how to run them.
 pub struct SmolLm2Evaluator<B: Backend> {
     model: SmolLm2<B>,
@@ -132,13 +151,7 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
     }
 
     fn apply_chat_template(&self, turns: &[Turn], add_generation_prompt: bool) -> Result<ChatPrompt, BenchError> {
-        let messages: Vec<Message> = turns
-            .iter()
-            .map(|turn| Message::new(turn.role, turn.content.clone()))
-            .collect();
-        let rendered = self.tokenizer.apply_chat_template(&messages, add_generation_prompt);
-        let Rendered { text, special } = rendered.map_err(model_error)?;
-        Ok(ChatPrompt { text, special })
+        chat_prompt(&self.tokenizer, turns, add_generation_prompt)
     }
 
     fn description(&self) -> ModelDescription {

@@ -155,9 +155,10 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
 
 /// Whole points with their sign.
 fn signed_points(points: &f64) -> String {
-    match *points == 0.0 {
-        true => "0".to_owned(),
-        false => format!("{points:+.0}"),
+    if *points == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{points:+.0}")
     }
 }
 

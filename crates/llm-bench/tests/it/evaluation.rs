@@ -57,36 +57,44 @@ metric_list: [{metric: acc}, {metric: acc_norm}, {metric: acc_bytes}]
     assert_eq!(values, [1.0, 1.0, 0.0]);
 }
 
-/// An evaluation of the sums from `first` on, `count` of them.
-fn evaluated_sums(first: usize, count: usize) -> TaskEvaluation {
+/// The outcomes of `count` sums from `first` on, each asked with this many examples.
+fn sum_outcomes(first: usize, count: usize, examples: usize) -> QuestionOutcomes {
     let (_, task) = sums();
     let line = |i: usize| format!("{{\"question\": \"{i} + 1 =\", \"answer\": \"{}\"}}\n", i + 1);
     let root = data_root(&(first..first + count).map(line).collect::<String>());
-    let options = EvaluateOptions::new(PromptOptions::new(root.path()));
-    let mut evaluation = evaluate(&mut Toy::new("3"), &[task], &options, &mut ()).unwrap();
-    evaluation.tasks.remove(0)
+    let mut prompts = PromptOptions::new(root.path());
+    prompts.num_fewshot = Some(examples);
+    let evaluation = evaluate(&mut Toy::new("3"), &[task], &EvaluateOptions::new(prompts), &mut ()).unwrap();
+    QuestionOutcomes::of(&evaluation.tasks[0], Metric::ExactMatch, "none")
+}
+
+/// The values of the first six sums and others, or the task and the first index at which the questions differ.
+fn paired_with_six(other: &QuestionOutcomes) -> Result<Vec<Vec<f64>>, (String, usize)> {
+    paired_outcomes(&[&sum_outcomes(0, 6, 0), other]).map_err(|error| match error {
+        BenchError::DifferentQuestions { task, index, .. } => (task, index),
+        error => panic!("{error}"),
+    })
 }
 
 #[test]
-fn different_documents_are_not_paired() {
-    let paired = |other: &TaskEvaluation| {
-        paired_outcomes(&[&evaluated_sums(0, 6), other], Metric::ExactMatch, "none").map_err(|error| match error {
-            BenchError::DifferentDocuments { task, index, .. } => (task, index),
-            error => panic!("{error}"),
-        })
-    };
+fn answers_to_different_questions_are_not_paired() {
     let right = vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-    assert_eq!(paired(&evaluated_sums(0, 6)), Ok(vec![right.clone(), right]));
-    // Other documents, the same in another order, and fewer of them.
-    assert_eq!(paired(&evaluated_sums(1, 6)), Err(("sums".to_owned(), 0)));
-    let mut shuffled = evaluated_sums(0, 6);
-    shuffled.samples.swap(3, 4);
-    assert_eq!(paired(&shuffled), Err(("sums".to_owned(), 3)));
-    assert_eq!(paired(&evaluated_sums(0, 5)), Err(("sums".to_owned(), 5)));
-    assert_eq!(
-        paired_outcomes(&[], Metric::Acc, "none").unwrap(),
-        Vec::<Vec<f64>>::new()
-    );
+    assert_eq!(paired_with_six(&sum_outcomes(0, 6, 0)), Ok(vec![right.clone(), right]));
+    // Other documents, the same in another order, fewer of them, and the same asked with an example.
+    assert_eq!(paired_with_six(&sum_outcomes(1, 6, 0)), Err(("sums".to_owned(), 0)));
+    let mut shuffled = sum_outcomes(0, 6, 0);
+    shuffled.questions.swap(3, 4);
+    assert_eq!(paired_with_six(&shuffled), Err(("sums".to_owned(), 3)));
+    assert_eq!(paired_with_six(&sum_outcomes(0, 5, 0)), Err(("sums".to_owned(), 5)));
+    assert_eq!(paired_with_six(&sum_outcomes(0, 6, 1)), Err(("sums".to_owned(), 0)));
+    assert_eq!(paired_outcomes(&[]).unwrap(), Vec::<Vec<f64>>::new());
+}
+
+#[test]
+fn outcomes_that_were_stored_can_be_paired() {
+    let text = serde_json::to_string(&sum_outcomes(0, 6, 0)).unwrap();
+    let stored: QuestionOutcomes = serde_json::from_str(&text).unwrap();
+    assert!(paired_with_six(&stored).is_ok());
 }
 
 /// Gives every choice of a document the next of these sums.

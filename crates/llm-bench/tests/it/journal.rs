@@ -1,4 +1,4 @@
-//! An evaluation that is interrupted goes on with the answers of its journal.
+//! An interrupted evaluation resumes from its journal.
 
 use llm_bench::*;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::toy::{Toy, sums};
 
 #[test]
-fn an_interrupted_evaluation_goes_on_where_it_stopped() {
+fn an_interrupted_evaluation_resumes_where_it_stopped() {
     let (root, task) = sums();
     let mut options = EvaluateOptions::new(PromptOptions::new(root.path()));
     options.journal = Some(root.path().join("journal.jsonl"));

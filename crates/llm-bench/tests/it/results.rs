@@ -1,4 +1,4 @@
-//! The files of an evaluation: what they hold and where they stand.
+//! The files of an evaluation: their contents and paths.
 
 use llm_bench::*;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// What every line of a samples file holds beside the metrics' values.
+/// What every line of a samples file holds next to the metrics' values.
 const SAMPLE: [&str; 11] = [
     "arguments",
     "doc",
