@@ -2,7 +2,7 @@
 //! Short: `cargo run --release --example convert -- --model compare-output/swiglu/model --calibrate compare-output/synthetic/train.jsonl --calibration-tokens 2048 --output compare-output/converted`
 //!
 //! Turns a SwiGLU model into a gated-rational one, fitted to what its gates see on the given text, and says what it
-//! cost on text that was not used.
+//! cost on text that was not used. An interrupted conversion leaves `OUTPUT.partial-..`, which can be removed.
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;

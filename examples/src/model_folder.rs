@@ -26,7 +26,7 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
 
 /// Writes a model with its tokenizer and `records`, further files by name. A folder that does not exist appears complete
 /// or not at all. In one that exists, which may be a mount point, files appear one by one, `config.json` last: without it
-/// a folder is not taken for a model.
+/// a folder is not taken for a model. Until then all of it is in `NAME.partial-XXXXXX`, which only a killed program leaves.
 ///
 /// # Errors
 /// When something cannot be written, or the folder holds a model already.
@@ -40,7 +40,10 @@ pub fn save_model<B: DecoderBackend>(
     let existed = folder.is_dir();
     let place = if existed { folder } else { folder_of(folder) };
     create_folder(place)?;
-    let staging = tempfile::Builder::new().prefix(".partial-").tempdir_in(place);
+    // A killed program leaves it: the name says what it was to become.
+    let mut prefix = folder.file_name().unwrap_or_default().to_os_string();
+    prefix.push(".partial-");
+    let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
     let staging = staging.with_context(|| format!("cannot create a folder in {}", place.display()))?;
     let staged = staging.path().join("model");
     create_folder(&staged)?;
@@ -119,6 +122,21 @@ mod tests {
             assert_eq!(names(target), MODEL);
         }
         assert_eq!(names(&folder.path().join("below")), ["new"]);
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_saved_whole_does_not_appear() {
+        let (model, config, tokenizer) = tiny();
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = folder.path().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        // There is a file of this name, so there cannot be a folder.
+        let records = [("config.json/record.json", "{}".to_string())];
+        for target in [&folder.path().join("new"), &mounted] {
+            assert!(save_model(&model, &config, &tokenizer, &records, target).is_err());
+        }
+        assert_eq!(names(folder.path()), ["mounted"]);
+        assert!(names(&mounted).is_empty());
     }
 
     #[test]
