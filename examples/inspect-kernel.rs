@@ -57,7 +57,7 @@ struct Arguments {
     /// Rows x tokens of a training step.
     #[arg(long, default_value = "8x512")]
     training_batch: Shape,
-    /// Where the figures go as JSON; written anew after every shape.
+    /// Where the figures go as JSON; rewritten after every shape.
     #[arg(long)]
     output: Option<PathBuf>,
 }

@@ -220,9 +220,12 @@ impl<B: RationalBackend> Call<B> {
             }
         };
         let errors: Vec<OutputError> = found.into_iter().zip(&self.exact()).map(compare).collect();
-        let limit = |error: &OutputError| match error.output.ends_with(['a', 'b']) {
-            true => tolerance::RATIONAL_COEFFICIENT_GRADIENT,
-            false => self.element.tolerance(),
+        let limit = |error: &OutputError| {
+            if error.output.ends_with(['a', 'b']) {
+                tolerance::RATIONAL_COEFFICIENT_GRADIENT
+            } else {
+                self.element.tolerance()
+            }
         };
         Check {
             shape: self.shape,

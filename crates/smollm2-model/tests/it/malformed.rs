@@ -105,7 +105,7 @@ fn safetensors_bytes(header: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header].concat()
 }
 
-/// What is refused is refused where it stands: nothing behind it is read, let alone kept.
+/// A bad entry is refused as soon as it is read: nothing after it is read.
 #[test]
 fn a_header_of_other_things_is_refused_at_the_first_of_them() {
     let sound = r#""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
