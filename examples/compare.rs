@@ -5,7 +5,8 @@
 //! prints a table with intervals and paired significance, and writes `report.html`.
 //!
 //! Without flags everything is small, synthetic and offline. With `--model`, `--data` and `--tasks` it is the real
-//! thing. The same command again continues an interrupted comparison with the first variant that is not finished.
+//! thing. The same command again continues an interrupted comparison with the first variant that is not finished. With
+//! other settings, or after a rebuild, `--replace` removes the earlier comparison first.
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -84,10 +85,14 @@ struct Arguments {
     #[arg(long, default_value_t)]
     device: DeviceKind,
     /// Checkpoints, metrics, results and a copy of the page go here. The folder must be new, empty, or that of a
-    /// comparison with the same settings, whose finished variants are kept
+    /// comparison with the same settings, whose finished variants are kept; see --replace
     /// [default: compare-output; compare-quick-output with --quick; compare-model-output with --model]
     #[arg(long)]
     output_path: Option<PathBuf>,
+    /// Remove what a comparison with other settings, or by another build of this program, left in the folder: its
+    /// variants with their models, its synthetic data and its page, and nothing else.
+    #[arg(long)]
+    replace: bool,
     /// The page to write; the folder of the models keeps a copy.
     #[arg(long, default_value = "report.html")]
     report: PathBuf,
@@ -107,22 +112,25 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     let variants = arguments.variants()?;
     let output = arguments.output();
     output::check_folder(&output)?;
-    output::prepare_file(&arguments.report)?;
+    arguments.check_replaced(&output)?;
+    output::check_file(&arguments.report)?;
     let folder = ComparisonFolder::lock(&output)?;
     let setting = match &arguments.model {
         Some(model) => {
             let setting = real::<B>(arguments, model, device)?;
-            folder.settle(&setting.resolved()?)?;
+            folder.settle(&setting.resolved()?, arguments.replace)?;
             setting
         }
         None => {
             let world = SyntheticWorld::generate(arguments.seed, 4000);
             let setting = synthetic::<B>(arguments, &world)?;
-            folder.settle(&setting.resolved()?)?;
+            folder.settle(&setting.resolved()?, arguments.replace)?;
             world.write(&output.join("synthetic"))?;
             setting
         }
     };
+    // Not before the folder is settled: the page's folder may lie in it.
+    output::prepare_file(&arguments.report)?;
     let outcomes = variants.iter().map(|kind| setting.run(*kind, &folder, device));
     let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
     let report = report(arguments, &setting, &outcomes)?;
@@ -158,6 +166,25 @@ impl Arguments {
         }
     }
 
+    /// What is read must not be among what is removed.
+    fn check_replaced(&self, output: &Path) -> Result<()> {
+        let model = match &self.model {
+            Some(ModelSource::Folder(path) | ModelSource::Gguf(path)) => Some(path),
+            _ => None,
+        };
+        let tasks = self.tasks.iter().map(Path::new);
+        let given = [model, self.data.as_ref(), self.held_out.as_ref(), Some(&self.data_dir)];
+        let mut given = given.into_iter().flatten().map(PathBuf::as_path).chain(tasks);
+        match given.find(|path| self.replace && lies_in(path, output)) {
+            Some(path) => bail!(
+                "--replace: {} lies in {}, the folder whose comparison is to be removed; choose another --output-path",
+                path.display(),
+                output.display()
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// A folder holds one comparison, so each way of starting one has a folder of its own.
     fn output(&self) -> PathBuf {
         let default = match self.model {
@@ -167,6 +194,11 @@ impl Arguments {
         };
         self.output_path.clone().unwrap_or_else(|| default.into())
     }
+}
+
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let (path, folder) = (path.canonicalize(), folder.canonicalize());
+    path.is_ok_and(|path| folder.is_ok_and(|folder| path.starts_with(folder)))
 }
 
 fn report<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>, outcomes: &[Outcome]) -> Result<Report> {
@@ -241,6 +273,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
     check_swiglu(model, &opened.loaded.config)?;
+    open::check_tasks_for(&opened, &tasks, &prompts)?;
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
     Ok(Setting {
         start_identity: json!(identity::of_model(&arguments.hub.model(model)?)?),

@@ -3,7 +3,7 @@
 use crate::hub::HubFlags;
 use crate::progress::Spinner;
 use anyhow::{Context, Result, bail};
-use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, check_tasks};
+use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, chat_prompt, check_tasks};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, Loaded, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
@@ -95,6 +95,16 @@ pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
     };
     check_tasks(&tasks, prompts, &plain, usize::MAX)?;
     Ok(tasks)
+}
+
+/// Looks again for mistakes in tasks once their model is there: with its chat template and its longest sequence.
+///
+/// # Errors
+/// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
+pub fn check_tasks_for<B: DecoderBackend>(opened: &Opened<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
+    let chat = |turns: &[Turn], open: bool| chat_prompt(&opened.tokenizer, turns, open);
+    check_tasks(tasks, prompts, &chat, opened.loaded.config.max_position_embeddings)?;
+    Ok(())
 }
 
 /// Rows of up to `length` token ids, `tokens` in all, from a text file or a source of conversations.

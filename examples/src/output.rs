@@ -139,11 +139,11 @@ pub fn folder_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// Makes the folder of a file that is written later.
+/// Refuses a folder or a device where a file is to be written.
 ///
 /// # Errors
-/// When the path is a folder or a device, or its folder cannot be made.
-pub fn prepare_file(path: &Path) -> Result<()> {
+/// When the path is one.
+pub fn check_file(path: &Path) -> Result<()> {
     if path.is_dir() {
         bail!(
             "{}: expected a file to write, found a folder; name a file in it",
@@ -156,6 +156,15 @@ pub fn prepare_file(path: &Path) -> Result<()> {
             path.display()
         );
     }
+    Ok(())
+}
+
+/// Makes the folder of a file that is written later.
+///
+/// # Errors
+/// When the path is a folder or a device, or its folder cannot be made.
+pub fn prepare_file(path: &Path) -> Result<()> {
+    check_file(path)?;
     create_folder(folder_of(path))
 }
 

@@ -1,15 +1,17 @@
 //! The output folder of a comparison: one process at a time, one comparison for good, one folder per variant.
 //!
 //! A variant is trained and judged in `NAME.partial`, which becomes `NAME` when all of it is on the disk. Only a
-//! `NAME.partial` that a killed comparison left is ever removed.
+//! `NAME.partial` that a killed comparison left is ever removed, unless an earlier comparison is to be replaced.
 
 use super::outcome::Outcome;
+use super::variant_name;
 use crate::output::{children, create_folder, rename, sync, sync_all, write_whole};
 use crate::terminal::note;
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use smollm2_model::FeedForwardKind;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,26 @@ const LOCK: &str = "comparison.lock";
 const SETTINGS: &str = "comparison.json";
 /// In the folder of every finished variant.
 const OUTCOME: &str = "outcome.json";
+/// The copy of the page.
+const PAGE: &str = "report.html";
+/// The tasks, their data and the training conversations of a comparison without a model.
+const WORLD: &str = "synthetic";
+/// All that a comparison writes into the folder of a variant, and into that of the synthetic world.
+const IN_VARIANT: [&str; 9] = [
+    "checkpoints",
+    "loss.svg",
+    "metrics.jsonl",
+    "model",
+    OUTCOME,
+    "results",
+    "run.json",
+    "run.lock",
+    "train.toml",
+];
+const IN_WORLD: [&str; 3] = ["data", "tasks", "train.jsonl"];
+/// How a refusal ends.
+const WAYS_OUT: &str = "to remove its models and start again, add --replace (`cargo run --release --example compare -- \
+                        --replace`, after the other flags); to keep it, choose another folder with --output-path";
 
 /// An output folder that no other comparison writes into as long as this exists.
 pub struct ComparisonFolder {
@@ -56,11 +78,13 @@ impl ComparisonFolder {
         })
     }
 
-    /// Makes this the folder of a comparison with these settings.
+    /// Makes this the folder of a comparison with these settings. What one with other settings left is removed if it is
+    /// to be replaced.
     ///
     /// # Errors
-    /// When it belongs to one with others; the first setting that differs is named.
-    pub fn settle(&self, settings: &Value) -> Result<()> {
+    /// When it belongs to one with others, which is not to be replaced; the first setting that differs is named. When
+    /// something that no comparison wrote lies among what is to be removed: then nothing is.
+    pub fn settle(&self, settings: &Value, replace: bool) -> Result<()> {
         let path = self.root.join(SETTINGS);
         // Through text, so that numbers are compared as they are written.
         let text = serde_json::to_string_pretty(settings)?;
@@ -68,17 +92,55 @@ impl ComparisonFolder {
             return write_whole(&path, &text);
         }
         let (found, expected): (Value, Value) = (read_json(&path)?, serde_json::from_str(&text)?);
-        if let Some(difference) = first_difference("", &found, &expected) {
-            bail!(
-                "{}: this folder holds a comparison with other settings: {difference}; choose another --output-path, \
-                 or remove the folder",
-                path.display()
-            );
+        let Some(difference) = first_difference("", &found, &expected) else {
+            return Ok(());
+        };
+        if !replace {
+            bail!("{}: {}; {WAYS_OUT}", path.display(), reason(&difference));
         }
-        Ok(())
+        self.remove_comparison()?;
+        note(format_args!(
+            "{}: the earlier comparison was removed",
+            self.root.display()
+        ));
+        // Last, so that a killed program leaves a folder that is still the earlier comparison's.
+        write_whole(&path, &text)
     }
 
-    /// What a variant that is already finished came to.
+    /// Removes the variants, the world and the page of a comparison, after a look at all of them.
+    fn remove_comparison(&self) -> Result<()> {
+        let names = FeedForwardKind::ALL.map(variant_name);
+        for name in &names {
+            let folder = self.root.join(name);
+            if folder.exists() {
+                check_finished(&folder)?;
+                check_only(&folder, &IN_VARIANT)?;
+            }
+        }
+        check_only(&self.root.join(WORLD), &IN_WORLD)?;
+        for name in &names {
+            let partial = self.partial(name);
+            remove_folder(&partial)?;
+            if self.root.join(name).exists() {
+                // Half a variant never has the name of a whole one.
+                rename(&self.root.join(name), &partial)?;
+                remove_folder(&partial)?;
+            }
+        }
+        remove_folder(&self.root.join(WORLD))?;
+        let page = self.root.join(PAGE);
+        if page.is_file() {
+            fs::remove_file(&page).with_context(|| format!("cannot remove {}", page.display()))?;
+        }
+        sync(&self.root)
+    }
+
+    /// Where a variant is until it is finished.
+    fn partial(&self, variant: &str) -> PathBuf {
+        self.root.join(format!("{variant}.partial"))
+    }
+
+    /// The outcome of a variant that is already finished.
     ///
     /// # Errors
     /// When its folder exists but is not that of a finished variant.
@@ -87,15 +149,8 @@ impl ComparisonFolder {
         if !folder.exists() {
             return Ok(None);
         }
-        let path = folder.join(OUTCOME);
-        if !path.is_file() {
-            bail!(
-                "{}: expected a finished variant with {OUTCOME}, found a folder that `compare` did not make; move it \
-                 away, or choose another --output-path",
-                folder.display()
-            );
-        }
-        read_json(&path).map(Some)
+        check_finished(&folder)?;
+        read_json(&folder.join(OUTCOME)).map(Some)
     }
 
     /// An empty folder for the work on a variant. What a killed comparison left of it is removed.
@@ -103,10 +158,8 @@ impl ComparisonFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn begin(&self, variant: &str) -> Result<PathBuf> {
-        let folder = self.root.join(format!("{variant}.partial"));
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-        }
+        let folder = self.partial(variant);
+        remove_folder(&folder)?;
         create_folder(&folder)?;
         Ok(folder)
     }
@@ -116,7 +169,7 @@ impl ComparisonFolder {
     /// # Errors
     /// When something cannot be written.
     pub fn finish(&self, variant: &str, outcome: &Outcome) -> Result<()> {
-        let folder = self.root.join(format!("{variant}.partial"));
+        let folder = self.partial(variant);
         write_whole(&folder.join(OUTCOME), &serde_json::to_string(outcome)?)?;
         self.publish(&folder, variant)
     }
@@ -132,6 +185,39 @@ impl ComparisonFolder {
     }
 }
 
+fn check_finished(folder: &Path) -> Result<()> {
+    if !folder.join(OUTCOME).is_file() {
+        bail!(
+            "{}: expected a finished variant with {OUTCOME}, found a folder that `compare` did not make; move it away, or \
+             choose another --output-path",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses to remove a folder to which something was added.
+fn check_only(folder: &Path, known: &[&str]) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let paths = children(folder)?;
+    match paths.iter().find(|path| !known.iter().any(|name| path.ends_with(name))) {
+        None => Ok(()),
+        Some(other) => bail!(
+            "--replace: {} is not of the comparison that is to be removed; move it away, or choose another --output-path",
+            other.display()
+        ),
+    }
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+}
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_json::from_str(&text)
@@ -145,7 +231,7 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     }
     let paths = children(root)?;
     let mut names: Vec<_> = paths.iter().filter_map(|path| path.file_name()).collect();
-    names.retain(|name| *name != LOCK);
+    names.retain(|name| *name != LOCK && !is_unfinished_settings(name));
     names.sort();
     match names.first() {
         None => Ok(()),
@@ -158,12 +244,38 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     }
 }
 
+/// What [`write_whole`] had begun when a comparison was killed.
+fn is_unfinished_settings(name: &OsStr) -> bool {
+    let start = format!("{SETTINGS}.partial-");
+    name.as_encoded_bytes().starts_with(start.as_bytes())
+}
+
+/// Why a comparison cannot be continued.
+fn reason(difference: &str) -> String {
+    if difference.starts_with("program.") {
+        return "this folder holds a comparison by another build of this program, which may compute other numbers"
+            .into();
+    }
+    format!("this folder holds a comparison with other settings: {difference}")
+}
+
+/// The order in which settings are compared: what flags set, then the program, then the digests that follow from both.
+fn rank(name: &str) -> usize {
+    match name {
+        "recipe" => 0,
+        "program" => 2,
+        "data" | "start" | "tasks" => 3,
+        _ => 1,
+    }
+}
+
 /// The first place in which two settings differ, and how.
 fn first_difference(place: &str, found: &Value, expected: &Value) -> Option<String> {
     let (Value::Object(there), Value::Object(here)) = (found, expected) else {
         return (found != expected).then(|| format!("{place} is {found} there and {expected} in this command"));
     };
-    let names: BTreeSet<&String> = there.keys().chain(here.keys()).collect();
+    let mut names: Vec<&String> = there.keys().chain(here.keys()).collect();
+    names.sort_by_key(|name| (rank(name), name.as_str()));
     names.into_iter().find_map(|name| {
         let place = match place {
             "" => name.clone(),
@@ -177,22 +289,103 @@ fn first_difference(place: &str, found: &Value, expected: &Value) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::tests::names;
     use serde_json::json;
+
+    fn settings(steps: usize, rate: f64, program: &str) -> Value {
+        json!({
+            "recipe": { "steps": steps, "rate": rate },
+            "device": "cpu",
+            "data": { "world": format!("of {steps}") },
+            "program": { "sha256": program },
+        })
+    }
+
+    /// The message with which settings are refused.
+    fn refused(folder: &ComparisonFolder, settings: &Value) -> String {
+        folder.settle(settings, false).unwrap_err().to_string()
+    }
 
     #[test]
     fn the_first_difference_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = |steps: usize, rate: f64| json!({ "recipe": { "steps": steps, "rate": rate }, "device": "cpu" });
         let ours = ComparisonFolder::lock(folder.path()).unwrap();
-        ours.settle(&settings(3, 3e-3)).unwrap();
-        ours.settle(&settings(3, 3e-3)).unwrap();
-        let error = ours.settle(&settings(4, 3e-3)).unwrap_err().to_string();
+        ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
+        ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
+        // What a flag sets, before the digests that follow from it and before another build.
+        let error = refused(&ours, &settings(4, 3e-3, "b"));
         assert!(error.contains("recipe.steps is 3 there and 4"), "{error}");
-        let error = ours
-            .settle(&json!({ "recipe": { "steps": 3 } }))
-            .unwrap_err()
-            .to_string();
+        assert!(
+            error.contains("--replace") && error.contains("--output-path"),
+            "{error}"
+        );
+        let mut without = settings(3, 3e-3, "a");
+        without["recipe"] = json!({ "steps": 3 });
+        let error = refused(&ours, &without);
         assert!(error.contains("recipe.rate is 0.003 there and null"), "{error}");
+        let error = refused(&ours, &settings(3, 3e-3, "b"));
+        assert!(error.contains("another build of this program"), "{error}");
+        assert!(
+            error.contains("--replace") && error.contains("--output-path"),
+            "{error}"
+        );
+    }
+
+    /// A folder with a finished variant, one in progress, and a file of somebody else.
+    fn finished_comparison(root: &Path) -> ComparisonFolder {
+        let folder = ComparisonFolder::lock(root).unwrap();
+        folder.settle(&settings(3, 3e-3, "a"), false).unwrap();
+        for file in [
+            "swiglu/outcome.json",
+            "swiglu/model/config.json",
+            "gated-rational.partial/metrics.jsonl",
+            "synthetic/train.jsonl",
+            "report.html",
+            "notes/mine.txt",
+        ] {
+            write_whole(&root.join(file), "{}").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_replaced_comparison_leaves_nothing_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let ours = finished_comparison(folder.path());
+        // Nothing to replace: the settings are the same.
+        ours.settle(&settings(3, 3e-3, "a"), true).unwrap();
+        assert!(folder.path().join("swiglu/model/config.json").exists());
+        ours.settle(&settings(4, 3e-3, "a"), true).unwrap();
+        assert_eq!(names(folder.path()), [SETTINGS, LOCK, "notes"]);
+        assert!(folder.path().join("notes/mine.txt").exists());
+        ours.settle(&settings(4, 3e-3, "a"), false).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_replaced_where_something_was_added() {
+        for (added, place) in [
+            ("swiglu/converted/config.json", "converted"),
+            ("synthetic/mine.jsonl", "mine.jsonl"),
+            ("group-kan/model/config.json", "group-kan"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let ours = finished_comparison(folder.path());
+            write_whole(&folder.path().join(added), "{}").unwrap();
+            let before = names(folder.path());
+            let error = ours.settle(&settings(4, 3e-3, "a"), true).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+            assert_eq!(names(folder.path()), before);
+            assert!(folder.path().join("swiglu/model/config.json").exists());
+            ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
+        }
+    }
+
+    #[test]
+    fn settings_that_were_never_finished_are_not_foreign() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("comparison.json.partial-a1B2c3"), "{").unwrap();
+        let ours = ComparisonFolder::lock(folder.path()).unwrap();
+        ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
     }
 
     #[test]

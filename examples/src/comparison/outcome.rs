@@ -1,12 +1,10 @@
-//! What the variants of a comparison came to, and the report on all of them.
+//! The results of the variants of a comparison, and the report on all of them.
 
 use anyhow::{Context, Result, bail};
 use llm_bench::report::{LearnedFunction, Report, Variant, p_text};
-use llm_bench::{Answer, Metric, TaskEvaluation};
+use llm_bench::{Answer, Metric, QuestionOutcomes, TaskEvaluation, paired_outcomes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::identity;
 
 /// One trained and judged variant: what the report needs to know of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,30 +22,22 @@ pub struct Outcome {
 /// The answers to a task, under its first metric and filter.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TaskOutcome {
-    task: String,
     metric: String,
     chance: Option<f64>,
-    /// SHA-256 of every document and what was asked about it.
-    questions: Vec<String>,
-    /// The metric's value for each of them.
-    values: Vec<f64>,
+    /// The metric's value for every question.
+    outcomes: QuestionOutcomes,
 }
 
 impl TaskOutcome {
     /// # Errors
     /// When the task has no score.
     pub(super) fn of(evaluation: &TaskEvaluation) -> Result<Self> {
-        let task = &evaluation.task.task;
         let score = evaluation.scores.first();
-        let score = score.with_context(|| format!("task {task} has no score"))?;
-        let samples = evaluation.samples.iter().filter(|sample| sample.filter == score.filter);
-        let questions = samples.map(|sample| identity::of_value(&(&sample.prompt.document, &sample.prompt.requests)));
+        let score = score.with_context(|| format!("task {} has no score", evaluation.task.task))?;
         Ok(Self {
-            task: task.clone(),
             metric: score.key().trim_end_matches(",none").to_string(),
             chance: chance(evaluation, score.metric),
-            questions: questions.collect::<Result<_>>()?,
-            values: evaluation.outcomes(score.metric, &score.filter),
+            outcomes: QuestionOutcomes::of(evaluation, score.metric, &score.filter),
         })
     }
 }
@@ -65,11 +55,13 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
     }
     report.variants = outcomes.iter().map(|outcome| outcome.variant.clone()).collect();
     for (index, task) in first.tasks.iter().enumerate() {
-        let values: Vec<Vec<f64>> = outcomes
-            .iter()
-            .map(|outcome| outcome.tasks[index].values.clone())
-            .collect();
-        report.add_task(&task.task, &task.metric, task.chance, &values)?;
+        let answers: Vec<_> = outcomes.iter().map(|outcome| &outcome.tasks[index].outcomes).collect();
+        report.add_task(
+            &task.outcomes.task,
+            &task.metric,
+            task.chance,
+            &paired_outcomes(&answers)?,
+        )?;
     }
     for outcome in outcomes {
         report
@@ -93,27 +85,32 @@ fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
             names.1
         );
     }
-    if first.tasks.len() != other.tasks.len() {
+    let (here, there) = (asked(first), asked(other));
+    if here != there {
         bail!(
-            "{} and {}: expected the same tasks, found {} and {}",
+            "{} and {}: expected the same tasks, found {here:?} and {there:?}",
             names.0,
-            names.1,
-            first.tasks.len(),
-            other.tasks.len()
+            names.1
         );
     }
     for (here, there) in first.tasks.iter().zip(&other.tasks) {
-        if (&here.task, &here.metric, &here.questions) != (&there.task, &there.metric, &there.questions) {
-            bail!(
-                "{} and {}: expected the same questions of {}, found others; did --data-dir change? Remove the folder of \
-                 one of them to train and judge it again",
-                names.0,
-                names.1,
-                here.task
-            );
-        }
+        paired_outcomes(&[&here.outcomes, &there.outcomes]).with_context(|| {
+            format!(
+                "{} and {} cannot be compared; did --data-dir change? Remove the folder of one of them to train and judge \
+                 it again",
+                names.0, names.1
+            )
+        })?;
     }
     Ok(())
+}
+
+/// Tasks and metrics in order.
+fn asked(outcome: &Outcome) -> Vec<(&str, &str)> {
+    let tasks = outcome.tasks.iter();
+    tasks
+        .map(|task| (task.outcomes.task.as_str(), task.metric.as_str()))
+        .collect()
 }
 
 /// What guessing scores: one over the number of choices, on average.
@@ -192,11 +189,13 @@ mod tests {
             },
             trained_on: Value::from(7),
             tasks: vec![TaskOutcome {
-                task: "sums".to_string(),
                 metric: "acc".to_string(),
                 chance: None,
-                questions: questions.map(str::to_string).to_vec(),
-                values: vec![0.0, 1.0],
+                outcomes: QuestionOutcomes {
+                    task: "sums".to_string(),
+                    questions: questions.map(str::to_string).to_vec(),
+                    values: vec![0.0, 1.0],
+                },
             }],
             functions: Vec::new(),
         }
@@ -207,7 +206,7 @@ mod tests {
         let filled = |outcomes: &[Outcome]| fill(&mut Report::default(), outcomes);
         filled(&[outcome("swiglu", ["a", "b"]), outcome("silu-mlp", ["a", "b"])]).unwrap();
         let error = filled(&[outcome("swiglu", ["a", "b"]), outcome("silu-mlp", ["a", "c"])]).unwrap_err();
-        let error = error.to_string();
+        let error = format!("{error:#}");
         assert!(error.contains("silu-mlp") && error.contains("sums"), "{error}");
         let elsewhere = Outcome {
             trained_on: Value::from(8),

@@ -1,17 +1,21 @@
 //! `compare` and its output folder.
 
-use crate::{example, stderr, wait_until};
+use crate::{example, stderr, uniform_model, wait_until};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Two variants, three steps each.
+/// Two variants, three steps each; the page next to the folder.
 fn compare(output: &Path) -> Command {
+    compare_with_page(output, &output.with_extension("html"))
+}
+
+fn compare_with_page(output: &Path, page: &Path) -> Command {
     let mut command = example("compare");
     command
         .args(["--quick", "--feed-forward", "swiglu,gated-rational", "--output-path"])
         .arg(output)
         .arg("--report")
-        .arg(output.with_extension("html"));
+        .arg(page);
     command
 }
 
@@ -50,7 +54,6 @@ fn a_killed_comparison_keeps_its_finished_variants() {
     });
     killed.kill().unwrap(); // SIGKILL on Unix
     killed.wait().unwrap();
-    assert!(!output.join("gated-rational").exists());
     let files = [
         "swiglu/outcome.json",
         "swiglu/model/model.safetensors",
@@ -69,13 +72,22 @@ fn a_killed_comparison_keeps_its_finished_variants() {
 
     let other = compare(&output).args(["--seed", "7"]).output().unwrap();
     assert!(!other.status.success());
-    assert!(stderr(&other).contains("data.world is"), "{}", stderr(&other));
+    let message = stderr(&other);
+    assert!(message.contains("recipe.seed is 42 there and 7"), "{message}");
+    assert!(message.contains("-- --replace"), "{message}");
     assert_eq!(files.map(|file| read(&output.join(file))), before);
+
+    let replaced = compare(&output).args(["--seed", "7", "--replace"]).output().unwrap();
+    assert!(replaced.status.success(), "{}", stderr(&replaced));
+    assert!(!stderr(&replaced).contains("finished by an earlier run"));
+    assert_ne!(read(&output.join(files[0])), before[0]);
+    assert!(output.join("gated-rational/outcome.json").is_file());
 
     std::fs::remove_dir_all(output.join("swiglu")).unwrap();
     std::fs::create_dir(output.join("swiglu")).unwrap();
     std::fs::write(output.join("swiglu/notes.txt"), "mine").unwrap();
-    let foreign = compare(&output).output().unwrap();
+    let foreign = compare(&output).args(["--seed", "7"]).output().unwrap();
+    assert!(stderr(&foreign).contains("swiglu"), "{}", stderr(&foreign));
     assert!(!foreign.status.success());
     assert_eq!(read(&output.join("swiglu/notes.txt")), b"mine");
 }
@@ -84,16 +96,93 @@ fn a_killed_comparison_keeps_its_finished_variants() {
 fn a_folder_is_one_comparisons_and_a_closed_terminal_does_not_end_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output");
+    std::fs::create_dir(&output).unwrap();
+    let lock = std::fs::File::create(output.join("comparison.lock")).unwrap();
+    lock.lock().unwrap();
+    let second = compare(&output).output().unwrap();
+    assert!(!second.status.success());
+    assert!(stderr(&second).contains("another comparison"), "{}", stderr(&second));
+    drop(lock);
+
     let (none, closed) = std::io::pipe().unwrap();
     drop(none);
     let errors = closed.try_clone().unwrap();
-    let mut first = compare(&output).stdout(closed).stderr(errors).spawn().unwrap();
-    wait_until("the first has the folder", || output.join("comparison.lock").exists());
-    wait_until("the first has settled", || output.join("comparison.json").exists());
-    let second = compare(&output).args(["--seed", "2"]).output().unwrap();
-    assert!(!second.status.success());
-    assert!(stderr(&second).contains("another comparison"), "{}", stderr(&second));
-    assert!(first.wait().unwrap().success());
+    // The page in a folder of its own, which lies in the output folder.
+    let page = output.join("pages/report.html");
+    let unseen = compare_with_page(&output, &page).stdout(closed).stderr(errors).status();
+    assert!(unseen.unwrap().success());
     assert!(output.join("gated-rational/outcome.json").is_file());
-    assert!(output.join("report.html").is_file());
+    assert_eq!(read(&output.join("report.html")), read(&page));
+}
+
+/// A task whose answers take all 64 positions of its model.
+const LONG_ANSWERS: &str = "
+task: long_answers
+dataset_path: mine/long
+output_type: generate_until
+test_split: test
+doc_to_text: '{{question}}'
+doc_to_target: '{{answer}}'
+generation_kwargs: {max_gen_toks: 64}
+metric_list: [{metric: exact_match}]
+";
+
+#[test]
+fn a_task_that_does_not_suit_the_model_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = uniform_model(folder.path(), 64);
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("data/mine/long/default")).unwrap();
+    std::fs::write(
+        path("data/mine/long/default/test.jsonl"),
+        r#"{"question": "q", "answer": "a"}"#,
+    )
+    .unwrap();
+    std::fs::write(path("long.yaml"), LONG_ANSWERS).unwrap();
+    let turns = r#"{"messages":[{"role":"user","content":"1?"},{"role":"assistant","content":"3."}]}"#;
+    std::fs::write(path("train.jsonl"), format!("{turns}\n{turns}\n")).unwrap();
+    let refused = example("compare")
+        .current_dir(folder.path())
+        .arg("--model")
+        .arg(&model)
+        .args([
+            "--data",
+            "train.jsonl",
+            "--held-out",
+            "train.jsonl",
+            "--data-dir",
+            "data",
+        ])
+        .args([
+            "--tasks",
+            "long.yaml",
+            "--sequence-length",
+            "64",
+            "--output-path",
+            "output",
+        ])
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    assert!(stderr(&refused).contains("max_gen_toks is 64"), "{}", stderr(&refused));
+    assert!(!path("output/comparison.json").exists() && !path("output/swiglu.partial").exists());
+}
+
+#[test]
+fn what_is_read_is_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("train.jsonl"), "").unwrap();
+    let refused = example("compare")
+        .current_dir(folder.path())
+        .args(["--model", "hub/model", "--data", "train.jsonl", "--tasks", "arc_easy"])
+        .args(["--output-path", ".", "--replace"])
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    assert!(
+        stderr(&refused).contains("--replace: train.jsonl"),
+        "{}",
+        stderr(&refused)
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
