@@ -329,7 +329,9 @@ fn model_name(source: &ModelSource, resolved: &ModelSource) -> String {
 
 /// What the run itself would refuse, before the model is opened and converted for it.
 fn refuse_used(arguments: &Arguments) -> Result<()> {
-    let path = RunOptions::new(&arguments.output).checkpoints();
+    let options = RunOptions::new(&arguments.output);
+    options.check_folder()?;
+    let path = options.checkpoints();
     match checkpoint::list(&path)?.pop() {
         Some(newest) => bail!(TrainError::UsedFolder {
             path,

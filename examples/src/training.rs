@@ -1,7 +1,7 @@
 //! What `sft` and `compare` share: data as rows, and the model a run starts from.
 
 use crate::open;
-use crate::progress::conversion;
+use crate::progress::{Loading, conversion};
 use anyhow::{Result, bail};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
@@ -22,7 +22,8 @@ pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
     Ok(source.split(share)?)
 }
 
-/// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed.
+/// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed. The first records
+/// that are skipped are named.
 ///
 /// # Errors
 /// When they cannot be read or give no row.
@@ -31,7 +32,8 @@ pub fn held_out_rows(source: Source, tokenizer: &ChatTokenizer, recipe: &TrainCo
         shuffle: false,
         ..recipe.loader()
     };
-    Ok(DataLoader::new(source, tokenizer.clone(), config)?.one_pass(recipe.eval_rows)?)
+    let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(Box::new(Loading::default()));
+    Ok(loader.one_pass(recipe.eval_rows)?)
 }
 
 /// Puts the tokenizer into every checkpoint, so that its folder is a complete model.

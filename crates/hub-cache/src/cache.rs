@@ -153,7 +153,7 @@ impl Places {
             return Ok(pointer);
         }
         if pointer.is_symlink() || pointer.exists() {
-            fs::remove_file(&pointer)?;
+            remove_link(&pointer)?;
         }
         match link(&blob, name, hash, &pointer) {
             // Another process was faster.
@@ -161,6 +161,14 @@ impl Places {
             linked => linked?,
         }
         Ok(pointer)
+    }
+}
+
+/// Removes a link, unless another process has done so already.
+fn remove_link(pointer: &Path) -> io::Result<()> {
+    match fs::remove_file(pointer) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

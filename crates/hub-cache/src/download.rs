@@ -1,4 +1,4 @@
-//! The way of a file into the cache.
+//! Downloads a file into the cache.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -53,10 +53,23 @@ impl Remote {
         if let Some(folder) = blob.parent() {
             fs::create_dir_all(folder).map_err(self.repo.cache_error("write", folder))?;
         }
+        if self.try_download(name, listed, blob)?.is_none() {
+            return Ok(());
+        }
+        // What the other process left, if it did not finish, is continued now.
+        match self.try_download(name, listed, blob)? {
+            None => Ok(()),
+            Some(taken) => Err(self.repo.cache_error("write", blob)(taken)),
+        }
+    }
+
+    /// Downloads once. An error in an `Ok` says that another process has taken over the unfinished file and has not
+    /// brought the content: that happens without a lock, or where locks are not honoured.
+    fn try_download(&self, name: &str, listed: &Listed, blob: &Path) -> Result<Option<io::Error>, HubError> {
         let lock = DownloadLock::take(&self.repo.access, name, &self.places.lock(&listed.hash));
         // Another process may have downloaded it meanwhile.
         if self.has_content(blob, listed)? {
-            return Ok(());
+            return Ok(None);
         }
         let mut partial = Partial::new(blob, lock.is_held()).map_err(self.repo.cache_error("write", blob))?;
         if let Err(error) = self.fill_and_verify(name, listed, &mut partial) {
@@ -67,9 +80,11 @@ impl Remote {
             return Err(error);
         }
         match partial.place(blob) {
-            // Where locks are not honoured, another process may have taken the file over. It brings the same content.
-            Err(error) if error.kind() == ErrorKind::NotFound && self.has_content(blob, listed)? => Ok(()),
-            placed => placed.map_err(self.repo.cache_error("write", blob)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let is_there = self.has_content(blob, listed)?;
+                Ok((!is_there).then_some(error))
+            }
+            placed => placed.map(|()| None).map_err(self.repo.cache_error("write", blob)),
         }
     }
 
@@ -119,11 +134,13 @@ impl Remote {
     fn transfer(&self, name: &str, listed: &Listed, partial: &mut Partial) -> Result<(), Failed> {
         let path = partial.path().to_owned();
         let mut start = partial.length().map_err(self.repo.cache_error("write", &path))?;
+        if start > listed.size {
+            let emptied = partial.continue_from(0);
+            emptied.map_err(self.repo.cache_error("write", &path))?;
+            start = 0;
+        }
         if start == listed.size {
             return Ok(());
-        }
-        if start > listed.size {
-            start = 0;
         }
         let answer = self.client.get(&self.url(name), (start > 0).then_some(start), None);
         let answer = answer.map_err(|failure| self.repo.failed(failure, true))?;

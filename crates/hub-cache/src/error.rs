@@ -96,7 +96,8 @@ pub enum HubError {
         /// The file.
         file: String,
     },
-    /// A transfer stopped early. What arrived is kept apart, and the next attempt continues from there.
+    /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt continues
+    /// from there.
     #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]
     Incomplete {
         /// `id@revision`.

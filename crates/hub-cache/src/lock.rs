@@ -12,7 +12,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Time between two notices that a lock is waited for.
 const NOTICE: Duration = Duration::from_secs(10);
 
-/// A held lock, or the right to go on without one: a lock only avoids downloading a file twice. That a file is complete
+/// A held lock, or permission to continue without one: a lock only avoids downloading a file twice. That a file is complete
 /// and right does not depend on it, since some network file systems grant every lock and others none.
 pub(crate) struct DownloadLock(Option<File>);
 

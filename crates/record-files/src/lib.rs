@@ -18,7 +18,9 @@
 //! ```
 //!
 //! Files are outside data. A line has at most [`LONGEST_LINE`] bytes, a page of a Parquet file decompresses to at most
-//! [`LARGEST_PAGE`] bytes, and a panic of the Parquet reader becomes an error.
+//! [`LARGEST_PAGE`] bytes, and a panic of the Parquet reader becomes an error. One thing is not caught: the Parquet reader
+//! calls itself for each level of a schema, so that a schema nested many thousands of levels deep, which no writer makes,
+//! overflows the stack and ends the process. Read files of unknown origin in a process of their own.
 //!
 //! Where to start reading: `record.rs`, `lines.rs`, `rows.rs`, `pages.rs`. The example `sft` trains on such files.
 #![deny(missing_docs)]

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls a reader and turns its panic into an error with its message. The program's panic hook runs first, and by
-/// default prints the message. Do not use again what `read` was changing.
+/// default prints the message. Anything that `read` was modifying must not be used afterwards.
 ///
 /// # Errors
 /// When `read` panics.

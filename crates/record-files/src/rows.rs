@@ -141,8 +141,10 @@ fn without_json(field: &Type) -> Option<String> {
             converted,
             field.get_basic_info().logical_type_ref(),
         );
-        return (!has_form).then(|| match converted {
-            ConvertedType::NONE => format!("values of the type {}", field.get_physical_type()),
+        return (!has_form).then(|| match (converted, field.get_basic_info().logical_type_ref()) {
+            (ConvertedType::NONE, Some(LogicalType::Timestamp(_))) => "values of the type TIMESTAMP(NANOS)".to_string(),
+            (ConvertedType::NONE, Some(LogicalType::Time(_))) => "values of the type TIME(NANOS)".to_string(),
+            (ConvertedType::NONE, _) => format!("values of the type {}", field.get_physical_type()),
             _ => format!("values of the type {converted}"),
         });
     }
@@ -164,7 +166,11 @@ fn has_json(physical: Physical, converted: ConvertedType, logical: Option<&Logic
     match physical {
         Physical::BOOLEAN | Physical::FLOAT | Physical::DOUBLE => true,
         Physical::INT32 => matches!(converted, NONE | INT_8 | INT_16 | INT_32 | UINT_8 | UINT_16 | UINT_32),
-        Physical::INT64 => matches!(converted, NONE | INT_64 | UINT_64),
+        // Times in nanoseconds have no converted type.
+        Physical::INT64 => {
+            let is_time = matches!(logical, Some(LogicalType::Timestamp(_) | LogicalType::Time(_)));
+            matches!(converted, NONE | INT_64 | UINT_64) && !is_time
+        }
         Physical::BYTE_ARRAY => matches!(converted, UTF8 | ENUM | JSON),
         Physical::FIXED_LEN_BYTE_ARRAY => logical == Some(&LogicalType::Float16),
         Physical::INT96 => false,

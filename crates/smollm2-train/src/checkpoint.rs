@@ -60,7 +60,7 @@ pub struct Found {
 }
 
 /// Writes the checkpoint of `step` into `root`, where `fill` puts its files into the folder it is given. Then keeps
-/// only the newest `keep` up to this one, and none beyond it: a run passes over a newer one only if it is damaged.
+/// only the newest `keep` up to this one, and removes damaged ones beyond it; intact ones beyond it stay.
 ///
 /// # Errors
 /// [`TrainError::Io`] and whatever `fill` returns; earlier checkpoints are untouched then.
@@ -112,17 +112,25 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Ends a replacement that a killed process began: the earlier checkpoint gets its name back, or is removed where the
-/// new one is in place.
+/// new one is in place and not damaged.
 fn settle(root: &Path) -> Result<(), TrainError> {
     for (checkpoint, replaced) in named(root)? {
         let target = root.join(format!("{PREFIX}{:08}", checkpoint.step));
         match (replaced, target.exists()) {
+            (true, true) if verify(&target).is_err() && verify(&checkpoint.folder).is_ok() => {
+                remove(&target)?;
+                rename(&checkpoint.folder, &target)?;
+            }
             (true, true) => remove(&checkpoint.folder)?,
-            (true, false) => fs::rename(&checkpoint.folder, &target).map_err(TrainError::io("rename", &target))?,
+            (true, false) => rename(&checkpoint.folder, &target)?,
             (false, _) => {}
         }
     }
     Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), TrainError> {
+    fs::rename(from, to).map_err(TrainError::io("rename", to))
 }
 
 /// The newest complete checkpoint of `root`. Damaged ones are passed over, each with a reason.
@@ -283,13 +291,15 @@ fn seal(folder: &Path) -> Result<(), TrainError> {
     sync(folder)
 }
 
-/// Keeps the newest `keep` up to `step`, the one just written. Counting newer, damaged ones would remove good ones.
+/// Keeps the newest `keep` up to `step`, the one just written, and the intact ones beyond it. Counting newer ones would
+/// remove good ones.
 fn prune(root: &Path, step: usize, keep: usize) -> Result<(), TrainError> {
     let (upto, beyond): (Vec<_>, Vec<_>) = list(root)?.into_iter().partition(|found| found.step <= step);
     let surplus = upto.len().saturating_sub(keep.max(1));
+    let damaged = beyond.iter().filter(|checkpoint| verify(&checkpoint.folder).is_err());
     upto.iter()
         .take(surplus)
-        .chain(&beyond)
+        .chain(damaged)
         .try_for_each(|checkpoint| retire(root, checkpoint))
 }
 

@@ -133,6 +133,15 @@ pub enum TrainError {
         step: usize,
     },
 
+    /// A run would replace a file of its output folder that no run has written.
+    #[error(
+        "{path} exists, but no run has written into this folder; move the file away, or choose another output folder"
+    )]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// Another run writes into the output folder at this moment.
     #[error("{path} is locked: another run writes into this folder; wait for its end, or choose another output folder")]
     Locked {
@@ -205,7 +214,7 @@ pub enum TrainError {
         found: String,
     },
 
-    /// A checkpoint's place in the data is none of this source.
+    /// A checkpoint's position is not valid for this source.
     #[error("data position: expected {expected}, found {found}; was the checkpoint made with another kind of data?")]
     Position {
         /// What a place in this source looks like.

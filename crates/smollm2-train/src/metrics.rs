@@ -52,7 +52,8 @@ pub struct DamagedMetrics {
 
 impl Metrics {
     /// Opens `path` to continue after `step`: later records, and a line cut off by a crash, are dropped, so that no step
-    /// is recorded twice. Step 0 starts an empty file.
+    /// is recorded twice. Step 0 starts an empty file, and renames one with content to the first unused
+    /// `NAME.earlier-1.jsonl`, `NAME.earlier-2.jsonl`, .. next to it.
     ///
     /// A complete line that is no record, as a power loss can leave, is left out too: it must not keep an intact
     /// checkpoint from being resumed. The file as it was is then copied to `NAME.damaged-STEP.jsonl` next to it.
@@ -71,6 +72,9 @@ impl Metrics {
             damaged = refused
                 .map(|refused| set_aside(path, &bytes, step, refused))
                 .transpose()?;
+        }
+        if step == 0 {
+            keep_earlier(path)?;
         }
         replace(path, kept.as_bytes())?;
         let file = OpenOptions::new()
@@ -145,6 +149,20 @@ fn records(bytes: &[u8]) -> (Vec<Metric>, Option<Refused>) {
         }
     }
     (records, refused)
+}
+
+/// Renames a file with content, which nothing may replace.
+fn keep_earlier(path: &Path) -> Result<(), TrainError> {
+    if !fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let mut number = 1;
+    let mut earlier = path.with_extension("earlier-1.jsonl");
+    while earlier.exists() {
+        number += 1;
+        earlier = path.with_extension(format!("earlier-{number}.jsonl"));
+    }
+    fs::rename(path, &earlier).map_err(TrainError::io("rename", path))
 }
 
 /// Copies a damaged file before it is replaced.

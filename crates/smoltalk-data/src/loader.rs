@@ -21,9 +21,9 @@ const DESCRIBED: usize = 5;
 /// Where a buffer ends.
 #[derive(Clone, Copy)]
 enum Until {
-    /// As the configuration says, or when it has so many tokens.
+    /// As the configuration says, or once it has this many tokens.
     Tokens(usize),
-    /// Behind so many conversations, as when it was read before.
+    /// After this many conversations, as when it was first read.
     Conversations(u64),
 }
 
@@ -42,7 +42,7 @@ pub struct DataLoader {
     reader: Located,
     /// Where the buffer in `rows` began, and how many of its rows are gone.
     position: DataPosition,
-    /// Records of this pass that were skipped, also behind the last conversation read.
+    /// Records of this pass that were skipped, including those after the last conversation read.
     skipped: u64,
     first_bad_records: Vec<String>,
     rows: VecDeque<PackedRow>,
@@ -112,7 +112,8 @@ impl DataLoader {
         (self.position.epoch, self.position.conversations) = (position.epoch, position.conversations);
         if position.rows > 0 {
             self.fill(match position.buffered {
-                0 => Until::Tokens(usize::MAX),
+                // Of an earlier version, in which only `buffer` ended a buffer.
+                0 => Until::Conversations(self.config.buffer as u64),
                 conversations => Until::Conversations(conversations),
             })?;
         }
@@ -130,7 +131,9 @@ impl DataLoader {
             });
         }
         self.rows.drain(..position.rows as usize);
-        self.position = position;
+        // A position of an earlier version does not know how many conversations the buffer has.
+        let buffered = self.position.buffered;
+        self.position = DataPosition { buffered, ..position };
         self.skipped = position.bad_records;
         Ok(())
     }

@@ -340,7 +340,7 @@ impl ChatTokenizer {
     }
 
     /// Writes tokenizer.json and tokenizer_config.json, which transformers opens. Their `eos_token` is the end of a turn,
-    /// because the template is written beside it.
+    /// because the template is written next to it.
     ///
     /// # Errors
     /// [`DataError::Io`] or [`DataError::Tokenizer`].

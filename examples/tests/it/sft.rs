@@ -118,6 +118,42 @@ fn a_recipe_must_be_named() {
     }
 }
 
+/// A recipe of the user's own, in the place where a run writes its recipe.
+#[test]
+fn a_file_that_is_not_the_run_s_is_refused() {
+    let room = Room::new(273);
+    fs::create_dir(room.path("out")).unwrap();
+    let own = format!("# my recipe\n{RECIPE}");
+    fs::write(room.path("out/train.toml"), &own).unwrap();
+    let text = refused(&mut room.sft(&["--model", "model", "--config", "out/train.toml", "--steps", "2"]));
+    assert!(
+        text.contains("train.toml exists") && text.contains("move the file away"),
+        "{text}"
+    );
+    assert_eq!(fs::read_to_string(room.path("out/train.toml")).unwrap(), own);
+    assert_eq!(fs::read_dir(room.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn bad_records_of_the_held_out_data_are_named() {
+    let room = Room::new(273);
+    let good = fs::read_to_string(room.path("train.jsonl")).unwrap();
+    fs::write(room.path("held-out.jsonl"), format!("{{\"messages\": \n{good}")).unwrap();
+    let flags = [
+        "--model",
+        "model",
+        "--preset",
+        "quick",
+        "--steps",
+        "1",
+        "--held-out",
+        "held-out.jsonl",
+    ];
+    let text = said(&room.sft(&flags).output().unwrap(), true);
+    assert!(text.contains("skipped a record: held-out.jsonl:1"), "{text}");
+    assert!(text.contains("skipped 0 records"), "{text}");
+}
+
 #[test]
 fn a_tokenizer_with_more_ids_than_the_model_is_an_error() {
     let room = Room::new(200);

@@ -135,7 +135,7 @@ fn a_refused_connection_is_tried_again() {
 #[test]
 fn a_transfer_that_goes_on_and_on_too_slowly_is_given_up() {
     let mut setting = setting();
-    setting.repo.access.timeout = Duration::from_millis(400);
+    setting.repo.access.timeout = Duration::from_millis(1500);
     setting.repo.access.retry.attempts = 2;
     setting.hub.fail(Fault::Drip);
     let error = setting.message();

@@ -36,7 +36,7 @@ pub(crate) fn setting() -> Setting {
     let access = HubAccess {
         endpoint: hub.endpoint(),
         cache_dir: Some(cache.path().to_owned()),
-        timeout: Duration::from_millis(1500),
+        timeout: Duration::from_secs(10),
         retry: Retry {
             attempts: 3,
             first_wait: Duration::ZERO,

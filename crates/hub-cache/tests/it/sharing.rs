@@ -2,7 +2,7 @@
 
 use crate::setting::{LARGE, LARGE_NAME, files, same, setting};
 use fixtures::hub::Fault;
-use hub_cache::{HubRepo, RepoKind, TransferEvent};
+use hub_cache::{HubRepo, RepoKind, TransferEvent, TransferProgress};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -122,6 +122,45 @@ fn without_locks_a_download_is_made_all_the_same() {
     assert_eq!(fs::read(leftover).unwrap(), b"{");
 }
 
+/// Without a lock, the one that holds it may take the unfinished file for a leftover, and then end before it is done.
+#[test]
+fn a_download_whose_file_was_taken_over_is_made_again() {
+    let mut setting = setting();
+    let blob = setting.blob(LARGE_NAME);
+    fs::remove_file(&blob).unwrap();
+    let lock = File::options()
+        .write(true)
+        .open(lock_path(setting.cache.path(), &blob))
+        .unwrap();
+    lock.lock().unwrap();
+    setting.repo.access.lock_wait = Duration::from_millis(1);
+    let (held, folder) = (Mutex::new(Some(lock)), blob.parent().unwrap().to_owned());
+    setting.repo.access.progress = Some(TransferProgress::new(move |event| {
+        if matches!(event, TransferEvent::Bytes { arrived: 1.., .. }) && held.lock().unwrap().take().is_some() {
+            take_over(&folder);
+        }
+    }));
+    setting.hub.requests();
+    same(&setting.fetch().unwrap());
+    let ranges: Vec<_> = setting
+        .storage_requests()
+        .into_iter()
+        .map(|request| request.range)
+        .collect();
+    assert_eq!(ranges, [None, Some("bytes=1000-".to_owned())]);
+}
+
+/// Replaces the unfinished file by one with its beginning.
+fn take_over(blobs: &Path) {
+    let entries = fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap().path());
+    let mut partial = entries.filter(|path| path.to_string_lossy().ends_with(".kallm-partial"));
+    let path = partial.next().expect("an unfinished file");
+    fs::remove_file(&path).unwrap();
+    let mut name = path.file_stem().unwrap().to_owned();
+    name.push("2.kallm-partial");
+    fs::write(path.with_file_name(name), &files()[LARGE_NAME][..1000]).unwrap();
+}
+
 #[test]
 fn the_unfinished_files_of_other_programs_are_left_alone() {
     let setting = setting();
@@ -154,7 +193,7 @@ fn a_leftover_is_continued() {
 
 #[test]
 fn leftovers_of_another_length_or_content_cost_one_more_download() {
-    for name in [LARGE_NAME, "config.json"] {
+    for name in [LARGE_NAME, "config.json", "empty.txt"] {
         let size = files()[name].len();
         for leftover in [vec![7; size + 5], vec![7; size], vec![7; size / 2]] {
             let setting = setting();

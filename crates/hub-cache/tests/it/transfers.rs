@@ -5,6 +5,7 @@ use fixtures::hub::Fault;
 use hub_cache::{HubError, HubRepo, TransferEvent, TransferProgress};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[test]
 fn files_arrive_whole_and_stay() {
@@ -131,6 +132,9 @@ fn refusals_say_what_to_do() {
         (Fault::Vanished, "it has no "),
         (Fault::Silence, "check the network"),
     ] {
+        if fault == Fault::Silence {
+            setting.repo.access.timeout = Duration::from_millis(1500);
+        }
         setting.hub.fail(fault);
         let error = setting.message();
         assert!(error.contains(words), "{fault:?}: {error}");
@@ -138,6 +142,7 @@ fn refusals_say_what_to_do() {
         // Where the listing's `../../config.json` leads from a snapshot.
         assert!(!setting.cache.path().join("models--owner--name/config.json").exists());
     }
+    setting.repo.access.timeout = Duration::from_secs(10);
     setting.hub.fail(Fault::None);
     assert!(
         setting

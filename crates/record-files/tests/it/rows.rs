@@ -21,12 +21,13 @@ macro_rules! column {
     }};
 }
 
-/// Two rows of text, an integer and a number, and of four columns without a form in JSON.
+/// Two rows of text, an integer and a number, and of six columns without a form in JSON.
 fn mixed(path: &Path) {
     let schema = "message schema {
         optional binary text (UTF8); optional int64 time (TIMESTAMP_MILLIS); optional binary bytes;
         optional int32 integer; optional int32 price (DECIMAL(9, 2)); optional fixed_len_byte_array(12) span (INTERVAL);
-        optional double number; }";
+        optional double number; optional int64 moment (TIMESTAMP(NANOS,true)); optional int64 clock (TIME(NANOS,false));
+        optional int64 big (INTEGER(64,true)); }";
     let file = std::fs::File::create(path).unwrap();
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::new())).unwrap();
@@ -38,6 +39,9 @@ fn mixed(path: &Path) {
     column!(group, Int32Type, [100, 200]);
     column!(group, FixedLenByteArrayType, [vec![0; 12].into(), vec![1; 12].into()]);
     column!(group, DoubleType, [0.5, f64::NAN]);
+    column!(group, Int64Type, [1_700_000_000_000_000_000, 2]);
+    column!(group, Int64Type, [1, 2]);
+    column!(group, Int64Type, [1 << 60, 2]);
     group.close().unwrap();
     writer.close().unwrap();
 }
@@ -54,17 +58,21 @@ fn columns_without_a_form_in_json_are_left_out_until_they_are_asked_for() {
     let records: Vec<_> = Records::open(&path).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(
         records[0].fields,
-        *json!({"text": "a", "integer": 7, "number": 0.5}).as_object().unwrap()
+        *json!({"text": "a", "integer": 7, "number": 0.5, "big": 1i64 << 60})
+            .as_object()
+            .unwrap()
     );
     assert_eq!(
         records[1].fields,
-        *json!({"text": "b", "integer": 8}).as_object().unwrap()
+        *json!({"text": "b", "integer": 8, "big": 2}).as_object().unwrap()
     );
     assert_eq!(records[0].field("text").unwrap(), Some(&json!("a")));
     assert_eq!(records[0].field("absent").unwrap(), None);
     assert!(records[0].field("number").is_ok());
     for (row, name, found) in [
         (0, "time", "values of the type TIMESTAMP_MILLIS"),
+        (0, "moment", "values of the type TIMESTAMP(NANOS)"),
+        (1, "clock", "values of the type TIME(NANOS)"),
         (0, "bytes", "values of the type BYTE_ARRAY"),
         (0, "price", "values of the type DECIMAL"),
         (0, "span", "values of the type INTERVAL"),

@@ -50,7 +50,7 @@ impl ConversationRows {
     }
 }
 
-/// What [`ConversationRows::position`] gives: a place counts the rows of one configuration, and is none in another's.
+/// What [`ConversationRows::position`] gives: a position is valid only for the configuration that it was saved with.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {

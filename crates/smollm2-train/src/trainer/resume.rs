@@ -51,7 +51,8 @@ impl Checkpoint {
 }
 
 impl<AB: TrainBackend> Trainer<AB> {
-    /// Writes a checkpoint into the folder of `options` and keeps the newest of them.
+    /// Writes a checkpoint into the folder of `options`. Of those up to this step the newest
+    /// [`TrainConfig::keep_checkpoints`] stay; of those beyond it, damaged ones are removed.
     ///
     /// # Errors
     /// [`TrainError::Io`], [`TrainError::Model`], or what [`RunOptions::companions`] returns.

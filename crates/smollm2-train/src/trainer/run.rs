@@ -17,6 +17,11 @@ use crate::{
     plot_loss, read_metrics,
 };
 
+/// Files of the output folder besides the recipe and the record.
+const LOCK: &str = "run.lock";
+const METRICS: &str = "metrics.jsonl";
+const FIGURE: &str = "loss.svg";
+
 /// Adds files to a checkpoint's folder.
 pub type Companions<'a> = &'a dyn Fn(&Path) -> Result<(), TrainError>;
 
@@ -49,6 +54,24 @@ impl RunOptions<'_> {
     pub fn checkpoints(&self) -> PathBuf {
         self.output.join("checkpoints")
     }
+
+    /// Refuses an output folder with files that a run would replace and that no run has written: it has neither
+    /// `run.lock` nor a checkpoint.
+    ///
+    /// # Errors
+    /// [`TrainError::ForeignFile`], naming the first; [`TrainError::Io`].
+    pub fn check_folder(&self) -> Result<(), TrainError> {
+        if self.output.join(LOCK).exists() || !checkpoint::list(&self.checkpoints())?.is_empty() {
+            return Ok(());
+        }
+        let mut files = [RECIPE, RECORD, METRICS, FIGURE]
+            .map(|name| self.output.join(name))
+            .into_iter();
+        match files.find(|path| path.exists()) {
+            Some(path) => Err(TrainError::ForeignFile { path }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl<AB: TrainBackend> Trainer<AB> {
@@ -57,10 +80,12 @@ impl<AB: TrainBackend> Trainer<AB> {
     ///
     /// # Errors
     /// Before the first step, with every file as it was: [`TrainError::WithoutEffect`];
-    /// [`TrainError::NoHeldOutTargets`]; [`TrainError::Locked`] when another run writes into the folder;
+    /// [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`] when the folder has files that no run has written
+    /// and this one would replace; [`TrainError::Locked`] when another run writes into the folder;
     /// [`TrainError::UsedFolder`] when intact checkpoints are further on than this run, or a run from the first step
-    /// finds any. Later the first that occurs; checkpoints written before it are complete and stay. When the data cannot
-    /// be read on, or the held-out loss is not finite while the weights are, the steps made so far are saved first.
+    /// finds any. Later the first that occurs; checkpoints written before it are complete and stay. When no more data
+    /// can be read, a batch cannot be used, or the held-out loss is not finite while the weights are, the steps made so
+    /// far are saved first.
     pub fn run(
         &mut self,
         source: &mut dyn RowSource,
@@ -70,10 +95,11 @@ impl<AB: TrainBackend> Trainer<AB> {
     ) -> Result<Option<EvalRecord>, TrainError> {
         source.check(&self.config)?;
         let held_out = self.held_out(held_out)?;
+        options.check_folder()?;
         let _held_to_the_end = lock(&options.output)?;
         self.claim(&options.checkpoints())?;
         self.describe(options)?;
-        let path = options.output.join("metrics.jsonl");
+        let path = options.output.join(METRICS);
         let (metrics, damaged) = Metrics::open(&path, self.step)?;
         if let Some(damaged) = damaged {
             observer.damaged_metrics(&damaged);
@@ -92,7 +118,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             metrics,
         };
         let last = session.train(&held_out)?;
-        plot_loss(&read_metrics(&path)?, &options.output.join("loss.svg"))?;
+        plot_loss(&read_metrics(&path)?, &options.output.join(FIGURE))?;
         Ok(last)
     }
 
@@ -208,7 +234,13 @@ impl<AB: TrainBackend> Session<'_, '_, AB> {
         };
         let learning_rate = self.trainer.config.rate(self.trainer.step);
         let tokens = batches.iter().map(Batch::tokens).sum();
-        let outcome = self.trainer.step(&batches)?;
+        let outcome = match self.trainer.step(&batches) {
+            // The data are at fault, and the weights are as they were.
+            Err(error @ (TrainError::NoTargets { .. } | TrainError::BeyondModel { .. })) => {
+                return Err(self.saved_first(self.trainer.config.keep_checkpoints, before, error));
+            }
+            outcome => outcome?,
+        };
         let seconds = start.elapsed().as_secs_f64();
         let device = self.options.device_name.as_deref();
         Ok(StepRecord {
@@ -292,7 +324,7 @@ impl<AB: TrainBackend> Session<'_, '_, AB> {
 /// when the process ends, however it ends.
 fn lock(output: &Path) -> Result<File, TrainError> {
     checkpoint::create(output)?;
-    let path = output.join("run.lock");
+    let path = output.join(LOCK);
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let file = file.map_err(TrainError::io("open", &path))?;
     match file.try_lock() {

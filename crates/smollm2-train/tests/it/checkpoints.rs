@@ -120,6 +120,13 @@ fn a_checkpoint_that_is_replaced_counts_until_the_new_one_is_in_place() {
     trainer.save(&state(1, 5), &options).unwrap();
     assert_eq!(position(), 5);
     assert!(!aside.exists());
+    // The new one is damaged: the old one counts, and gets its name back.
+    copy(&place, &aside);
+    edit(&place, |manifest| *manifest = json!({}));
+    assert_eq!(position(), 5);
+    checkpoint::remove_partial(&root).unwrap();
+    assert!(!aside.exists());
+    assert_eq!(position(), 5);
     assert_eq!(checkpoint::list(&root).unwrap().len(), 1);
 }
 

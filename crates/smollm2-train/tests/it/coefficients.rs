@@ -1,4 +1,4 @@
-//! How rational coefficients are trained beside all other parameters.
+//! How rational coefficients are trained next to all other parameters.
 
 use burn::{
     backend::{Autodiff, Flex},

@@ -3,7 +3,7 @@
 //! The record holds this program's own losses, so it notices a change of the arithmetic that the comparison with
 //! PyTorch is too coarse for. Matrix products add in another order under another instruction set (AVX2, AVX-512,
 //! NEON), so bits are compared only where the processor has the features the record names; elsewhere within 1e-6.
-//! `cargo xtask golden` writes the record anew: do so, and say so, only when a change of the arithmetic is meant.
+//! `cargo xtask golden` writes the record again: do so, and say so, only when a change of the arithmetic is meant.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

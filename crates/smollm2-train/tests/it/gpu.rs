@@ -1,4 +1,4 @@
-//! The tiny models on a GPU API beside Flex, and that no new shape compiles a rational kernel.
+//! The tiny models on a GPU API next to Flex, and that no new shape compiles a rational kernel.
 
 use std::{
     collections::BTreeMap,
@@ -261,6 +261,6 @@ fn no_batch_and_no_length_compiles_a_rational_kernel() {
         );
     }
     let four = compilations("1x16,2x16,1x24,2x24");
-    assert_eq!(one, four, "a new batch or length compiled a kernel anew");
+    assert_eq!(one, four, "a new batch or length compiled a kernel again");
     eprintln!("compiled for four shapes as for one: {one:#?}");
 }

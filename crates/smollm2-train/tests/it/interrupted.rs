@@ -170,6 +170,44 @@ fn data_that_cannot_be_read_on_lose_no_step() {
     );
 }
 
+/// Rows of which one, the last but one of the fourth step, has an id that the model lacks.
+struct Foreign(MemoryRows);
+
+impl RowSource for Foreign {
+    fn next_rows(&mut self, count: usize) -> Result<Vec<PackedRow>, TrainError> {
+        let mut given = self.0.next_rows(count)?;
+        if self.0.position()? == 16 {
+            given[0].ids[0] = 1000;
+        }
+        Ok(given)
+    }
+
+    fn position(&self) -> Result<Value, TrainError> {
+        self.0.position()
+    }
+
+    fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
+        self.0.resume(position)
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_used_loses_no_step() {
+    let room = tempfile::tempdir().unwrap();
+    let rare = TrainConfig {
+        checkpoint_every: 0,
+        ..recipe(12)
+    };
+    let options = RunOptions::new(room.path().join("run"));
+    let error = trainer(room.path(), rare)
+        .run(&mut Foreign(MemoryRows::new(rows())), &[], &options, &mut ())
+        .unwrap_err();
+    assert!(matches!(error, TrainError::BeyondModel { step: 4, .. }), "{error}");
+    let mut source = MemoryRows::new(rows());
+    assert_eq!(resumed(&options, &mut source).step_count(), 3);
+    assert_eq!(source.position().unwrap(), 12);
+}
+
 /// A disk that is full when the steps should be saved must not hide why the run ended.
 #[test]
 fn an_error_whose_steps_cannot_be_saved_names_both_reasons() {

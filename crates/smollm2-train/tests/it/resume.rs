@@ -15,7 +15,7 @@ use smollm2_train::{
 };
 use smoltalk_data::{ChatTokenizer, Conversation, DataError, LoaderConfig, Message, Packing, Source, SystemPrompt};
 
-use crate::small_run::{draw, go_on, names, rows, start, stop_at_eight};
+use crate::small_run::{draw, go_on, go_on_with, names, rows, start, stop_at_eight};
 
 /// Set for the child process: the folder it trains into.
 const CHILD: &str = "SMOLLM2_TRAIN_TEST_CHILD";
@@ -77,8 +77,18 @@ fn interrupted(kind: FeedForwardKind) {
 #[test]
 fn child() {
     if let Some(folder) = std::env::var_os(CHILD).map(PathBuf::from) {
-        go_on(&folder.join("model"), &folder.join("killed"));
+        let options = RunOptions {
+            companions: &linger,
+            ..RunOptions::new(folder.join("killed"))
+        };
+        go_on_with(&folder.join("model"), &options);
     }
+}
+
+/// Gives the parent time to see that a checkpoint is being written.
+fn linger(_: &Path) -> Result<(), TrainError> {
+    std::thread::sleep(Duration::from_millis(20));
+    Ok(())
 }
 
 #[test]
@@ -102,7 +112,7 @@ fn killed_while_saving() {
             .unwrap();
         // Kill at another moment of the writing each time, twice as late as before, so that the run advances.
         let seen = wait_for_partial(&root, &mut child);
-        std::thread::sleep(Duration::from_micros(50 << attempt));
+        std::thread::sleep(Duration::from_millis(1 << attempt));
         if seen && child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
         }

@@ -48,6 +48,71 @@ fn a_run_refuses_a_folder_with_checkpoints_beyond_it() {
     assert_eq!(checkpoint::latest(&options.checkpoints()).unwrap().checkpoint.step, 12);
 }
 
+/// A run replaces files of these names.
+#[test]
+fn files_that_no_run_has_written_are_refused_and_stay() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    fs::create_dir(&output).unwrap();
+    let run = || start(&model).run(&mut MemoryRows::new(rows()), &[], &RunOptions::new(&output), &mut ());
+    for name in ["train.toml", "run.json", "metrics.jsonl", "loss.svg"] {
+        let path = output.join(name);
+        fs::write(&path, "# my own").unwrap();
+        let error = run().unwrap_err();
+        assert!(
+            matches!(&error, TrainError::ForeignFile { path: found } if *found == path),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains(name) && error.to_string().contains("move"),
+            "{error}"
+        );
+        assert_eq!(names(&output), BTreeSet::from([name.to_owned()]));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# my own");
+        fs::remove_file(&path).unwrap();
+    }
+    fs::write(output.join("notes.txt"), "mine").unwrap();
+    run().unwrap();
+}
+
+/// A run that was killed before its first checkpoint starts again in its folder.
+#[test]
+fn metrics_of_a_run_without_checkpoints_are_kept() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    let metrics = || fs::read(output.join("metrics.jsonl")).unwrap();
+    for number in 1..=2 {
+        go_on(&model, &output);
+        let before = metrics();
+        fs::remove_dir_all(output.join("checkpoints")).unwrap();
+        go_on(&model, &output);
+        fs::remove_dir_all(output.join("checkpoints")).unwrap();
+        let earlier = output.join(format!("metrics.earlier-{}.jsonl", 2 * number - 1));
+        assert_eq!(fs::read(earlier).unwrap(), before);
+    }
+}
+
+/// Two runs can write into one folder where the file system has no locks, and a program can save without a run.
+#[test]
+fn a_save_removes_only_damaged_checkpoints_beyond_it() {
+    let room = tempfile::tempdir().unwrap();
+    let (model, output) = (room.path().join("model"), room.path().join("run"));
+    draw(&model, FeedForwardKind::SwiGlu);
+    go_on(&model, &output);
+    let options = RunOptions::new(&output);
+    let found = checkpoint::list(&options.checkpoints()).unwrap();
+    let steps: Vec<usize> = found.iter().map(|checkpoint| checkpoint.step).collect();
+    assert_eq!(steps, [8, 10, 12]);
+    let (trainer, state) = Trainer::<B>::load(&found[0], recipe(12), &Default::default()).unwrap();
+    fs::write(found[1].folder.join("model.safetensors"), "short").unwrap();
+    trainer.save(&state, &options).unwrap();
+    let left = [8, 12].map(|step| format!("step-{step:08}"));
+    assert_eq!(names(&options.checkpoints()), BTreeSet::from(left));
+    assert_eq!(checkpoint::latest(&options.checkpoints()).unwrap().checkpoint.step, 12);
+}
+
 /// Writes down when checkpoints begin and end.
 #[derive(Default)]
 struct Saves(Vec<String>);
@@ -99,7 +164,7 @@ fn a_folder_another_run_writes_into_is_refused() {
     assert!(!written.exists());
 }
 
-/// A model is saved by way of a folder beside its own: when that stays, it must stay inside the partial one.
+/// A model is saved by way of a folder next to its own: when that stays, it must stay inside the partial one.
 #[test]
 fn what_a_killed_process_left_is_removed() {
     let room = tempfile::tempdir().unwrap();

@@ -76,7 +76,12 @@ pub(crate) fn draw(folder: &Path, kind: FeedForwardKind) {
 
 /// Trains in `output` to the end, from a checkpoint where there is one.
 pub(crate) fn go_on(model: &Path, output: &Path) -> Trainer<B> {
-    let (mut source, options) = (MemoryRows::new(rows()), RunOptions::new(output));
+    go_on_with(model, &RunOptions::new(output))
+}
+
+/// As [`go_on`], with these options.
+pub(crate) fn go_on_with(model: &Path, options: &RunOptions<'_>) -> Trainer<B> {
+    let mut source = MemoryRows::new(rows());
     let mut trainer = match checkpoint::latest(&options.checkpoints()) {
         Err(TrainError::NoCheckpoint { .. }) => start(model),
         found => {
@@ -85,7 +90,7 @@ pub(crate) fn go_on(model: &Path, output: &Path) -> Trainer<B> {
             Trainer::resume(&checkpoint, recipe, &Default::default(), &mut source).unwrap()
         }
     };
-    trainer.run(&mut source, &rows()[..3], &options, &mut ()).unwrap();
+    trainer.run(&mut source, &rows()[..3], options, &mut ()).unwrap();
     trainer
 }
 

@@ -113,7 +113,7 @@ fn rounded(folder: &Path, dtype: StoredDtype) -> Trainer<B> {
     Trainer::new(loaded.model, loaded.config, recipe).unwrap()
 }
 
-/// bf16 weights beside f32 master copies: the step is f32's up to what rounding does, and a checkpoint holds its bits.
+/// bf16 weights next to f32 master copies: the step is f32's up to what rounding does, and a checkpoint holds its bits.
 #[test]
 fn a_step_in_bf16_is_one_in_f32_and_goes_on_from_its_checkpoint() {
     for kind in FeedForwardKind::ALL {

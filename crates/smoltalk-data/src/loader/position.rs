@@ -24,7 +24,7 @@ pub struct DataPosition {
     /// Conversations of this pass before the current buffer.
     pub conversations: u64,
     /// Conversations in the current buffer; 0 in a position saved before this field existed, and the buffer then ends
-    /// as the configuration says.
+    /// after [`LoaderConfig::buffer`](crate::LoaderConfig::buffer) conversations.
     #[serde(default)]
     pub buffered: u64,
     /// Rows of the current buffer already handed out.
@@ -41,7 +41,7 @@ pub struct DataPosition {
 }
 
 impl DataPosition {
-    /// Moves behind a row of the current buffer.
+    /// Moves past a row of the current buffer.
     pub(super) fn take(&mut self, row: &PackedRow) {
         self.rows += 1;
         self.counts.rows += 1;
@@ -49,13 +49,13 @@ impl DataPosition {
         self.counts.targets += row.loss_mask.iter().filter(|target| **target).count() as u64;
     }
 
-    /// Counts records as skipped, so many in this pass.
+    /// Sets the number of records skipped in this pass.
     pub(super) fn count_skipped(&mut self, skipped: u64) {
         self.counts.bad_records += skipped - self.bad_records;
         self.bad_records = skipped;
     }
 
-    /// Moves behind the current buffer.
+    /// Moves past the current buffer.
     pub(super) fn pass_buffer(&mut self) {
         self.conversations += self.buffered;
         (self.buffered, self.rows) = (0, 0);

@@ -102,6 +102,36 @@ proptest! {
     }
 }
 
+/// Before `buffer_rows`, a buffer ended after `buffer` conversations, whatever their tokens.
+#[test]
+fn a_position_of_an_earlier_version_gives_the_rows_of_that_version() {
+    for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
+        let loader = |buffer_rows| {
+            loader_with(numbered(40), packing, |config| {
+                (config.buffer, config.buffer_rows) = (20, buffer_rows);
+            })
+        };
+        let mut earlier = loader(usize::MAX);
+        let skipped = earlier.next_rows(3).expect("rows");
+        assert!(skipped.len() == 3 && earlier.position().buffered == 20);
+        let mut saved = serde_json::to_value(earlier.position()).expect("JSON");
+        saved.as_object_mut().expect("an object").remove("buffered");
+        let saved = serde_json::from_value(saved).expect("a position");
+        let mut resumed = loader(2).resume(saved).expect("resumed");
+        // The buffer ends as it did, the next begins where it did.
+        assert_eq!(resumed.position(), earlier.position(), "{packing:?}");
+        let mut row = resumed.next_row().expect("a row");
+        while resumed.position().conversations == 0 {
+            assert_eq!(row, earlier.next_row().expect("a row"), "{packing:?}");
+            row = resumed.next_row().expect("a row");
+        }
+        earlier.next_row().expect("a row");
+        for loader in [resumed, earlier] {
+            assert_eq!(loader.position().conversations, 20, "{packing:?}");
+        }
+    }
+}
+
 #[test]
 fn the_order_follows_the_seed() {
     let rows = |seed| {
