@@ -8,8 +8,7 @@ use libfuzzer_sys as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use kallm_fuzz::{evaluate_in, in_folder};
-use llm_bench::Task;
+use kallm_fuzz::{builtin, evaluate_in, in_folder};
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::errors::ParquetError;
@@ -206,9 +205,7 @@ fn journal(seeds: &Path) -> Outcome<Vec<u8>> {
     in_folder(&[("data/default/test.jsonl", &documents)], |folder| {
         let path = folder.join("journal");
         for name in ["arc_easy", "gsm8k"] {
-            let mut task = Task::builtin(name).expect("a built-in task");
-            task.num_fewshot = Some(0);
-            evaluate_in(folder, task, Some(&path));
+            evaluate_in(folder, builtin(name), Some(&path));
         }
         written = std::fs::read(path);
     });

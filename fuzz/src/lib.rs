@@ -5,7 +5,7 @@ mod allocation;
 mod model;
 
 pub use allocation::Limited;
-pub use model::{Instant, evaluate_in};
+pub use model::{Instant, builtin, evaluate_in};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -31,12 +31,22 @@ impl LanguageModel for Instant {
     }
 
     fn description(&self) -> ModelDescription {
-        ModelDescription::default()
+        ModelDescription {
+            max_length: 1 << 20,
+            ..ModelDescription::default()
+        }
     }
 
     fn fingerprint(&self) -> String {
         "instant".to_owned()
     }
+}
+
+/// A built-in task without examples before the question.
+pub fn builtin(name: &str) -> Task {
+    let mut task = Task::builtin(name).expect("a built-in task");
+    task.num_fewshot = Some(0);
+    task
 }
 
 /// Evaluates a task on the split `test` of the data set `data` in `root`, whatever the task names. Refusals are fine.
