@@ -1,7 +1,7 @@
 //! A journal of answers that an evaluation continues.
 #![no_main]
 
-use kallm_fuzz::{Limited, builtin, evaluate_in, in_folder};
+use kallm_fuzz::{Limited, evaluate_with_journal, in_folder};
 use libfuzzer_sys::fuzz_target;
 
 #[global_allocator]
@@ -11,9 +11,5 @@ const DOCUMENTS: &str = include_str!("../seeds/jsonl/documents.jsonl");
 
 fuzz_target!(|bytes: &[u8]| {
     let files = [("data/default/test.jsonl", DOCUMENTS.as_bytes()), ("journal", bytes)];
-    in_folder(&files, |folder| {
-        for name in ["arc_easy", "gsm8k"] {
-            evaluate_in(folder, builtin(name), Some(&folder.join("journal")));
-        }
-    });
+    in_folder(&files, |folder| evaluate_with_journal(folder, &folder.join("journal")));
 });

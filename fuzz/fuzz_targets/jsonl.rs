@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let source = Source::open(&folder.join("data/default/test.jsonl")).expect("a file that is there");
         source.conversations().for_each(drop);
         for name in ["arc_easy", "hellaswag", "winogrande"] {
-            evaluate_in(folder, builtin(name), None);
+            evaluate_in(folder, builtin(name));
         }
     });
 });

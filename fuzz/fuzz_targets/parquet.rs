@@ -13,7 +13,7 @@ fuzz_target!(init: allow_caught_panics(), |bytes: &[u8]| {
         escaping(|| {
             let source = Source::open(&folder.join("data/default/test.parquet")).expect("a file that is there");
             source.conversations().for_each(drop);
-            evaluate_in(folder, builtin("arc_easy"), None);
+            evaluate_in(folder, builtin("arc_easy"));
         });
     });
 });
