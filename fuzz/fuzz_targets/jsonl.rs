@@ -1,9 +1,8 @@
 //! Rows of a JSONL file: as conversations to train on, and as documents of tasks.
 #![no_main]
 
-use kallm_fuzz::{Limited, evaluate_in, in_folder};
+use kallm_fuzz::{Limited, builtin, evaluate_in, in_folder};
 use libfuzzer_sys::fuzz_target;
-use llm_bench::Task;
 use smoltalk_data::Source;
 
 #[global_allocator]
@@ -14,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let source = Source::open(&folder.join("data/default/test.jsonl")).expect("a file that is there");
         source.conversations().for_each(drop);
         for name in ["arc_easy", "hellaswag", "winogrande"] {
-            evaluate_in(folder, Task::builtin(name).expect("a built-in task"), None);
+            evaluate_in(folder, builtin(name));
         }
     });
 });

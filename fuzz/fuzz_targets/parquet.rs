@@ -1,9 +1,8 @@
 //! Rows of a Parquet file: as conversations to train on, and as documents of a task.
 #![no_main]
 
-use kallm_fuzz::{Limited, allow_caught_panics, escaping, evaluate_in, in_folder};
+use kallm_fuzz::{Limited, allow_caught_panics, builtin, escaping, evaluate_in, in_folder};
 use libfuzzer_sys::fuzz_target;
-use llm_bench::Task;
 use smoltalk_data::Source;
 
 #[global_allocator]
@@ -14,7 +13,7 @@ fuzz_target!(init: allow_caught_panics(), |bytes: &[u8]| {
         escaping(|| {
             let source = Source::open(&folder.join("data/default/test.parquet")).expect("a file that is there");
             source.conversations().for_each(drop);
-            evaluate_in(folder, Task::builtin("arc_easy").expect("a built-in task"), None);
+            evaluate_in(folder, builtin("arc_easy"));
         });
     });
 });

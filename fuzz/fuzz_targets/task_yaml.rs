@@ -18,6 +18,6 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     in_folder(&[("data/default/test.jsonl", DOCUMENTS.as_bytes())], |folder| {
-        evaluate_in(folder, task, None);
+        evaluate_in(folder, task);
     });
 });

@@ -5,7 +5,7 @@ mod allocation;
 mod model;
 
 pub use allocation::Limited;
-pub use model::{Instant, evaluate_in};
+pub use model::{builtin, evaluate_in, evaluate_with_journal};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

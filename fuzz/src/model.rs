@@ -8,7 +8,7 @@ use llm_bench::{
 };
 
 /// Prefers short continuations and generates the same text for every prompt.
-pub struct Instant;
+struct Instant;
 
 impl LanguageModel for Instant {
     fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
@@ -31,7 +31,10 @@ impl LanguageModel for Instant {
     }
 
     fn description(&self) -> ModelDescription {
-        ModelDescription::default()
+        ModelDescription {
+            max_length: 1 << 20,
+            ..ModelDescription::default()
+        }
     }
 
     fn fingerprint(&self) -> String {
@@ -39,14 +42,40 @@ impl LanguageModel for Instant {
     }
 }
 
+/// A built-in task without examples before the question.
+pub fn builtin(name: &str) -> Task {
+    let mut task = Task::builtin(name).expect("a built-in task");
+    task.num_fewshot = Some(0);
+    task
+}
+
 /// Evaluates a task on the split `test` of the data set `data` in `root`, whatever the task names. Refusals are fine.
-pub fn evaluate_in(root: &Path, mut task: Task, journal: Option<&Path>) {
+pub fn evaluate_in(root: &Path, task: Task) {
+    let _ = evaluate(
+        &mut Instant,
+        &[on_test_data(task)],
+        &EvaluateOptions::new(PromptOptions::new(root)),
+        &mut (),
+    );
+}
+
+/// Evaluates a task of choices and one of text on the same data, with a journal that may know their answers.
+pub fn evaluate_with_journal(root: &Path, journal: &Path) {
+    let tasks = [
+        include_str!("../seeds/task_yaml/pair.yaml"),
+        include_str!("../seeds/task_yaml/plain.yaml"),
+    ];
+    let tasks = tasks.map(|yaml| on_test_data(Task::from_yaml(yaml, "journal").expect("a sound task")));
+    let mut options = EvaluateOptions::new(PromptOptions::new(root));
+    options.journal = Some(journal.to_owned());
+    let _ = evaluate(&mut Instant, &tasks, &options, &mut ());
+}
+
+fn on_test_data(mut task: Task) -> Task {
     task.dataset_path = "data".to_owned();
     task.dataset_name = None;
     task.test_split = Some("test".to_owned());
     task.fewshot_split = Some("test".to_owned());
     task.fewshot_config.split = None;
-    let mut options = EvaluateOptions::new(PromptOptions::new(root));
-    options.journal = journal.map(Path::to_owned);
-    let _ = evaluate(&mut Instant, &[task], &options, &mut ());
+    task
 }
