@@ -21,6 +21,23 @@ fn a_document_is_no_example_of_itself_wherever_the_split_is_named() {
 }
 
 #[test]
+fn one_example_more_than_can_be_counted_is_not_none() {
+    let yaml = format!("{QUIZ}fewshot_split: test\nnum_fewshot: {}\n", usize::MAX);
+    let error = build(&yaml, [&questions(3), ""], |_| {}).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            BenchError::TooFewExamples {
+                asked: usize::MAX,
+                available: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
 fn no_prompt_has_fewer_examples_than_reported() {
     // Every row is the document itself.
     let line = questions(1);
