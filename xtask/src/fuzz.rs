@@ -2,7 +2,7 @@
 
 use crate::shell::{cargo_with, root, run};
 use anyhow::{Context, Result, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,9 +11,6 @@ use std::process::Command;
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
-
-/// Executions of each target when no time is given.
-const SHORT: u32 = 4000;
 
 /// A target and its dictionary.
 const TARGETS: [(&str, &str); 9] = [
@@ -28,7 +25,7 @@ const TARGETS: [(&str, &str); 9] = [
     ("tokenizer_json", "tokenizer"),
 ];
 
-/// Builds every target, then runs one or all of them: for so many minutes each, or briefly.
+/// Builds every target, then runs one or all of them: for so many minutes each, or once over its seeds.
 pub(crate) fn fuzz(target: Option<&str>, minutes: Option<u32>) -> Result<()> {
     if let Some(unknown) = target.filter(|name| TARGETS.iter().all(|(known, _)| known != name)) {
         bail!(
@@ -62,30 +59,24 @@ fn run_target(program: &Path, name: &str, dictionary: &str, minutes: Option<u32>
     for folder in [&corpus, &found] {
         std::fs::create_dir_all(folder)?;
     }
-    let length = match minutes {
-        Some(minutes) => format!("-max_total_time={}", 60 * minutes),
-        None => format!("-runs={SHORT}"),
-    };
-    // A short run does the same every time, so that it does not fail for what another change brought.
-    let seed = if minutes.is_some() { "-seed=0" } else { "-seed=1" };
     let dictionary = folder.join("dictionaries").join(format!("{dictionary}.txt"));
-    let arguments: [OsString; 9] = [
-        corpus.into(),
-        folder.join("seeds").join(name).into(),
+    let mut arguments: Vec<OsString> = vec![
         labelled("-dict=", &dictionary),
         labelled("-artifact_prefix=", &found.join("")),
-        length.into(),
-        seed.into(),
         "-timeout=10".into(),
         "-rss_limit_mb=2048".into(),
         "-print_final_stats=1".into(),
     ];
+    match minutes {
+        Some(minutes) => arguments.extend([format!("-max_total_time={}", 60 * minutes).into(), corpus.into()]),
+        // The same inputs every time: a change does not fail for what chance finds in the code of another.
+        None => arguments.push("-runs=0".into()),
+    }
+    arguments.push(folder.join("seeds").join(name).into());
     eprintln!("$ {name}");
-    run(
-        &program.to_string_lossy(),
-        &arguments.each_ref().map(OsString::as_os_str),
-    )
-    .with_context(|| format!("the input that {name} failed on is in {}", found.display()))
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsString::as_os_str).collect();
+    run(&program.to_string_lossy(), &arguments)
+        .with_context(|| format!("the input that {name} failed on is in {}", found.display()))
 }
 
 fn labelled(label: &str, path: &Path) -> OsString {

@@ -40,7 +40,7 @@ enum Chore {
     CheckGpu,
     /// Run every example in its short form.
     Examples,
-    /// Build the fuzz targets and run each over its seeds and a few thousand inputs made from them.
+    /// Build the fuzz targets and run each once over its seeds.
     Fuzz {
         /// Only this target.
         target: Option<String>,
