@@ -26,14 +26,14 @@ use crate::ModelError;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A folder in the Hugging Face layout: `config.json` beside `model.safetensors` or
+    /// A folder in the Hugging Face layout: `config.json` next to `model.safetensors` or
     /// `model.safetensors.index.json` and its shards.
     Folder(PathBuf),
     /// A GGUF file of the `llama` architecture, as llama.cpp converts and quantises it.
     Gguf(PathBuf),
     /// A repository of the Hugging Face hub, through a local cache. What the cache lacks needs the crate feature
     /// `hub`.
-    Hub(HubModel),
+    Hub(Box<HubModel>),
 }
 
 /// A repository of the Hugging Face hub, and how to reach the hub.
@@ -90,10 +90,10 @@ impl FromStr for ModelSource {
             return Ok(Self::Gguf(path.to_owned()));
         }
         match parse_id(text).filter(|_| !path.exists() && !is_mistyped_path(text)) {
-            Some((repo, revision)) => Ok(Self::Hub(HubModel {
+            Some((repo, revision)) => Ok(Self::Hub(Box::new(HubModel {
                 revision: revision.to_owned(),
                 ..HubModel::new(repo)
-            })),
+            }))),
             None => Err(ModelError::Source { found: text.to_owned() }),
         }
     }

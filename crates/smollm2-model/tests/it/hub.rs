@@ -17,7 +17,7 @@ type B = Flex;
 const ID: &str = "owner/tiny";
 
 fn source(hub: &LoopbackHub, cache: &Path) -> ModelSource {
-    ModelSource::Hub(HubModel {
+    ModelSource::Hub(Box::new(HubModel {
         access: HubAccess {
             endpoint: hub.endpoint(),
             cache_dir: Some(cache.to_owned()),
@@ -30,7 +30,7 @@ fn source(hub: &LoopbackHub, cache: &Path) -> ModelSource {
             ..HubAccess::default()
         },
         ..HubModel::new(ID)
-    })
+    }))
 }
 
 /// A hub with the files of a shared model folder, less those that no repository has.
@@ -142,18 +142,18 @@ fn every_failure_names_repository_and_revision_and_what_to_do() {
     };
     let absent = HubModel {
         repo: "owner/absent".to_owned(),
-        ..known.clone()
+        ..HubModel::clone(&known)
     };
-    let text = message(&ModelSource::Hub(absent));
+    let text = message(&ModelSource::Hub(Box::new(absent)));
     assert!(
         text.contains("owner/absent@main: not found") && text.contains("check the spelling"),
         "{text}"
     );
     let revision = HubModel {
         revision: "v9".to_owned(),
-        ..known
+        ..*known
     };
-    assert!(message(&ModelSource::Hub(revision)).contains("owner/tiny@v9: not found"));
+    assert!(message(&ModelSource::Hub(Box::new(revision))).contains("owner/tiny@v9: not found"));
     let mut files = folder_files(&folder);
     files.remove("model.safetensors");
     hub.add("models/owner/tiny", "main", files.clone());

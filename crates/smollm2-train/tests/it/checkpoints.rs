@@ -40,6 +40,9 @@ fn entry() -> Value {
     json!({ "bytes": 0, "sha256": "" })
 }
 
+/// What the error names, and a change of the manifest that gives it.
+type Change = (&'static str, fn(&mut Value));
+
 #[test]
 fn a_manifest_names_every_needed_file_and_none_elsewhere() {
     let room = tempfile::tempdir().unwrap();
@@ -47,7 +50,7 @@ fn a_manifest_names_every_needed_file_and_none_elsewhere() {
     let folder = trainer.save(&state(1, 2), &options).unwrap();
     checkpoint::verify(&folder).unwrap();
     let whole = fs::read(folder.join("manifest.json")).unwrap();
-    let changes: [(&str, fn(&mut Value)); 7] = [
+    let changes: [Change; 7] = [
         ("an entry for model.safetensors", |manifest| *manifest = json!({})),
         ("an entry for optimizer.safetensors", |manifest| {
             manifest.as_object_mut().unwrap().remove("optimizer.safetensors");
