@@ -21,7 +21,7 @@ pub struct HubFlags {
     /// File with an access token, for private repositories. Sent to the endpoint alone, over https.
     #[arg(long, value_name = "FILE")]
     pub hub_token_file: Option<PathBuf>,
-    /// HTTP proxy for the hub, http://[user:password@]host:port. Without it no proxy is used.
+    /// HTTP proxy for the hub, http://USER:PASSWORD@HOST:PORT. Without it no proxy is used.
     #[arg(long, value_name = "URL")]
     pub hub_proxy: Option<String>,
     /// PEM file of root certificates to trust instead of the compiled-in ones of Mozilla.

@@ -17,10 +17,10 @@ pub fn print(text: impl Display) -> io::Result<bool> {
     }
 }
 
-/// Prints a line; otherwise as [`print`].
+/// Prints a line; otherwise as [`print()`].
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_line(text: impl Display) -> io::Result<bool> {
     print(format_args!("{text}\n"))
 }
