@@ -20,6 +20,7 @@ use smollm2_model::generate::{GenerationConfig, generate_batch};
 use smollm2_model::weights::{self, ModelSource};
 use smollm2_model::{DecoderBackend, SequenceLayout};
 use smollm2_train::{Batch, ModelGradients, TrainBackend};
+use smoltalk_data::PackedRow;
 
 use crate::golden::{KINDS, batch, norm_relative, tiny, tiny_on};
 
@@ -182,14 +183,14 @@ const SHAPES: &str = "SMOLLM2_TRAIN_TEST_SHAPES";
 const LOG: &str = "CUBECL_DEBUG_LOG";
 
 fn plain_batch<B: Backend>(rows: usize, tokens: usize) -> Batch<B> {
-    let device = Default::default();
-    let ids: Vec<i32> = (0..rows * tokens).map(|at| (at * 31 % 250) as i32).collect();
-    Batch {
-        ids: Tensor::from_data(TensorData::new(ids, [rows, tokens]), &device),
-        loss_mask: Tensor::ones([rows, tokens], &device),
+    let row = |row: usize| PackedRow {
+        ids: (0..tokens).map(|at| ((row * tokens + at) * 31 % 250) as u32).collect(),
+        loss_mask: vec![true; tokens],
         positions: None,
         documents: None,
-    }
+    };
+    let rows: Vec<PackedRow> = (0..rows).map(row).collect();
+    Batch::from_rows(&rows, &Default::default()).unwrap()
 }
 
 /// Not a test: what [`no_batch_and_no_length_compiles_a_rational_kernel`] starts.
