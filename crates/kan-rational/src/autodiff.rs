@@ -2,7 +2,7 @@
 //! multiply-adds and saves a tensor of the size of the activations.
 
 use crate::{RationalBackend, RationalSpec};
-use burn::tensor::{backend::Backend, ops::FloatTensor};
+use burn::tensor::{TensorMetadata, backend::Backend, ops::FloatTensor};
 use burn_autodiff::{
     Autodiff, NodeId,
     checkpoint::{
@@ -88,7 +88,7 @@ impl<B: RationalBackend> Backward<B, 3> for GroupRationalStep {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let (inputs, spec) = ops.state;
         let [x, numerator, denominator] = inputs.map(|id| checkpointer.retrieve_node_output(id));
-        let grad_output = grads.consume::<B>(&ops.node);
+        let grad_output = like_input::<B>(grads.consume::<B>(&ops.node), &x);
         let found = B::group_rational_backward(x, numerator, denominator, grad_output, spec);
         for (parent, gradient) in ops
             .parents
@@ -111,7 +111,7 @@ impl<B: RationalBackend> Backward<B, 4> for GatedRationalStep {
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let (inputs, spec) = ops.state;
         let [gate, up, numerator, denominator] = inputs.map(|id| checkpointer.retrieve_node_output(id));
-        let grad_output = grads.consume::<B>(&ops.node);
+        let grad_output = like_input::<B>(grads.consume::<B>(&ops.node), &gate);
         let found = B::gated_rational_backward(gate, up, numerator, denominator, grad_output, spec);
         let gradients = [found.gate, found.up, found.numerator, found.denominator];
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
@@ -119,6 +119,16 @@ impl<B: RationalBackend> Backward<B, 4> for GatedRationalStep {
                 grads.register::<B>(node.id, gradient);
             }
         }
+    }
+}
+
+/// The gradient of the output. If the input has no elements, the input itself stands in for it: Burn's backward pass of a
+/// sum multiplies ones of shape `[0, D]` by a tensor of shape `[1, 1]`, which CubeCL broadcasts to `[1, D]`.
+fn like_input<B: Backend>(grad_output: FloatTensor<B>, input: &FloatTensor<B>) -> FloatTensor<B> {
+    if input.shape().num_elements() == 0 {
+        input.clone()
+    } else {
+        grad_output
     }
 }
 
