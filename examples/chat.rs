@@ -96,7 +96,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 
 /// Most tokens of a prompt: the rest is for the answer, but at least half is for the prompt.
 fn room<B: DecoderBackend>(opened: &Opened<B>, settings: &GenerationConfig) -> usize {
-    let positions = opened.loaded.config.max_position_embeddings;
+    let positions = opened.loaded.model.config().max_position_embeddings;
     positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1))
 }
 
@@ -147,7 +147,7 @@ fn answer<B: DecoderBackend>(
 ) -> Result<Option<String>> {
     let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
     let (mut answer, mut stream) = (String::new(), tokenizer.decode_stream());
-    for id in generate(&loaded.model, &loaded.config, prompt, settings)? {
+    for id in generate(&loaded.model, prompt, settings)? {
         let text = stream.push(id?)?;
         if !print(&text)? {
             return Ok(None);

@@ -272,7 +272,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
     let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
-    check_swiglu(model, &opened.loaded.config)?;
+    check_swiglu(model, opened.loaded.model.config())?;
     open::check_tasks_for(&opened, &tasks, &prompts)?;
     let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
     Ok(Setting {
@@ -282,10 +282,7 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
             "held_out": identity::of_value(&held_out.iter().map(|row| &row.ids).collect::<Vec<_>>())?,
             "asked": asked(&tasks, &prompts)?,
         }),
-        start: Start::Pretrained {
-            model: Box::new(opened.loaded.model),
-            config: with_chat_tokens(opened.loaded.config, &opened.tokenizer),
-        },
+        start: Start::Pretrained(Box::new(with_chat_tokens(opened.loaded.model, &opened.tokenizer)?)),
         held_out,
         tokenizer: opened.tokenizer,
         training,

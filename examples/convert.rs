@@ -17,7 +17,7 @@ use kan_rational::Degrees;
 use serde_json::json;
 use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport, Origin};
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
+use smollm2_model::{DecoderBackend, SmolLm2};
 use smoltalk_data::ChatTokenizer;
 use std::path::{Path, PathBuf};
 
@@ -71,17 +71,17 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     check_new_model(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let source = record(arguments)?;
-    let (model, config) = (opened.loaded.model, opened.loaded.config);
+    let model = opened.loaded.model;
     let (calibration, held_out) = texts(arguments, &opened.tokenizer)?;
-    let converted = converted(arguments, &model, &config, &calibration);
-    let (converted, new_config) = converted.with_context(|| format!("converting {}", arguments.model))?;
+    let converted = converted(arguments, &model, &calibration);
+    let converted = converted.with_context(|| format!("converting {}", arguments.model))?;
     let spinner = Spinner::new("saving");
     let records = [("conversion.json", source)];
-    save_model(&converted, &new_config, &opened.tokenizer, &records, &arguments.output)?;
+    save_model(&converted, &opened.tokenizer, &records, &arguments.output)?;
     drop(spinner);
     print_line(format_args!("written to {}", arguments.output.display()))?;
     if !held_out.is_empty() {
-        let found = convert::compare_watched(&model, &converted, &config, &held_out, comparison())?;
+        let found = convert::compare_watched(&model, &converted, &held_out, comparison())?;
         print_line(sentence(&found))?;
     }
     Ok(())
@@ -145,17 +145,15 @@ fn texts(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<(Rows, Rows
 fn converted<B: DecoderBackend>(
     arguments: &Arguments,
     model: &SmolLm2<B>,
-    config: &SmolLm2Config,
     calibration: &[Vec<u32>],
-) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+) -> Result<SmolLm2<B>> {
     let options = options(arguments);
     if arguments.exact {
-        return Ok(convert::to_exact(model.clone(), config, &options)?);
+        return Ok(convert::to_exact(model.clone(), &options)?);
     }
-    let (converted, config, report) =
-        convert::to_gated_rational(model.clone(), config, calibration, &options, conversion())?;
+    let (converted, report) = convert::to_gated_rational(model.clone(), calibration, &options, conversion())?;
     print_line(table(&report))?;
-    Ok((converted, config))
+    Ok(converted)
 }
 
 fn sentence(comparison: &Comparison) -> String {

@@ -79,13 +79,8 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     let options = options(arguments)?;
     let tasks = open::named_tasks(&arguments.tasks)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let mut model = SmolLm2Evaluator::new(
-        arguments.model.to_string(),
-        opened.loaded.model,
-        opened.loaded.config,
-        opened.tokenizer,
-        device.clone(),
-    );
+    let name = arguments.model.to_string();
+    let mut model = SmolLm2Evaluator::new(name, opened.loaded.model, opened.tokenizer);
     let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
     print_line(table(&evaluation))?;
     if let Some(output) = &options.output {

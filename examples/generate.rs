@@ -74,7 +74,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         print(&arguments.prompt)?;
     }
     let mut stream = tokenizer.decode_stream();
-    for id in generate(&loaded.model, &loaded.config, &prompt, &settings)? {
+    for id in generate(&loaded.model, &prompt, &settings)? {
         if !print(stream.push(id?)?)? {
             return Ok(());
         }

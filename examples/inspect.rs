@@ -85,11 +85,11 @@ fn functions<B: DecoderBackend>(
     device: &B::Device,
 ) -> Result<Vec<GroupFunction>> {
     let opened = open::model::<B>(model, &arguments.hub, device)?;
-    let functions = all(&opened.loaded.model, &opened.loaded.config);
+    let functions = all(&opened.loaded.model);
     if functions.is_empty() {
         bail!(
             "{model}: expected layers of gated_rational or group_kan, found {}; convert or train makes such a model",
-            kinds(&opened.loaded.config)
+            kinds(opened.loaded.model.config())
         );
     }
     Ok(functions)

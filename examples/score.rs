@@ -96,7 +96,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 
 /// Tokens that a line may have: as many as the model takes, less one where it is continued.
 fn longest<B: DecoderBackend>(arguments: &Arguments, opened: &Opened<B>) -> usize {
-    opened.loaded.config.max_position_embeddings - usize::from(arguments.greedy.is_some())
+    opened.loaded.model.config().max_position_embeddings - usize::from(arguments.greedy.is_some())
 }
 
 /// Every line's place and tokens: whatever is wrong with the input is found before the first line is scored.
@@ -174,8 +174,7 @@ fn continued<B: DecoderBackend>(opened: &Opened<B>, ids: &[u32], tokens: usize) 
         stop_ids: opened.tokenizer.stop_ids(),
         ..GenerationConfig::default()
     };
-    let (model, config) = (&opened.loaded.model, &opened.loaded.config);
-    Ok(generate(model, config, ids, &settings)?.collect::<Result<_, _>>()?)
+    Ok(generate(&opened.loaded.model, ids, &settings)?.collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]

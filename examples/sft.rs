@@ -143,18 +143,18 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
     let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?
         .with_observer(Box::new(Loading::default()));
     let opened = open::model::<B>(&resolved, &arguments.hub, device)?;
-    let (model, config) = (opened.loaded.model, opened.loaded.config);
-    let (sequence_length, positions) = (recipe.sequence_length, config.max_position_embeddings);
+    let model = opened.loaded.model;
+    let (sequence_length, positions) = (recipe.sequence_length, model.config().max_position_embeddings);
     if sequence_length > positions {
         bail!(TrainError::SequenceTooLong {
             sequence_length,
             positions
         });
     }
-    let (model, config) = with_feed_forward(arguments, model, config, &recipe, &data, &tokenizer, device)?;
-    let config = training::with_chat_tokens(config, &tokenizer);
+    let model = with_feed_forward(arguments, model, &recipe, &data, &tokenizer)?;
+    let model = training::with_chat_tokens(model, &tokenizer)?;
     Ok(Run {
-        trainer: Trainer::new(model.tracked::<Autodiff<B>>(), config, recipe)?,
+        trainer: Trainer::new(model.tracked::<Autodiff<B>>(), recipe)?,
         rows,
         held_out,
         tokenizer,
@@ -190,8 +190,8 @@ fn resume<B: StepBackend>(
         ConversationRows::new(data, tokenizer.clone(), recipe.loader())?.with_observer(Box::new(Loading::default()));
     observer.resuming();
     let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
-    training::check_vocabulary(&tokenizer, trainer.model_config())?;
-    check_kind(arguments, trainer.model_config())?;
+    training::check_vocabulary(&tokenizer, trainer.model().config())?;
+    check_kind(arguments, trainer.model().config())?;
     Ok(Some(Run {
         trainer,
         rows,
@@ -368,21 +368,19 @@ fn held_out_rows(source: Option<Source>, tokenizer: &ChatTokenizer, recipe: &Tra
 fn with_feed_forward<B: StepBackend>(
     arguments: &Arguments,
     model: SmolLm2<B>,
-    config: SmolLm2Config,
     recipe: &TrainConfig,
     data: &Source,
     tokenizer: &ChatTokenizer,
-    device: &B::Device,
-) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+) -> Result<SmolLm2<B>> {
     match arguments.feed_forward {
-        Some(kind) if training::kinds(&config) != kind.name() => match kind {
+        Some(kind) if training::kinds(model.config()) != kind.name() => match kind {
             FeedForwardKind::GatedRational => {
                 advise(recipe);
-                training::to_gated_rational(model, &config, data, tokenizer, recipe.system_prompt)
+                training::to_gated_rational(model, data, tokenizer, recipe.system_prompt)
             }
-            _ => training::fresh_feed_forward(&model, &config, kind, recipe.seed, device),
+            _ => training::fresh_feed_forward(&model, kind, recipe.seed),
         },
-        _ => Ok((model, config)),
+        _ => Ok(model),
     }
 }
 

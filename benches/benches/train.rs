@@ -31,7 +31,7 @@ fn steps(criterion: &mut Criterion) {
             ..TrainConfig::default()
         };
         let model = config.init(&Default::default()).expect("a valid configuration");
-        let mut trainer = Trainer::<Autodiff<Flex>>::new(model, config, recipe).expect("a valid recipe");
+        let mut trainer = Trainer::<Autodiff<Flex>>::new(model, recipe).expect("a valid recipe");
         let row = PackedRow {
             ids: (0..TOKENS as u32).map(|token| 3 + token * 7919 % 4000).collect(),
             loss_mask: vec![true; TOKENS],

@@ -26,12 +26,7 @@ pub enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
     /// From a pretrained SwiGLU model; gated rational gates are fitted on what is trained on.
-    Pretrained {
-        /// The weights.
-        model: Box<SmolLm2<B>>,
-        /// Their configuration.
-        config: SmolLm2Config,
-    },
+    Pretrained(Box<SmolLm2<B>>),
 }
 
 /// Functions are drawn over [-8, 8] in the report.
@@ -100,15 +95,14 @@ impl<B: StepBackend> Setting<B> {
             return Ok(outcome);
         }
         let place = folder.begin(&name)?;
-        let (model, config) = self.initial(kind, device)?;
-        let start = functions::all(&model, &config);
-        let trained = self.train(&name, model, &config, &place)?;
-        let learned = functions::all(&trained.model, &config);
+        let model = self.initial(kind, device)?;
+        let start = functions::all(&model);
+        let trained = self.train(&name, model, &place)?;
+        let learned = functions::all(&trained.model);
         let spinner = Spinner::new(&format!("{name}: saving"));
-        save_model(&trained.model, &config, &self.tokenizer, &[], &place.join("model"))?;
+        save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
         drop(spinner);
-        let (model, tokenizer) = (trained.model, self.tokenizer.clone());
-        let mut evaluator = SmolLm2Evaluator::new(name.clone(), model, config, tokenizer, device.clone());
+        let mut evaluator = SmolLm2Evaluator::new(name.clone(), trained.model, self.tokenizer.clone());
         let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;
         evaluation.write(&place.join("results"), true)?;
         let outcome = Outcome {
@@ -121,7 +115,7 @@ impl<B: StepBackend> Setting<B> {
         Ok(outcome)
     }
 
-    fn train(&self, name: &str, model: SmolLm2<B>, config: &SmolLm2Config, place: &Path) -> Result<Trained<B>> {
+    fn train(&self, name: &str, model: SmolLm2<B>, place: &Path) -> Result<Trained<B>> {
         let order = self.recipe.loader();
         let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
@@ -129,13 +123,13 @@ impl<B: StepBackend> Setting<B> {
             companions: &save_tokenizer,
             ..RunOptions::new(place)
         };
-        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), config.clone(), self.recipe.clone())?;
+        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.recipe.clone())?;
         let mut observer = Training::new(name, true);
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
         let variant = Variant {
             name: name.to_string(),
-            parameters: config.num_parameters(),
+            parameters: trainer.model().num_parameters(),
             tokens_per_second: observer.tokens_per_second(),
             held_out_loss: last.map(|evaluation| evaluation.loss),
             curve: curve.collect(),
@@ -147,21 +141,21 @@ impl<B: StepBackend> Setting<B> {
         })
     }
 
-    fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+    fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<SmolLm2<B>> {
         match &self.start {
             Start::Scratch(config) => {
                 let config = SmolLm2Config::clone(config).with_feed_forward(kind);
                 // The same seed for every variant: what they share starts equal in distribution and order.
                 B::seed(device, self.recipe.seed);
-                Ok((config.init::<B>(device)?, config))
+                Ok(config.init::<B>(device)?)
             }
-            Start::Pretrained { model, config } => match kind {
-                FeedForwardKind::SwiGlu => Ok((SmolLm2::clone(model), config.clone())),
+            Start::Pretrained(model) => match kind {
+                FeedForwardKind::SwiGlu => Ok(SmolLm2::clone(model)),
                 FeedForwardKind::GatedRational => {
                     let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
-                    training::to_gated_rational(SmolLm2::clone(model), config, data, &self.tokenizer, system_prompt)
+                    training::to_gated_rational(SmolLm2::clone(model), data, &self.tokenizer, system_prompt)
                 }
-                _ => training::fresh_feed_forward(model, config, kind, self.recipe.seed, device),
+                _ => training::fresh_feed_forward(model, kind, self.recipe.seed),
             },
         }
     }

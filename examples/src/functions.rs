@@ -6,7 +6,7 @@ use kan_rational::{Coefficients, Denominator};
 use llm_bench::report::LearnedFunction;
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::named_tensors;
-use smollm2_model::{FeedForwardConfig, SmolLm2, SmolLm2Config};
+use smollm2_model::{FeedForwardConfig, SmolLm2};
 use std::collections::BTreeMap;
 
 const POINTS: usize = 161;
@@ -46,10 +46,10 @@ pub fn silu(x: f64) -> f64 {
 }
 
 /// Every function of a model, by layer, part and group.
-pub fn all<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config) -> Vec<GroupFunction> {
+pub fn all<B: DecoderBackend>(model: &SmolLm2<B>) -> Vec<GroupFunction> {
     let tensors = named_tensors(model);
     let mut functions = Vec::new();
-    for (layer, feed_forward) in config.feed_forward.iter().enumerate() {
+    for (layer, feed_forward) in model.config().feed_forward.iter().enumerate() {
         let (rational, keep_silu, parts): (_, _, &[&str]) = match feed_forward {
             FeedForwardConfig::GatedRational(gated) => (&gated.rational, gated.keep_silu, &["gate_rational"]),
             FeedForwardConfig::GroupKan(kan) => (&kan.rational, false, &["act1", "act2"]),

@@ -2,7 +2,7 @@
 
 use crate::output::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
 use anyhow::{Context, Result, bail};
-use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config, weights};
+use smollm2_model::{DecoderBackend, SmolLm2, weights};
 use smoltalk_data::ChatTokenizer;
 use std::path::Path;
 
@@ -32,7 +32,6 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
 /// When something cannot be written, or the folder holds a model already.
 pub fn save_model<B: DecoderBackend>(
     model: &SmolLm2<B>,
-    config: &SmolLm2Config,
     tokenizer: &ChatTokenizer,
     records: &[(&str, String)],
     folder: &Path,
@@ -47,7 +46,7 @@ pub fn save_model<B: DecoderBackend>(
     let staging = staging.with_context(|| format!("cannot create a folder in {}", place.display()))?;
     let staged = staging.path().join("model");
     create_folder(&staged)?;
-    weights::save(model, &with_end_of_turn(config, tokenizer), &staged)?;
+    weights::save(&with_end_of_turn(model, tokenizer)?, &staged)?;
     tokenizer.save(&staged)?;
     for (name, text) in records {
         write_whole(&staged.join(name), text)?;
@@ -68,13 +67,15 @@ pub fn save_model<B: DecoderBackend>(
 
 /// Base weights end a text with `<|endoftext|>`. The tokenizer that is written next to them has a chat template, so other
 /// programs must stop at the end of a turn too.
-fn with_end_of_turn(config: &SmolLm2Config, tokenizer: &ChatTokenizer) -> SmolLm2Config {
-    let mut config = config.clone();
-    let end = tokenizer.end_of_turn_id();
-    if !config.eos_token_ids.contains(&end) {
-        config.eos_token_ids.insert(0, end);
+fn with_end_of_turn<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatTokenizer) -> Result<SmolLm2<B>> {
+    let (config, end) = (model.config(), tokenizer.end_of_turn_id());
+    if config.eos_token_ids.contains(&end) {
+        return Ok(model.clone());
     }
-    config
+    let ends = [&[end], config.eos_token_ids.as_slice()].concat();
+    Ok(model
+        .clone()
+        .with_special_tokens(config.bos_token_id, ends, config.pad_token_id)?)
 }
 
 #[cfg(test)]
@@ -82,10 +83,11 @@ mod tests {
     use super::*;
     use crate::output::tests::names;
     use burn::backend::Flex;
+    use smollm2_model::SmolLm2Config;
     use std::fs;
 
     /// A model of one layer.
-    fn tiny() -> (SmolLm2<Flex>, SmolLm2Config, ChatTokenizer) {
+    fn tiny() -> (SmolLm2<Flex>, ChatTokenizer) {
         let tokenizer = ChatTokenizer::byte_level().unwrap();
         let mut config = SmolLm2Config::smollm2_135m();
         config.vocab_size = tokenizer.vocab_size();
@@ -96,7 +98,7 @@ mod tests {
             config.num_key_value_heads,
         ) = (1, 1, 1);
         config.feed_forward.truncate(1);
-        (config.init::<Flex>(&Default::default()).unwrap(), config, tokenizer)
+        (config.init::<Flex>(&Default::default()).unwrap(), tokenizer)
     }
 
     const MODEL: [&str; 6] = [
@@ -110,15 +112,15 @@ mod tests {
 
     #[test]
     fn a_model_appears_with_its_tokenizer_and_is_never_replaced() {
-        let (model, config, tokenizer) = tiny();
+        let (model, tokenizer) = tiny();
         let folder = tempfile::tempdir().unwrap();
         let (new, mounted) = (folder.path().join("below/new"), folder.path().join("mounted"));
         fs::create_dir(&mounted).unwrap();
         for target in [&new, &mounted] {
             let records = [("made-from.json", "{}".to_string())];
-            save_model(&model, &config, &tokenizer, &records, target).unwrap();
+            save_model(&model, &tokenizer, &records, target).unwrap();
             assert_eq!(names(target), MODEL);
-            assert!(save_model(&model, &config, &tokenizer, &records, target).is_err());
+            assert!(save_model(&model, &tokenizer, &records, target).is_err());
             assert_eq!(names(target), MODEL);
         }
         assert_eq!(names(&folder.path().join("below")), ["new"]);
@@ -126,14 +128,14 @@ mod tests {
 
     #[test]
     fn a_model_that_cannot_be_saved_whole_does_not_appear() {
-        let (model, config, tokenizer) = tiny();
+        let (model, tokenizer) = tiny();
         let folder = tempfile::tempdir().unwrap();
         let mounted = folder.path().join("mounted");
         fs::create_dir(&mounted).unwrap();
         // There is a file of this name, so there cannot be a folder.
         let records = [("config.json/record.json", "{}".to_string())];
         for target in [&folder.path().join("new"), &mounted] {
-            assert!(save_model(&model, &config, &tokenizer, &records, target).is_err());
+            assert!(save_model(&model, &tokenizer, &records, target).is_err());
         }
         assert_eq!(names(folder.path()), ["mounted"]);
         assert!(names(&mounted).is_empty());
@@ -141,11 +143,11 @@ mod tests {
 
     #[test]
     fn saved_base_weights_stop_at_the_end_of_a_turn_too() {
-        let (model, config, tokenizer) = tiny();
-        assert_eq!(config.eos_token_ids, [0]);
+        let (model, tokenizer) = tiny();
+        assert_eq!(model.config().eos_token_ids, [0]);
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("model");
-        save_model(&model, &config, &tokenizer, &[], &target).unwrap();
+        save_model(&model, &tokenizer, &[], &target).unwrap();
         for file in ["config.json", "generation_config.json"] {
             let text = fs::read_to_string(target.join(file)).unwrap();
             let json: serde_json::Value = serde_json::from_str(&text).unwrap();

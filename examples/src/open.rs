@@ -17,7 +17,7 @@ pub const CALIBRATION_TOKENS: usize = 4096;
 
 /// A loaded model with its tokenizer.
 pub struct Opened<B: DecoderBackend> {
-    /// Weights, configuration and what the loader has to say.
+    /// The model and what the loader has to say.
     pub loaded: Loaded<B>,
     /// Tokenizer and chat template.
     pub tokenizer: ChatTokenizer,
@@ -33,11 +33,11 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B
     let spinner = Spinner::new(&format!("loading {source}"));
     let loaded = weights::load::<B>(&resolved, device)?;
     drop(spinner);
-    if tokenizer.vocab_size() > loaded.config.vocab_size {
+    if tokenizer.vocab_size() > loaded.model.config().vocab_size {
         bail!(
             "{source}: expected a tokenizer of at most {} ids, the model's vocabulary, found {}: they do not belong \
              together",
-            loaded.config.vocab_size,
+            loaded.model.config().vocab_size,
             tokenizer.vocab_size()
         );
     }
@@ -103,7 +103,12 @@ pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
 /// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
 pub fn check_tasks_for<B: DecoderBackend>(opened: &Opened<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
     let chat = |turns: &[Turn], open: bool| chat_prompt(&opened.tokenizer, turns, open);
-    check_tasks(tasks, prompts, &chat, opened.loaded.config.max_position_embeddings)?;
+    check_tasks(
+        tasks,
+        prompts,
+        &chat,
+        opened.loaded.model.config().max_position_embeddings,
+    )?;
     Ok(())
 }
 

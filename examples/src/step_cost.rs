@@ -76,7 +76,7 @@ pub fn step_cost<B: StepBackend>(
     let mut models = Vec::new();
     for kind in FeedForwardKind::ALL {
         let config = config.clone().with_feed_forward(kind);
-        let trainer = Trainer::<Autodiff<B>>::new(config.init(device)?, config.clone(), recipe.clone())?;
+        let trainer = Trainer::<Autodiff<B>>::new(config.init(device)?, recipe.clone())?;
         models.push((config.num_parameters(), trainer, Vec::new()));
     }
     let wait = || B::sync(device).map_err(|error| anyhow!("the device did not finish its work: {error}"));

@@ -4,7 +4,7 @@ use crate::open;
 use crate::progress::{Loading, conversion};
 use anyhow::{Result, bail};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
-use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_model::{DecoderBackend, FeedForwardKind, SmolLm2, SmolLm2Config, convert};
 use smollm2_train::{StepBackend, TrainConfig, TrainError};
 use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source, SystemPrompt};
 use std::path::Path;
@@ -55,19 +55,18 @@ pub fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Res
     Ok(())
 }
 
-/// The configuration of a model that learns to chat: its texts end with the token that ends a turn. A base model's end
+/// A model that is to learn to chat: its texts end with the token that ends a turn. A base model's end
 /// with another, and programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
-pub fn with_chat_tokens(config: SmolLm2Config, tokenizer: &ChatTokenizer) -> SmolLm2Config {
+///
+/// # Errors
+/// When a token of the tokenizer is not in the model's vocabulary.
+pub fn with_chat_tokens<B: DecoderBackend>(model: SmolLm2<B>, tokenizer: &ChatTokenizer) -> Result<SmolLm2<B>> {
     let end_of_turn = tokenizer.end_of_turn_id();
-    if config.eos_token_ids.contains(&end_of_turn) {
-        return config;
+    if model.config().eos_token_ids.contains(&end_of_turn) {
+        return Ok(model);
     }
-    SmolLm2Config {
-        bos_token_id: Some(tokenizer.bos_id()),
-        eos_token_ids: vec![end_of_turn],
-        pad_token_id: Some(tokenizer.pad_id()),
-        ..config
-    }
+    let (bos, pad) = (tokenizer.bos_id(), tokenizer.pad_id());
+    Ok(model.with_special_tokens(Some(bos), vec![end_of_turn], Some(pad))?)
 }
 
 /// A SwiGLU model with gates fitted to what they see on the beginning of `source`, rendered as in training.
@@ -76,38 +75,31 @@ pub fn with_chat_tokens(config: SmolLm2Config, tokenizer: &ChatTokenizer) -> Smo
 /// When the source holds too little, or the model cannot be converted.
 pub fn to_gated_rational<B: StepBackend>(
     model: SmolLm2<B>,
-    config: &SmolLm2Config,
     source: &Source,
     tokenizer: &ChatTokenizer,
     system_prompt: SystemPrompt,
-) -> Result<(SmolLm2<B>, SmolLm2Config)> {
+) -> Result<SmolLm2<B>> {
     let (length, tokens) = (open::CALIBRATION_ROW, open::CALIBRATION_TOKENS);
     let rows = open::conversation_rows(source, tokenizer, system_prompt, length, tokens)?;
     let options = convert::ConversionOptions::default();
-    let (model, config, _) = convert::to_gated_rational(model, config, &rows, &options, conversion())?;
-    Ok((model, config))
+    let (model, _) = convert::to_gated_rational(model, &rows, &options, conversion())?;
+    Ok(model)
 }
 
 /// The pretrained model with new feed-forward layers of `kind`; everything else keeps its weights.
 ///
 /// # Errors
 /// When the configuration is impossible.
-pub fn fresh_feed_forward<B: StepBackend>(
-    model: &SmolLm2<B>,
-    config: &SmolLm2Config,
-    kind: FeedForwardKind,
-    seed: u64,
-    device: &B::Device,
-) -> Result<(SmolLm2<B>, SmolLm2Config)> {
-    let config = config.clone().with_feed_forward(kind);
-    B::seed(device, seed);
-    let mut tensors = named_tensors(&config.init::<B>(device)?);
+pub fn fresh_feed_forward<B: StepBackend>(model: &SmolLm2<B>, kind: FeedForwardKind, seed: u64) -> Result<SmolLm2<B>> {
+    let (config, device) = (model.config().clone().with_feed_forward(kind), model.device());
+    B::seed(&device, seed);
+    let mut tensors = named_tensors(&config.init::<B>(&device)?);
     tensors.extend(
         named_tensors(model)
             .into_iter()
             .filter(|(name, _)| !name.contains(".mlp.")),
     );
-    Ok((from_named_tensors(&config, tensors, device)?, config))
+    Ok(from_named_tensors(&config, tensors, &device)?)
 }
 
 /// The kinds of feed-forward a model has, each once: `swiglu`, or `swiglu, gated_rational`.
@@ -124,6 +116,7 @@ pub fn kinds(config: &SmolLm2Config) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::backend::Flex;
     use smoltalk_data::{Conversation, Mask, Message, Packing};
 
     fn source() -> Source {
@@ -171,15 +164,21 @@ mod tests {
     #[test]
     fn base_weights_get_the_end_of_a_turn() {
         let tokenizer = ChatTokenizer::byte_level().unwrap();
-        let base = SmolLm2Config::smollm2_135m();
+        let mut base = SmolLm2Config::smollm2_135m();
+        (base.vocab_size, base.hidden_size, base.intermediate_size) = (512, 64, 64);
+        base.num_hidden_layers = 1;
+        base.feed_forward.truncate(1);
         assert_eq!(
             (base.bos_token_id, base.eos_token_ids.as_slice()),
             (Some(0), [0].as_slice())
         );
-        let chat = with_chat_tokens(base.clone(), &tokenizer);
-        assert_eq!(chat, base.clone().with_instruct_tokens());
-        assert!(chat.to_json().contains("\"eos_token_id\": 2"));
-        let kept = with_chat_tokens(base.clone().with_instruct_tokens(), &tokenizer);
-        assert_eq!(kept, base.with_instruct_tokens());
+        let with_tokens = |config: &SmolLm2Config| {
+            let model = config.init::<Flex>(&Default::default()).unwrap();
+            with_chat_tokens(model, &tokenizer).unwrap().config().clone()
+        };
+        let instruct = base.clone().with_instruct_tokens();
+        assert_eq!(with_tokens(&base), instruct);
+        assert!(with_tokens(&base).to_json().contains("\"eos_token_id\": 2"));
+        assert_eq!(with_tokens(&instruct), instruct);
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Int, Tensor, TensorData};
 use smollm2_model::weights::{self, ModelSource};
-use smollm2_model::{FeedForwardKind, KvCache, SmolLm2, SmolLm2Config};
+use smollm2_model::{FeedForwardKind, KvCache, SmolLm2};
 use smollm2_train::{Batch, TrainConfig, Trainer};
 use smoltalk_data::PackedRow;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["export", model, folder] => {
             let loaded = weights::load::<Flex>(&model.parse::<ModelSource>()?, &Default::default())?;
-            Ok(weights::save(&loaded.model, &loaded.config, Path::new(folder))?)
+            Ok(weights::save(&loaded.model, Path::new(folder))?)
         }
         ["time", folder, work, repeats] => {
             let seconds = time(&folder.parse()?, work, repeats.parse()?)?;
@@ -46,7 +46,7 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
         "prefill" | "decode" => {
             let loaded = weights::load::<Flex>(source, &Default::default())?;
             let run = if work == "prefill" { prefilled } else { decoded };
-            Box::new(move || Ok(run(&loaded.model, &loaded.config, &ids)))
+            Box::new(move || Ok(run(&loaded.model, &ids)))
         }
         "train" | "train-gated-rational" => {
             let mut trainer = trainer(source, work != "train")?;
@@ -64,9 +64,9 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
 /// not depend on the values.
 fn trainer(source: &ModelSource, rational: bool) -> Result<Trainer<Autodiff<Flex>>> {
     let loaded = weights::load(source, &Default::default())?;
-    let (mut model, mut config) = (loaded.model, loaded.config);
+    let mut model = loaded.model;
     if rational {
-        config = config.with_feed_forward(FeedForwardKind::GatedRational);
+        let config = model.config().clone().with_feed_forward(FeedForwardKind::GatedRational);
         model = config.init(&Default::default())?;
     }
     let recipe = TrainConfig {
@@ -74,7 +74,7 @@ fn trainer(source: &ModelSource, rational: bool) -> Result<Trainer<Autodiff<Flex
         learning_rate: 1e-5,
         ..TrainConfig::default()
     };
-    Ok(Trainer::new(model, config, recipe)?)
+    Ok(Trainer::new(model, recipe)?)
 }
 
 fn trained(trainer: &mut Trainer<Autodiff<Flex>>, ids: &[u32]) -> Result<f64> {
@@ -94,8 +94,8 @@ fn tensor(ids: &[u32]) -> Tensor<Flex, 2, Int> {
     Tensor::from_data(TensorData::new(values, [1, ids.len()]), &Default::default())
 }
 
-fn prefilled(model: &SmolLm2<Flex>, config: &SmolLm2Config, ids: &[u32]) -> f64 {
-    let mut cache = KvCache::new(config, 1, ids.len(), &Default::default());
+fn prefilled(model: &SmolLm2<Flex>, ids: &[u32]) -> f64 {
+    let mut cache = KvCache::new(model, 1, ids.len());
     let start = Instant::now();
     let hidden = model.forward_cached(tensor(ids), &mut cache); // [1, T, D]
     // Logits of the last position only, as generation asks for them.
@@ -104,8 +104,8 @@ fn prefilled(model: &SmolLm2<Flex>, config: &SmolLm2Config, ids: &[u32]) -> f64 
     start.elapsed().as_secs_f64()
 }
 
-fn decoded(model: &SmolLm2<Flex>, config: &SmolLm2Config, ids: &[u32]) -> f64 {
-    let mut cache = KvCache::new(config, 1, PROMPT + DECODED, &Default::default());
+fn decoded(model: &SmolLm2<Flex>, ids: &[u32]) -> f64 {
+    let mut cache = KvCache::new(model, 1, PROMPT + DECODED);
     drop(model.forward_cached(tensor(&ids[..PROMPT]), &mut cache).into_data());
     let start = Instant::now();
     for id in &ids[PROMPT..PROMPT + DECODED] {

@@ -8,7 +8,7 @@ mod score;
 
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use smollm2_model::DecoderBackend;
-use smollm2_model::{SmolLm2, SmolLm2Config};
+use smollm2_model::SmolLm2;
 use smoltalk_data::{ChatTokenizer, DataError, Message, Rendered};
 use std::ops::Range;
 
@@ -52,29 +52,19 @@ pub fn chat_prompt(
 /// A model, its tokenizer, and how to run them.
 pub struct SmolLm2Evaluator<B: Backend> {
     model: SmolLm2<B>,
-    config: SmolLm2Config,
     tokenizer: ChatTokenizer,
-    device: B::Device,
     name: String,
     max_length: usize,
     scoring: Scoring,
 }
 
 impl<B: DecoderBackend> SmolLm2Evaluator<B> {
-    /// Takes a model on its device; `name` is what results call it.
-    pub fn new(
-        name: impl Into<String>,
-        model: SmolLm2<B>,
-        config: SmolLm2Config,
-        tokenizer: ChatTokenizer,
-        device: B::Device,
-    ) -> Self {
+    /// Takes a model; `name` is what results call it.
+    pub fn new(name: impl Into<String>, model: SmolLm2<B>, tokenizer: ChatTokenizer) -> Self {
         Self {
-            max_length: config.max_position_embeddings,
+            max_length: model.config().max_position_embeddings,
             model,
-            config,
             tokenizer,
-            device,
             name: name.into(),
             scoring: Scoring::SharedPrefix,
         }
@@ -88,7 +78,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
 
     /// Limits sequences to fewer tokens than the model allows.
     pub fn with_max_length(mut self, max_length: usize) -> Self {
-        self.max_length = max_length.clamp(1, self.config.max_position_embeddings);
+        self.max_length = max_length.clamp(1, self.model.config().max_position_embeddings);
         self
     }
 
@@ -133,7 +123,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     fn ids(&self, rows: &[Vec<u32>]) -> Tensor<B, 2, Int> {
         let tokens = rows.first().map_or(0, Vec::len);
         let flat: Vec<i64> = rows.iter().flatten().map(|id| i64::from(*id)).collect();
-        Tensor::from_data(TensorData::new(flat, [rows.len(), tokens]), &self.device) // [B, T]
+        Tensor::from_data(TensorData::new(flat, [rows.len(), tokens]), &self.model.device()) // [B, T]
     }
 }
 
@@ -160,9 +150,9 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
             name: self.name.clone(),
             max_length: self.max_length,
             eot_token_id: Some(self.tokenizer.eos_id()),
-            num_parameters: Some(self.config.num_parameters()),
+            num_parameters: Some(self.model.num_parameters()),
             dtype: Some(self.model.output_embedding().dtype().name().to_owned()),
-            device: Some(format!("{:?}", self.device)),
+            device: Some(format!("{:?}", self.model.device())),
             pad_token: token(self.tokenizer.pad_id()),
             eos_token: token(self.tokenizer.eos_id()),
             bos_token: token(self.tokenizer.bos_id()),
@@ -171,7 +161,7 @@ impl<B: DecoderBackend> LanguageModel for SmolLm2Evaluator<B> {
     }
 
     fn fingerprint(&self) -> String {
-        fingerprint::of(&self.model, &self.config, &self.tokenizer, self.max_length)
+        fingerprint::of(&self.model, &self.tokenizer, self.max_length)
     }
 }
 

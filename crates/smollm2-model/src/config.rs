@@ -28,7 +28,7 @@ impl<B: Backend> ModuleVisitor<B> for DrawNow {
     }
 }
 
-/// Element type of the stored weights (`torch_dtype` in `config.json`). Computation follows the backend, not this.
+/// Float type of weights, as `torch_dtype` in `config.json` spells it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoredDtype {
     /// IEEE single precision.
@@ -103,7 +103,8 @@ pub struct SmolLm2Config {
     pub eos_token_ids: Vec<u32>,
     /// Token that fills rows, if any.
     pub pad_token_id: Option<u32>,
-    /// Element type of the stored weights.
+    /// Type of the weights: in `config.json` of those in the file, in [`SmolLm2::config`] of those of the model. A model
+    /// drawn by [`SmolLm2Config::init`] has the device's float type, whatever this says.
     pub dtype: StoredDtype,
     /// Feed-forward of every layer: exactly `num_hidden_layers` entries.
     pub feed_forward: Vec<FeedForwardConfig>,
@@ -260,7 +261,8 @@ impl SmolLm2Config {
     /// Draws a model: matrices and embedding from a normal of standard deviation `initializer_range`, norms 1,
     /// rational functions at their starting activation.
     ///
-    /// Draws follow the backend's generator: seed it with `Backend::seed` for a reproducible model.
+    /// Draws follow the backend's generator: seed it with `Backend::seed` for a reproducible model. Weights have the
+    /// device's float type, and the model's [`dtype`](SmolLm2Config::dtype) says which.
     ///
     /// # Errors
     /// As [`SmolLm2Config::validate`].
@@ -268,7 +270,7 @@ impl SmolLm2Config {
         self.validate()?;
         let model = SmolLm2::new(self, device);
         model.visit(&mut DrawNow);
-        Ok(model)
+        Ok(model.settled())
     }
 
     fn validate_sizes(&self) -> Result<(), ModelError> {
@@ -342,7 +344,7 @@ impl SmolLm2Config {
         )
     }
 
-    fn validate_tokens(&self) -> Result<(), ModelError> {
+    pub(crate) fn validate_tokens(&self) -> Result<(), ModelError> {
         let eos = self.eos_token_ids.iter().map(|id| ("eos_token_id", *id));
         let others = [("bos_token_id", self.bos_token_id), ("pad_token_id", self.pad_token_id)];
         let others = others.into_iter().filter_map(|(key, id)| id.map(|id| (key, id)));

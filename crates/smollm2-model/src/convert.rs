@@ -17,11 +17,10 @@
 //! let model = config.init::<Flex>(&Default::default())?;
 //! let rows = vec![(0..64).collect::<Vec<u32>>()];
 //! let options = convert::ConversionOptions::default();
-//! let (converted, new_config, report) =
-//!     convert::to_gated_rational(model.clone(), &config, &rows, &options, |_stage, _done, _total| {})?;
-//! assert_eq!(new_config.feed_forward[0].kind(), FeedForwardKind::GatedRational);
+//! let (converted, report) = convert::to_gated_rational(model.clone(), &rows, &options, |_stage, _done, _total| {})?;
+//! assert_eq!(converted.config().feed_forward[0].kind(), FeedForwardKind::GatedRational);
 //! assert!(report.worst_relative_error() < 0.01);
-//! let comparison = convert::compare(&model, &converted, &config, &rows)?;
+//! let comparison = convert::compare(&model, &converted, &rows)?;
 //! assert!(comparison.mean_kl < 1e-4);
 //! # Ok::<(), smollm2_model::ModelError>(())
 //! ```
@@ -177,19 +176,17 @@ impl ConversionReport {
 /// [`ModelError::Conversion`] for options, rows or activations that cannot be used, [`ModelError::Fit`] when no
 /// function fits, [`ModelError::Config`] when `groups` does not divide the width.
 pub fn to_gated_rational<B: DecoderBackend>(
-    model: SmolLm2<B>,
-    config: &SmolLm2Config,
+    mut model: SmolLm2<B>,
     rows: &[Vec<u32>],
     options: &ConversionOptions,
     mut progress: impl FnMut(Stage, usize, usize),
-) -> Result<(SmolLm2<B>, SmolLm2Config, ConversionReport), ModelError> {
-    let layers = swiglu_layers(config, options)?;
-    calibrate::check_rows(rows, config, 1)?;
-    check_fit(config, &layers, options)?;
+) -> Result<(SmolLm2<B>, ConversionReport), ModelError> {
+    let layers = swiglu_layers(model.config(), options)?;
+    calibrate::check_rows(rows, model.config(), 1)?;
+    check_fit(model.config(), &layers, options)?;
     let make = |stream| Reservoir::new(options.samples, options.seed, stream);
     let done = |rows_done| progress(Stage::Calibrate, rows_done, rows.len());
     let mut seen = calibrate::collect(&model, rows, &layers, options.groups, make, done)?;
-    let (mut model, mut config) = (model, config.clone());
     let calibration_tokens = rows.iter().map(Vec::len).sum();
     let mut report = ConversionReport {
         groups: Vec::new(),
@@ -202,13 +199,10 @@ pub fn to_gated_rational<B: DecoderBackend>(
             degrees,
         } = fit::fit_layer(*layer, reservoirs, options)?;
         report.groups.extend(groups);
-        let gate = gated_config(options, degrees, false);
-        replace(&mut model, &config, *layer, &gate, coefficients)?;
-        config = with_layer(config, *layer, gate);
+        replace(&mut model, *layer, gated_config(options, degrees, false), coefficients)?;
         progress(Stage::Fit, index + 1, layers.len());
     }
-    config.validate()?;
-    Ok((model, config, report))
+    Ok((model, report))
 }
 
 /// Refuses what no layer can be fitted with, before the calibration runs.
@@ -250,28 +244,24 @@ fn check_fit(config: &SmolLm2Config, layers: &[usize], options: &ConversionOptio
 /// # Errors
 /// As [`to_gated_rational`].
 pub fn to_exact<B: DecoderBackend>(
-    model: SmolLm2<B>,
-    config: &SmolLm2Config,
+    mut model: SmolLm2<B>,
     options: &ConversionOptions,
-) -> Result<(SmolLm2<B>, SmolLm2Config), ModelError> {
-    let layers = swiglu_layers(config, options)?;
-    let (mut model, mut config) = (model, config.clone());
+) -> Result<SmolLm2<B>, ModelError> {
+    let layers = swiglu_layers(model.config(), options)?;
     let mut starts: BTreeMap<(usize, usize), Coefficients> = BTreeMap::new();
     for layer in layers {
         let degrees = options.degrees_of(layer);
         let gate = gated_config(options, degrees, true);
-        let next = with_layer(config.clone(), layer, gate.clone());
-        next.validate()?;
+        with_layer(model.config().clone(), layer, gate.clone()).validate()?;
         let key = (degrees.numerator, degrees.denominator);
         let start = match starts.get(&key) {
             Some(start) => start.clone(),
             None => zero_start(layer, degrees, options.denominator)?,
         };
-        replace(&mut model, &config, layer, &gate, vec![start.clone(); options.groups])?;
+        replace(&mut model, layer, gate, vec![start.clone(); options.groups])?;
         starts.insert(key, start);
-        config = next;
     }
-    Ok((model, config))
+    Ok(model)
 }
 
 fn zero_start(layer: usize, degrees: Degrees, form: Denominator) -> Result<Coefficients, ModelError> {
@@ -331,17 +321,13 @@ fn with_layer(mut config: SmolLm2Config, layer: usize, gate: GatedRationalConfig
 /// Swaps the SwiGLU of `layer` for a gated rational with the same projections.
 fn replace<B: DecoderBackend>(
     model: &mut SmolLm2<B>,
-    config: &SmolLm2Config,
     layer: usize,
-    gate: &GatedRationalConfig,
+    gate: GatedRationalConfig,
     coefficients: Vec<Coefficients>,
 ) -> Result<(), ModelError> {
-    let not_swiglu = || ModelError::conversion("model", "the configuration's layers", format!("another layer {layer}"));
-    let block = model.model.layers.get_mut(layer).ok_or_else(not_swiglu)?;
-    let FeedForward::SwiGlu(mlp) = block.mlp.clone() else {
-        return Err(not_swiglu());
+    let FeedForward::SwiGlu(mlp) = model.model.layers[layer].mlp.clone() else {
+        unreachable!("`swiglu_layers` gives only layers whose configuration says SwiGLU");
     };
-    let device = mlp.gate_proj.weight.val().device();
     let gate_rational: GroupRational<B> = GroupRationalConfig {
         groups: gate.rational.groups,
         degrees: Degrees::new(gate.rational.numerator_degree, gate.rational.denominator_degree),
@@ -350,18 +336,19 @@ fn replace<B: DecoderBackend>(
         share_denominator: false,
         init: Init::PerGroup(coefficients),
     }
-    .try_init(config.intermediate_size, &device)
+    .try_init(model.config().intermediate_size, &model.device())
     .map_err(|source| ModelError::Fit {
         layer,
         group: 0,
         source,
     })?;
-    block.mlp = FeedForward::GatedRational(GatedRational {
+    let mlp = FeedForward::GatedRational(GatedRational {
         gate_proj: mlp.gate_proj,
         up_proj: mlp.up_proj,
         down_proj: mlp.down_proj,
         gate_rational,
         keep_silu: gate.keep_silu,
     });
+    model.set_feed_forward(layer, FeedForwardConfig::GatedRational(gate), mlp);
     Ok(())
 }

@@ -12,7 +12,7 @@
 //! # config.feed_forward.truncate(1);
 //! # let model = config.init::<Flex>(&Default::default())?;
 //! let settings = GenerationConfig { max_new_tokens: 5, ..GenerationConfig::default() };
-//! let ids: Vec<u32> = generate(&model, &config, &[1, 2, 3], &settings)?.collect::<Result<_, _>>()?;
+//! let ids: Vec<u32> = generate(&model, &[1, 2, 3], &settings)?.collect::<Result<_, _>>()?;
 //! assert_eq!(ids.len(), 5);
 //! # Ok::<(), smollm2_model::ModelError>(())
 //! ```
@@ -85,12 +85,11 @@ impl GenerationConfig {
 /// For a prompt that is empty, too long or outside the vocabulary, and for impossible settings.
 pub fn generate<'a, B: DecoderBackend>(
     model: &'a SmolLm2<B>,
-    config: &SmolLm2Config,
     prompt: &[u32],
     settings: &GenerationConfig,
 ) -> Result<Generator<'a, B>, ModelError> {
     Ok(Generator {
-        batch: BatchGenerator::new(model, config, &[prompt.to_vec()], settings)?,
+        batch: BatchGenerator::new(model, &[prompt.to_vec()], settings)?,
     })
 }
 
@@ -101,7 +100,6 @@ pub fn generate<'a, B: DecoderBackend>(
 /// As [`generate`], and [`ModelError::NotANumber`].
 pub fn generate_batch<B: DecoderBackend>(
     model: &SmolLm2<B>,
-    config: &SmolLm2Config,
     prompts: &[Vec<u32>],
     settings: &GenerationConfig,
 ) -> Result<Vec<Vec<u32>>, ModelError> {
@@ -109,7 +107,7 @@ pub fn generate_batch<B: DecoderBackend>(
     if prompts.is_empty() {
         return Ok(outputs);
     }
-    let mut batch = BatchGenerator::new(model, config, prompts, settings)?;
+    let mut batch = BatchGenerator::new(model, prompts, settings)?;
     while let Some(tokens) = batch.step()? {
         for (row, token) in tokens {
             outputs[row].push(token);
@@ -179,12 +177,8 @@ struct BatchGenerator<'a, B: DecoderBackend> {
 }
 
 impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
-    fn new(
-        model: &'a SmolLm2<B>,
-        config: &SmolLm2Config,
-        prompts: &[Vec<u32>],
-        settings: &GenerationConfig,
-    ) -> Result<Self, ModelError> {
+    fn new(model: &'a SmolLm2<B>, prompts: &[Vec<u32>], settings: &GenerationConfig) -> Result<Self, ModelError> {
+        let config = model.config();
         settings.validate()?;
         check(prompts, config)?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
@@ -196,7 +190,7 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
                 .min(config.max_position_embeddings - prompt.len())
         };
         let capacity = longest + prompts.iter().map(limit).max().unwrap_or(0);
-        let device = model.output_embedding().device();
+        let device = model.device();
         let padded = prompts.iter().flat_map(|prompt| {
             let padding = std::iter::repeat_n(0, longest - prompt.len());
             padding.chain(prompt.iter().map(|id| *id as i32))
@@ -218,7 +212,7 @@ impl<'a, B: DecoderBackend> BatchGenerator<'a, B> {
         Ok(Self {
             model,
             settings: settings.clone(),
-            cache: KvCache::ragged(config, &lengths, capacity, &device),
+            cache: KvCache::ragged(model, &lengths, capacity),
             next,
             rows: prompts
                 .iter()

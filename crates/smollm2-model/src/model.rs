@@ -23,16 +23,17 @@ use burn::{
     module::{Initializer, Module, ModuleMapper, Param},
     nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
     tensor::{
-        Int, Tensor,
+        DType, Int, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
 
-use crate::{DecoderBackend, SmolLm2Config};
+use crate::{DecoderBackend, FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
 use layout::foreign;
 use rotary::RotaryTable;
 
-/// A SmolLM2 language model. Made by [`SmolLm2Config::init`] or loaded by `weights::load`.
+/// A SmolLM2 language model with the configuration it was made from. Made by [`SmolLm2Config::init`] or loaded by
+/// `weights::load`.
 ///
 /// Fields carry Hugging Face's names, so that a parameter's path in the module is its name in a checkpoint; see
 /// [`ParameterPath`].
@@ -43,6 +44,8 @@ pub struct SmolLm2<B: Backend> {
     /// Output projection, `[D, V]`; `None` when it is the embedding transposed.
     pub lm_head: Option<Linear<B>>,
     rotary: RotaryTable<B>,
+    #[module(skip)]
+    config: SmolLm2Config,
 }
 
 /// Embedding, blocks and last norm: `LlamaModel` in `transformers/models/llama/modeling_llama.py`.
@@ -73,6 +76,63 @@ fn linear<B: Backend>(input: usize, output: usize, std: f64, device: &B::Device)
         .init(device)
 }
 
+impl<B: Backend> SmolLm2<B> {
+    /// The configuration. Its [`dtype`](SmolLm2Config::dtype) is the type that the weights have.
+    pub fn config(&self) -> &SmolLm2Config {
+        &self.config
+    }
+
+    /// The device that holds the weights.
+    pub fn device(&self) -> B::Device {
+        self.model.embed_tokens.weight.val().device()
+    }
+
+    /// Float type of the weights; rational coefficients are f32 in every case. f64, which no checkpoint stores, counts
+    /// as f32.
+    pub fn dtype(&self) -> StoredDtype {
+        match self.model.embed_tokens.weight.val().dtype() {
+            DType::F16 => StoredDtype::Float16,
+            DType::BF16 => StoredDtype::Bfloat16,
+            _ => StoredDtype::Float32,
+        }
+    }
+
+    /// Number of trainable parameters; a tied embedding counts once.
+    pub fn num_parameters(&self) -> usize {
+        self.config.num_parameters()
+    }
+
+    /// The same weights with other special tokens: a base model that learns to chat ends its texts differently. All
+    /// else in a configuration decides tensors and changes only with them.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for an id outside the vocabulary.
+    pub fn with_special_tokens(
+        mut self,
+        bos: Option<u32>,
+        eos: Vec<u32>,
+        pad: Option<u32>,
+    ) -> Result<Self, ModelError> {
+        self.config.bos_token_id = bos;
+        self.config.eos_token_ids = eos;
+        self.config.pad_token_id = pad;
+        self.config.validate_tokens()?;
+        Ok(self)
+    }
+
+    /// The configuration with the type of the weights, once they have one.
+    pub(crate) fn settled(mut self) -> Self {
+        self.config.dtype = self.dtype();
+        self
+    }
+
+    /// Exchanges the feed-forward of one layer together with its configuration.
+    pub(crate) fn set_feed_forward(&mut self, layer: usize, config: FeedForwardConfig, mlp: FeedForward<B>) {
+        self.config.feed_forward[layer] = config;
+        self.model.layers[layer].mlp = mlp;
+    }
+}
+
 impl<B: DecoderBackend> SmolLm2<B> {
     pub(crate) fn new(config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, v, std) = (config.hidden_size, config.vocab_size, config.initializer_range);
@@ -91,6 +151,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
                 config.rope_theta,
                 device,
             ),
+            config: config.clone(),
         }
     }
 

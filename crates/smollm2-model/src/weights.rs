@@ -14,9 +14,9 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path().join("model");
 //!
-//! weights::save(&model, &config, &folder)?;
+//! weights::save(&model, &folder)?;
 //! let loaded = weights::load::<Flex>(&ModelSource::Folder(folder), &Default::default())?;
-//! assert_eq!(loaded.config.num_parameters(), config.num_parameters());
+//! assert_eq!(loaded.model.config(), model.config());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -36,7 +36,7 @@ pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress}
 pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
 pub use report::{LoadReport, NameMismatch, ShapeMismatch};
 pub use safetensors_file::read_safetensors;
-pub use save::{save, write_safetensors};
+pub use save::{save, save_as, write_safetensors};
 pub use source::{HubModel, ModelSource};
 
 use burn::tensor::{DType, backend::Backend};
@@ -44,14 +44,11 @@ use burn::tensor::{DType, backend::Backend};
 use self::{archive::Archive, folder::Folder, gguf::Gguf};
 use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config, StoredDtype};
 
-/// A model, its configuration, and what did not fit.
+/// A model and what did not fit.
 #[derive(Debug)]
 pub struct Loaded<B: Backend> {
     /// The model.
     pub model: SmolLm2<B>,
-    /// Its configuration. [`SmolLm2Config::dtype`] is the type the weights have now, so that saving loses nothing;
-    /// set it to [`StoredDtype::Bfloat16`] to write a file of half the size.
-    pub config: SmolLm2Config,
     /// Differences between file and configuration; clean after a strict load.
     pub report: LoadReport,
 }
@@ -96,7 +93,7 @@ pub fn load_with<B: DecoderBackend>(
     options: &LoadOptions,
     device: &B::Device,
 ) -> Result<Loaded<B>, ModelError> {
-    let (mut config, mut archive): (SmolLm2Config, Box<dyn Archive>) = match source.clone().resolve()? {
+    let (config, mut archive): (SmolLm2Config, Box<dyn Archive>) = match source.clone().resolve()? {
         ModelSource::Gguf(path) => {
             let file = Gguf::open(&path)?;
             (file.config(), Box::new(file))
@@ -109,12 +106,7 @@ pub fn load_with<B: DecoderBackend>(
         ModelSource::Hub(model) => return Err(ModelError::Source { found: model.repo }),
     };
     let (model, report) = named::fill::<B>(&config, archive.as_mut(), options, device)?;
-    config.dtype = match model.output_embedding().dtype() {
-        DType::F16 => StoredDtype::Float16,
-        DType::BF16 => StoredDtype::Bfloat16,
-        _ => StoredDtype::Float32,
-    };
-    Ok(Loaded { model, config, report })
+    Ok(Loaded { model, report })
 }
 
 impl StoredDtype {

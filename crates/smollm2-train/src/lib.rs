@@ -32,7 +32,7 @@
 //! let row = PackedRow { ids, loss_mask: vec![true; 32], positions: None, documents: None };
 //! let recipe = TrainConfig { steps: 8, sequence_length: 32, warmup_ratio: 0.0, ..TrainConfig::quick() };
 //!
-//! let mut trainer = Trainer::<Autodiff<Flex>>::new(model.init(&Default::default())?, model, recipe)?;
+//! let mut trainer = Trainer::<Autodiff<Flex>>::new(model.init(&Default::default())?, recipe)?;
 //! let output = tempfile::tempdir()?;
 //! let mut rows = MemoryRows::new(vec![row.clone()]);
 //! let last = trainer.run(&mut rows, &[row], &RunOptions::new(output.path()), &mut ())?;

@@ -8,9 +8,9 @@ mod run;
 
 use burn::{
     module::AutodiffModule,
-    tensor::{DType, Tensor, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
-use smollm2_model::{SmolLm2, SmolLm2Config, StoredDtype};
+use smollm2_model::SmolLm2;
 
 use crate::{
     AdamW, Batch, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError, TrainObserver,
@@ -44,7 +44,6 @@ pub struct StepOutcome {
 pub struct Trainer<AB: TrainBackend> {
     /// Absent only while an update runs, which must own it to work in place.
     model: Option<SmolLm2<AB>>,
-    model_config: SmolLm2Config,
     config: TrainConfig,
     optimizer: AdamW<AB::InnerBackend>,
     step: usize,
@@ -52,28 +51,22 @@ pub struct Trainer<AB: TrainBackend> {
 
 impl<AB: TrainBackend> Trainer<AB> {
     /// A run from its start. Weights in f32, or in bf16 with f32 master copies; small gradients vanish in f16.
+    /// Checkpoints hold the very bits of the weights.
     ///
     /// # Errors
     /// [`TrainError::Config`], [`TrainError::SequenceTooLong`].
-    pub fn new(model: SmolLm2<AB>, mut model_config: SmolLm2Config, config: TrainConfig) -> Result<Self, TrainError> {
+    pub fn new(model: SmolLm2<AB>, config: TrainConfig) -> Result<Self, TrainError> {
         config.validate()?;
-        let positions = model_config.max_position_embeddings;
+        let positions = model.config().max_position_embeddings;
         if config.sequence_length > positions {
             return Err(TrainError::SequenceTooLong {
                 sequence_length: config.sequence_length,
                 positions,
             });
         }
-        // Checkpoints hold the very bits of the weights, whatever type the model was once published in.
-        model_config.dtype = match model.model.embed_tokens.weight.val().dtype() {
-            DType::BF16 => StoredDtype::Bfloat16,
-            DType::F16 => StoredDtype::Float16,
-            _ => StoredDtype::Float32,
-        };
         let optimizer = AdamW::new(config.optimizer.clone());
         Ok(Self {
             model: Some(model),
-            model_config,
             config,
             optimizer,
             step: 0,
@@ -88,11 +81,6 @@ impl<AB: TrainBackend> Trainer<AB> {
         self.model
             .as_ref()
             .expect("an earlier update panicked and took the model with it")
-    }
-
-    /// The model's configuration.
-    pub fn model_config(&self) -> &SmolLm2Config {
-        &self.model_config
     }
 
     /// The recipe.
@@ -148,7 +136,7 @@ impl<AB: TrainBackend> Trainer<AB> {
 
     /// Refuses ids and positions that the model has no row for: on a GPU they would read beyond a table.
     fn check<B: Backend>(&self, batch: &Batch<B>) -> Result<(), TrainError> {
-        let model = &self.model_config;
+        let model = self.model().config();
         for (quantity, found, limit) in [
             ("token id", batch.largest_id, model.vocab_size),
             ("position", batch.largest_position, model.max_position_embeddings),

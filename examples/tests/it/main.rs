@@ -65,6 +65,6 @@ fn uniform_model(folder: &Path, positions: usize) -> PathBuf {
     }
     let model = from_named_tensors::<Flex>(&config, tensors, &device).unwrap();
     let model_folder = folder.join("uniform");
-    save_model(&model, &config, &tokenizer, &[], &model_folder).unwrap();
+    save_model(&model, &tokenizer, &[], &model_folder).unwrap();
     model_folder
 }

@@ -27,7 +27,7 @@ impl Room {
         let device = Default::default();
         Flex::seed(&device, 1);
         let model = config.init::<Flex>(&device).unwrap();
-        weights::save(&model, &config, &room.path("model")).unwrap();
+        weights::save(&model, &room.path("model")).unwrap();
         ChatTokenizer::byte_level().unwrap().save(&room.path("model")).unwrap();
         let line = |number: usize| {
             format!(

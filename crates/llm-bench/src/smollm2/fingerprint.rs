@@ -3,18 +3,13 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
-use smollm2_model::{DecoderBackend, SmolLm2, SmolLm2Config};
+use smollm2_model::{DecoderBackend, SmolLm2};
 use smoltalk_data::ChatTokenizer;
 
 /// Weights, configuration, longest sequence, and how the tokenizer cuts a text. Chat templates are part of requests.
-pub(super) fn of<B: DecoderBackend>(
-    model: &SmolLm2<B>,
-    config: &SmolLm2Config,
-    tokenizer: &ChatTokenizer,
-    max_length: usize,
-) -> String {
+pub(super) fn of<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatTokenizer, max_length: usize) -> String {
     let mut digest = Sha256::new();
-    digest.update(format!("{config:?} {max_length} "));
+    digest.update(format!("{:?} {max_length} ", model.config()));
     digest.update(tokenizer.specification());
     let (bos, stops, special) = (
         tokenizer.bos_id(),

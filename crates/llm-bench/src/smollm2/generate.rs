@@ -48,7 +48,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
         let prompts: Vec<Vec<u32>> = prompts.collect::<Result<_, _>>()?;
         let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(1);
-        let mut cache = KvCache::ragged(&self.config, &lengths, longest + max_gen_toks, &self.device);
+        let mut cache = KvCache::ragged(&self.model, &lengths, longest + max_gen_toks);
         let mut input: Vec<Vec<u32>> = prompts.iter().map(|prompt| left_padded(prompt, longest)).collect();
         let mut open = rows;
         loop {
@@ -112,7 +112,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
 
     /// Whether a text ends: at its length, an end token, or a stop string (which may be a special token's text).
     fn is_finished(&self, row: &Row) -> Result<bool, BenchError> {
-        let ends = |id: &u32| *id == self.tokenizer.eos_id() || self.config.eos_token_ids.contains(id);
+        let ends = |id: &u32| *id == self.tokenizer.eos_id() || self.model.config().eos_token_ids.contains(id);
         if row.generated.len() >= row.request.max_gen_toks || row.generated.last().is_some_and(ends) {
             return Ok(true);
         }

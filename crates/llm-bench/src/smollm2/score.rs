@@ -65,7 +65,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
 
     fn score_group(&self, group: &[EncodedPair], longest: usize) -> Result<Vec<Loglikelihood>, BenchError> {
         let context = &group[0].context;
-        let mut cache = KvCache::new(&self.config, 1, context.len() + longest - 1, &self.device);
+        let mut cache = KvCache::new(&self.model, 1, context.len() + longest - 1);
         let hidden = self
             .model
             .forward_cached(self.ids(std::slice::from_ref(context)), &mut cache); // [1, T, D]
@@ -137,7 +137,7 @@ impl<B: DecoderBackend> SmolLm2Evaluator<B> {
     fn indices(&self, values: impl Iterator<Item = i64>) -> Tensor<B, 1, Int> {
         let values: Vec<i64> = values.collect();
         let count = values.len();
-        Tensor::from_data(TensorData::new(values, [count]), &self.device) // [N]
+        Tensor::from_data(TensorData::new(values, [count]), &self.model.device()) // [N]
     }
 }
 

@@ -16,11 +16,11 @@ use smoltalk_data::ChatTokenizer;
 type B = Flex;
 
 fn evaluator() -> SmolLm2Evaluator<B> {
-    let (model, config, tokenizer) = parts();
-    SmolLm2Evaluator::new("random", model, config, tokenizer, Default::default())
+    let (model, tokenizer) = parts();
+    SmolLm2Evaluator::new("random", model, tokenizer)
 }
 
-fn parts() -> (SmolLm2<B>, SmolLm2Config, ChatTokenizer) {
+fn parts() -> (SmolLm2<B>, ChatTokenizer) {
     let tokenizer = ChatTokenizer::byte_level().unwrap();
     let json = format!(
         r#"{{"model_type": "llama", "vocab_size": {}, "hidden_size": 32, "intermediate_size": 48,
@@ -32,7 +32,7 @@ fn parts() -> (SmolLm2<B>, SmolLm2Config, ChatTokenizer) {
         tokenizer.eos_id()
     );
     let config = SmolLm2Config::from_json(&json).unwrap();
-    (seeded(&config, 1), config, tokenizer)
+    (seeded(&config, 1), tokenizer)
 }
 
 /// Weights drawn by this test's own generator: the backend's is shared by all tests that run at the same time.
@@ -154,12 +154,12 @@ fn a_long_prompt_does_not_shorten_a_neighbours_answer() {
 
 #[test]
 fn generated_text_has_the_likelihood_of_greedy_text() {
-    let config = parts().1;
+    let config = parts().0.config().clone();
     let mut compared = 0;
     for seed in 0..20 {
         let tokenizer = ChatTokenizer::byte_level().unwrap();
         let model = seeded(&config, seed);
-        let mut model = SmolLm2Evaluator::new("random", model, config.clone(), tokenizer, Default::default());
+        let mut model = SmolLm2Evaluator::new("random", model, tokenizer);
         let continuation = model.generate_until(&[text("begin", 1)]).unwrap().remove(0);
         // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
         if continuation.len() == 1 && !continuation.trim().is_empty() {
@@ -193,10 +193,8 @@ fn with_merge(merge: bool) -> ChatTokenizer {
 
 #[test]
 fn the_fingerprint_is_of_the_merges_too() {
-    let (model, config, _) = parts();
-    let of = |tokenizer: ChatTokenizer| {
-        SmolLm2Evaluator::new("one name", model.clone(), config.clone(), tokenizer, Default::default()).fingerprint()
-    };
+    let (model, _) = parts();
+    let of = |tokenizer: ChatTokenizer| SmolLm2Evaluator::new("one name", model.clone(), tokenizer).fingerprint();
     let [merged, apart] = [with_merge(true), with_merge(false)];
     assert_eq!((merged.vocab_size(), merged.encode("ab").unwrap().len()), (274, 1));
     assert_eq!((apart.vocab_size(), apart.encode("ab").unwrap().len()), (274, 2));
@@ -207,9 +205,9 @@ fn the_fingerprint_is_of_the_merges_too() {
 
 /// The scores of ` y` after a question, with the evaluator's tokenizer recognising special tokens in text or not.
 fn scores(recognize: bool, requests: &[LoglikelihoodRequest]) -> Vec<f64> {
-    let (model, config, tokenizer) = parts();
+    let (model, tokenizer) = parts();
     let tokenizer = tokenizer.with_special_tokens_in_text(recognize);
-    let mut model = SmolLm2Evaluator::new("random", model, config, tokenizer, Default::default());
+    let mut model = SmolLm2Evaluator::new("random", model, tokenizer);
     let scores = model.loglikelihood(requests).unwrap();
     scores.iter().map(|score| score.sum).collect()
 }
@@ -257,26 +255,20 @@ fn a_documents_text_is_no_special_token() {
 
 #[test]
 fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
-    let (model, config, tokenizer) = parts();
-    let of = |model: &SmolLm2<B>, config: &SmolLm2Config, tokenizer: &ChatTokenizer, length: usize| {
-        SmolLm2Evaluator::new(
-            "one name",
-            model.clone(),
-            config.clone(),
-            tokenizer.clone(),
-            Default::default(),
-        )
-        .with_max_length(length)
-        .fingerprint()
+    let (model, tokenizer) = parts();
+    let of = |model: &SmolLm2<B>, tokenizer: &ChatTokenizer, length: usize| {
+        SmolLm2Evaluator::new("one name", model.clone(), tokenizer.clone())
+            .with_max_length(length)
+            .fingerprint()
     };
-    let same = of(&model, &config, &tokenizer, 128);
+    let same = of(&model, &tokenizer, 128);
     assert_eq!(same.len(), 64);
     // The same through a file: the bits count, not the object.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
-    save(&model, &config, &path).unwrap();
+    save(&model, &path).unwrap();
     let loaded = load::<B>(&ModelSource::Folder(path), &Default::default()).unwrap();
-    assert_eq!(of(&loaded.model, &config, &tokenizer, 128), same);
+    assert_eq!(of(&loaded.model, &tokenizer, 128), same);
     // One bit of one weight of every tensor in turn.
     let tensors = named_tensors(&model);
     for name in tensors.keys() {
@@ -285,19 +277,22 @@ fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
         let mut values = data.to_vec::<f32>().unwrap();
         values[0] = f32::from_bits(values[0].to_bits() ^ 1);
         *data = TensorData::new(values, data.shape.clone());
-        let other = from_named_tensors::<B>(&config, changed, &Default::default()).unwrap();
-        assert_ne!(of(&other, &config, &tokenizer, 128), same, "{name}");
+        let other = from_named_tensors::<B>(model.config(), changed, &Default::default()).unwrap();
+        assert_ne!(of(&other, &tokenizer, 128), same, "{name}");
     }
-    assert_ne!(of(&model, &config, &tokenizer, 64), same);
+    assert_ne!(of(&model, &tokenizer, 64), same);
     let other = SmolLm2Config {
         rope_theta: 10001.0,
-        ..config.clone()
+        ..model.config().clone()
     };
-    assert_ne!(of(&model, &other, &tokenizer, 128), same);
+    let other = from_named_tensors::<B>(&other, tensors, &Default::default()).unwrap();
+    assert_ne!(of(&other, &tokenizer, 128), same);
+    let other = model.clone().with_special_tokens(Some(3), vec![4], None).unwrap();
+    assert_ne!(of(&other, &tokenizer, 128), same);
     let Some(folder) = shared("models/tokenizer") else {
         return;
     };
-    assert_ne!(of(&model, &config, &ChatTokenizer::open(&folder).unwrap(), 128), same);
+    assert_ne!(of(&model, &ChatTokenizer::open(&folder).unwrap(), 128), same);
 }
 
 #[test]
@@ -334,12 +329,12 @@ fn a_text_ends_at_a_stop_of_several_tokens() {
 
 /// A model whose logits are not numbers.
 fn overflowed() -> SmolLm2Evaluator<B> {
-    let (model, config, tokenizer) = parts();
+    let (model, tokenizer) = parts();
     let mut tensors = named_tensors(&model);
     let norm = tensors.get_mut("model.norm.weight").unwrap();
     *norm = TensorData::new(vec![f32::NAN; 32], norm.shape.clone());
-    let model = from_named_tensors::<B>(&config, tensors, &Default::default()).unwrap();
-    SmolLm2Evaluator::new("overflowed", model, config, tokenizer, Default::default())
+    let model = from_named_tensors::<B>(model.config(), tensors, &Default::default()).unwrap();
+    SmolLm2Evaluator::new("overflowed", model, tokenizer)
 }
 
 #[test]

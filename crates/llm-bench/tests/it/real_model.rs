@@ -12,10 +12,9 @@ use smoltalk_data::ChatTokenizer;
 use crate::reference::reference;
 
 fn evaluator(path: &Path) -> SmolLm2Evaluator<Flex> {
-    let device = Default::default();
-    let loaded = load::<Flex>(&ModelSource::Gguf(path.to_owned()), &device).unwrap();
+    let loaded = load::<Flex>(&ModelSource::Gguf(path.to_owned()), &Default::default()).unwrap();
     let tokenizer = ChatTokenizer::from_gguf(path).unwrap();
-    SmolLm2Evaluator::new("SmolLM2-135M-Instruct", loaded.model, loaded.config, tokenizer, device)
+    SmolLm2Evaluator::new("SmolLM2-135M-Instruct", loaded.model, tokenizer)
 }
 
 /// Evaluates a reference job.

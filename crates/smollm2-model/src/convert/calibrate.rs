@@ -45,7 +45,7 @@ pub(super) fn collect<B: DecoderBackend>(
     mut make: impl FnMut(u64) -> Reservoir,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Vec<Reservoir>>, ModelError> {
-    let device = model.model.norm.weight.val().device();
+    let device = model.device();
     let mut reservoirs: Vec<Vec<Reservoir>> = Vec::with_capacity(layers.len());
     for layer in layers {
         reservoirs.push((0..groups).map(|group| make((layer * groups + group) as u64)).collect());

@@ -46,30 +46,30 @@ struct Sums {
 /// Compares `after` with `before` on `rows`, each a sequence of its own.
 ///
 /// # Errors
-/// [`ModelError::Conversion`] for a row shorter than two tokens, too long, or with ids outside the vocabulary of
-/// `config`, which both models share.
+/// [`ModelError::Conversion`] for models of different vocabularies, and for a row that is shorter than two tokens, too
+/// long for one of the models, or holds an id outside the vocabulary.
 pub fn compare<B: DecoderBackend>(
     before: &SmolLm2<B>,
     after: &SmolLm2<B>,
-    config: &SmolLm2Config,
     rows: &[Vec<u32>],
 ) -> Result<Comparison, ModelError> {
-    compare_watched(before, after, config, rows, |_done, _total| {})
+    compare_watched(before, after, rows, |_done, _total| {})
 }
 
-/// As [`compare`]; `progress` hears before the first row and after each how many are done, and how many there are.
+/// As [`compare`]; `progress` is called before the first row and after each with the rows done and their number.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn compare_watched<B: DecoderBackend>(
     before: &SmolLm2<B>,
     after: &SmolLm2<B>,
-    config: &SmolLm2Config,
     rows: &[Vec<u32>],
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Comparison, ModelError> {
-    check_rows(rows, config, 2)?;
-    let device = before.model.norm.weight.val().device();
+    check_vocabularies(before.config(), after.config())?;
+    check_rows(rows, before.config(), 2)?;
+    check_rows(rows, after.config(), 2)?;
+    let device = before.device();
     let mut sums = Sums::default();
     for (done, row) in rows.iter().enumerate() {
         progress(done, rows.len());
@@ -100,6 +100,19 @@ pub fn compare_watched<B: DecoderBackend>(
         top1_agreement: mean(sums.agreed, sums.positions),
         tokens: sums.predicted,
     })
+}
+
+/// Probabilities of different vocabularies have no common events.
+fn check_vocabularies(before: &SmolLm2Config, after: &SmolLm2Config) -> Result<(), ModelError> {
+    if before.vocab_size == after.vocab_size {
+        return Ok(());
+    }
+    let expected = format!("{}, that of the first", before.vocab_size);
+    Err(ModelError::conversion(
+        "vocab_size of the second model",
+        expected,
+        after.vocab_size,
+    ))
 }
 
 impl Sums {

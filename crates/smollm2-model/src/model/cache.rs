@@ -4,7 +4,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 
-use crate::{DecoderBackend, SmolLm2Config, ops::write_tokens};
+use crate::{DecoderBackend, SmolLm2, ops::write_tokens};
 
 /// Keys and values of every layer, in buffers allocated once, at the first tokens and in their float type. Appending a
 /// token writes one row per head; where [`write_tokens`] works in place, nothing else is copied.
@@ -36,27 +36,27 @@ pub(crate) struct LayerCache<'a, B: Backend> {
 }
 
 impl<B: Backend> KvCache<B> {
-    /// An empty cache for `batch` rows of up to `capacity` tokens.
-    pub fn new(config: &SmolLm2Config, batch: usize, capacity: usize, device: &B::Device) -> Self {
+    /// An empty cache of `model` for `batch` rows of up to `capacity` tokens.
+    pub fn new(model: &SmolLm2<B>, batch: usize, capacity: usize) -> Self {
         let empty = Buffers { key: None, value: None };
         Self {
-            layers: vec![empty; config.num_hidden_layers],
+            layers: vec![empty; model.config().num_hidden_layers],
             left_padding: vec![0; batch],
             len: 0,
             capacity,
-            device: device.clone(),
+            device: model.device(),
         }
     }
 
     /// An empty cache for prompts of the given lengths, which the first
     /// [`forward_cached`](crate::SmolLm2::forward_cached) receives padded on the left to the longest (with any valid
     /// id).
-    pub fn ragged(config: &SmolLm2Config, lengths: &[usize], capacity: usize, device: &B::Device) -> Self {
+    pub fn ragged(model: &SmolLm2<B>, lengths: &[usize], capacity: usize) -> Self {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let left_padding = lengths.iter().map(|length| longest - length).collect();
         Self {
             left_padding,
-            ..Self::new(config, lengths.len(), capacity, device)
+            ..Self::new(model, lengths.len(), capacity)
         }
     }
 

@@ -116,7 +116,7 @@ pub(super) fn fill<B: DecoderBackend>(
         return Err(error);
     }
     model.visit(&mut DrawNow);
-    Ok((model, report))
+    Ok((model.settled(), report))
 }
 
 /// Puts the archive's tensors in the parameters' places.

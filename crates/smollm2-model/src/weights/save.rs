@@ -14,26 +14,35 @@ use serde_json::json;
 use super::{
     folder::{CONFIG, GENERATION_CONFIG, INDEX, WEIGHTS},
     named::{Parameter, is_coefficients, parameters},
-    report::expected_tensors,
 };
-use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config};
+use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config, StoredDtype};
 
 /// Writes `model` into the folder `dir`: `model.safetensors`, `config.json`, `generation_config.json`.
 ///
 /// Where every layer is SwiGLU, `transformers` opens the folder as a `LlamaForCausalLM`. Otherwise the layout is the
 /// same, with the coefficients of rational functions as further tensors (always f32) and a `feed_forward` key in
-/// `config.json`. Weights have the type [`SmolLm2Config::dtype`]; a tied embedding is written once.
+/// `config.json`. Weights are written in the type they have; a tied embedding is written once.
 ///
 /// A folder that does not exist appears complete or not at all; in one that exists every file is replaced by
 /// renaming, configuration last, so that a reader never sees half a file.
 ///
 /// # Errors
-/// [`ModelError::Io`]; [`ModelError::Config`] when `config` is not the configuration of `model`.
-pub fn save<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: &Path) -> Result<(), ModelError> {
-    config.validate()?;
+/// [`ModelError::Io`].
+pub fn save<B: DecoderBackend>(model: &SmolLm2<B>, dir: &Path) -> Result<(), ModelError> {
+    save_as(model, model.dtype(), dir)
+}
+
+/// As [`save`], with weights rounded to `dtype`: [`StoredDtype::Bfloat16`] makes a file of half the size.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_as<B: DecoderBackend>(model: &SmolLm2<B>, dtype: StoredDtype, dir: &Path) -> Result<(), ModelError> {
+    let config = SmolLm2Config {
+        dtype,
+        ..model.config().clone()
+    };
     let parameters = parameters(model);
-    check_config(&parameters, config)?;
-    let dtype = config.dtype.dtype();
+    let dtype = dtype.dtype();
     let views = parameters.iter().map(|parameter| {
         let dtype = if is_coefficients(&parameter.name) {
             DType::F32
@@ -55,7 +64,7 @@ pub fn save<B: DecoderBackend>(model: &SmolLm2<B>, config: &SmolLm2Config, dir: 
     let staging = tempfile::Builder::new().prefix(".saving-").tempdir_in(place);
     let staging = staging.map_err(|error| ModelError::io("create a folder in", place, error))?;
     write_tensors(views, &staging.path().join(WEIGHTS))?;
-    write_text(&staging.path().join(GENERATION_CONFIG), &generation_config(config))?;
+    write_text(&staging.path().join(GENERATION_CONFIG), &generation_config(&config))?;
     write_text(&staging.path().join(CONFIG), &config.to_json())?;
     publish(staging, dir)
 }
@@ -77,38 +86,6 @@ pub fn write_safetensors(tensors: &BTreeMap<String, TensorData>, path: &Path) ->
         }
     }
     write_tensors(tensors.iter().map(|(name, data)| (name.as_str(), DataView(data))), path)
-}
-
-fn check_config<B: Backend>(parameters: &[Parameter<B>], config: &SmolLm2Config) -> Result<(), ModelError> {
-    let expected = expected_tensors(config);
-    for parameter in parameters {
-        let shape = parameter.shape();
-        match expected.get(&parameter.name) {
-            Some(expected) if *expected == shape => {}
-            Some(expected) => {
-                return Err(ModelError::config(
-                    &parameter.name,
-                    format!("shape {expected:?}"),
-                    format!("{shape:?}"),
-                ));
-            }
-            None => {
-                return Err(ModelError::config(
-                    &parameter.name,
-                    "no such tensor",
-                    format!("{shape:?}"),
-                ));
-            }
-        }
-    }
-    match parameters.len() == expected.len() {
-        true => Ok(()),
-        false => Err(ModelError::config(
-            "tensors",
-            expected.len().to_string(),
-            parameters.len(),
-        )),
-    }
 }
 
 /// What `transformers` writes beside a model without sampling defaults of its own.

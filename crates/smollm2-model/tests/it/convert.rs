@@ -51,7 +51,6 @@ fn conversations(path: &Path, characters: usize) -> String {
 
 struct Real {
     model: SmolLm2<B>,
-    config: SmolLm2Config,
     /// 2,048 tokens of WikiText-2 valid and 2,048 of everyday conversations.
     calibration: Vec<Vec<u32>>,
     /// 3,072 tokens of WikiText-2 test.
@@ -73,14 +72,13 @@ fn real() -> Option<Real> {
     let loaded = load::<B>(&ModelSource::Gguf(model), &Default::default()).unwrap();
     Some(Real {
         model: loaded.model,
-        config: loaded.config,
         calibration,
         held_out,
         tokenizer,
     })
 }
 
-fn convert_real(real: &Real, options: &ConversionOptions) -> (SmolLm2<B>, SmolLm2Config, ConversionReport) {
+fn convert_real(real: &Real, options: &ConversionOptions) -> (SmolLm2<B>, ConversionReport) {
     let start = Instant::now();
     let mut fitting = None;
     let progress = |stage, _, _| {
@@ -88,13 +86,13 @@ fn convert_real(real: &Real, options: &ConversionOptions) -> (SmolLm2<B>, SmolLm
             fitting.get_or_insert_with(Instant::now);
         }
     };
-    let result = to_gated_rational(real.model.clone(), &real.config, &real.calibration, options, progress).unwrap();
+    let result = to_gated_rational(real.model.clone(), &real.calibration, options, progress).unwrap();
     eprintln!(
         "degrees {}: {:.1} s, of which {:.1} s fit; worst group {:.1e}",
         options.degrees,
         start.elapsed().as_secs_f64(),
         fitting.map_or(0.0, |fitting: Instant| fitting.elapsed().as_secs_f64()),
-        result.2.worst_relative_error()
+        result.1.worst_relative_error()
     );
     result
 }
@@ -158,10 +156,10 @@ fn the_real_model_converts_without_a_loss() {
             degrees,
             ..Default::default()
         };
-        let (model, config, report) = convert_real(&real, &options);
+        let (model, report) = convert_real(&real, &options);
         let steepest = crate::far::assert_guarded(&model, &report);
         eprintln!("degrees {degrees}: steepest function beyond the range, {steepest:.3}");
-        let comparison = compare(&real.model, &model, &config, &real.held_out).unwrap();
+        let comparison = compare(&real.model, &model, &real.held_out).unwrap();
         assert!((comparison.perplexity_before - 21.9025).abs() < 0.01, "{comparison:?}");
         assert_within("WikiText-2 test", &comparison, &bounds);
         // Text of another kind costs more, but must not break the model: ten times the bounds.
@@ -170,16 +168,16 @@ fn the_real_model_converts_without_a_loss() {
             mean_kl: 10.0 * bounds.mean_kl,
             top1_agreement: 1.0 - 3.0 * (1.0 - bounds.top1_agreement),
         };
-        let comparison = compare(&real.model, &model, &config, &other).unwrap();
+        let comparison = compare(&real.model, &model, &other).unwrap();
         assert_within("human conversations", &comparison, &loose);
     }
 }
 
 fn convert_wide(options: ConversionOptions) -> Result<(SmolLm2Config, ConversionReport), ModelError> {
-    let (model, config, rows) = crate::far::wide(2);
+    let (model, rows) = crate::far::wide(2);
     let options = ConversionOptions { groups: 4, ..options };
-    let (_, config, report) = to_gated_rational(model, &config, &rows, &options, |_, _, _| {})?;
-    Ok((config, report))
+    let (converted, report) = to_gated_rational(model, &rows, &options, |_, _, _| {})?;
+    Ok((converted.config().clone(), report))
 }
 
 /// Numerator's degree of every layer, 0 where it is not converted.
@@ -301,16 +299,16 @@ fn options_that_mean_nothing_are_named() {
 }
 
 /// The model of [`wide`](crate::far::wide) with edited weights.
-fn edited(layers: usize, edit: impl Fn(&str, &mut [f32])) -> (SmolLm2<B>, SmolLm2Config, Vec<Vec<u32>>) {
-    let (model, config, rows) = crate::far::wide(layers);
+fn edited(layers: usize, edit: impl Fn(&str, &mut [f32])) -> (SmolLm2<B>, Vec<Vec<u32>>) {
+    let (model, rows) = crate::far::wide(layers);
     let mut tensors = named_tensors(&model);
     for (name, tensor) in &mut tensors {
         let mut values: Vec<f32> = tensor.iter::<f32>().collect();
         edit(name, &mut values);
         *tensor = TensorData::new(values, tensor.shape.clone());
     }
-    let model = from_named_tensors(&config, tensors, &Default::default()).unwrap();
-    (model, config, rows)
+    let model = from_named_tensors(model.config(), tensors, &Default::default()).unwrap();
+    (model, rows)
 }
 
 /// Coefficients of a model, all layers and groups.
@@ -327,7 +325,7 @@ const GROUP: usize = 32 / GROUPS * 16;
 #[test]
 fn pruned_groups_keep_silu_and_are_reported() {
     // In the second layer the `up` of group 1 is pruned, and the gate of group 2.
-    let (model, config, rows) = edited(2, |name, values| {
+    let (model, rows) = edited(2, |name, values| {
         if name == "model.layers.1.mlp.up_proj.weight" {
             values[GROUP..2 * GROUP].fill(0.0);
         }
@@ -341,7 +339,7 @@ fn pruned_groups_keep_silu_and_are_reported() {
             degrees: Degrees::new(degrees.0, degrees.1),
             ..Default::default()
         };
-        let (converted, _, report) = to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+        let (converted, report) = to_gated_rational(model.clone(), &rows, &options, |_, _, _| {}).unwrap();
         let unfitted: Vec<_> = report
             .unfitted()
             .map(|group| (group.layer, group.group, group.origin))
@@ -355,7 +353,7 @@ fn pruned_groups_keep_silu_and_are_reported() {
         assert_eq!(pruned.relative_error, 0.0, "{degrees:?}");
         if degrees.0 >= 5 {
             assert!(report.worst_relative_error() < 0.05, "{degrees:?}: {report:?}");
-            let found = compare(&model, &converted, &config, &rows).unwrap();
+            let found = compare(&model, &converted, &rows).unwrap();
             assert!(found.mean_kl < 1e-3, "{degrees:?}: {found:?}");
         }
     }
@@ -365,7 +363,7 @@ fn pruned_groups_keep_silu_and_are_reported() {
 #[test]
 fn tiny_gates_give_finite_coefficients_and_true_errors() {
     for scale in [0.0, 1e-38, 1e-12, 1e-9, 1e-6, 1e-4, 1e-2] {
-        let (model, config, rows) = edited(1, |name, values| {
+        let (model, rows) = edited(1, |name, values| {
             if name.ends_with("gate_proj.weight") {
                 values.iter_mut().for_each(|weight| *weight *= scale);
             }
@@ -377,8 +375,7 @@ fn tiny_gates_give_finite_coefficients_and_true_errors() {
                 degrees: Degrees::new(degrees.0, degrees.1),
                 ..Default::default()
             };
-            let (converted, _, report) =
-                to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+            let (converted, report) = to_gated_rational(model.clone(), &rows, &options, |_, _, _| {}).unwrap();
             assert!(coefficients(&converted).iter().all(|value| value.is_finite()), "{what}");
             assert!(
                 report.worst_relative_error() < 1e-4,
@@ -399,14 +396,14 @@ fn tiny_gates_give_finite_coefficients_and_true_errors() {
 /// The errors of a report are those of the f32 coefficients, not of the f64 ones before rounding.
 #[test]
 fn errors_are_those_of_the_stored_coefficients() {
-    let (model, config, rows) = crate::far::wide(2);
+    let (model, rows) = crate::far::wide(2);
     for degrees in [(5, 4), (7, 6), (9, 8)] {
         let options = ConversionOptions {
             groups: GROUPS,
             degrees: Degrees::new(degrees.0, degrees.1),
             ..Default::default()
         };
-        let (converted, _, report) = to_gated_rational(model.clone(), &config, &rows, &options, |_, _, _| {}).unwrap();
+        let (converted, report) = to_gated_rational(model.clone(), &rows, &options, |_, _, _| {}).unwrap();
         crate::far::assert_errors_are_those_of_the_model(&converted, &report, &format!("{degrees:?}"));
         assert_eq!(report.unfitted().count(), 0);
     }

@@ -31,8 +31,8 @@ fn it_keeps_every_bit() {
         groups: 4,
         ..Default::default()
     };
-    let (exact, exact_config) = to_exact(model.clone(), &config, &options).unwrap();
-    assert_eq!(exact_config.feed_forward[0].kind(), FeedForwardKind::GatedRational);
+    let exact = to_exact(model.clone(), &options).unwrap();
+    assert_eq!(exact.config().feed_forward[0].kind(), FeedForwardKind::GatedRational);
     assert!(before.as_bytes() == logits(&exact, &ids).as_bytes());
 }
 
@@ -50,14 +50,14 @@ fn it_keeps_every_bit_of_the_real_model() {
     let ids: Vec<i32> = encoding.get_ids()[..64].iter().map(|id| *id as i32).collect();
     let loaded = load::<Flex>(&ModelSource::Gguf(gguf), &Default::default()).unwrap();
     let before = logits(&loaded.model, &ids);
-    assert_eq!(before.shape.to_vec(), [1, 64, loaded.config.vocab_size]);
+    assert_eq!(before.shape.to_vec(), [1, 64, loaded.model.config().vocab_size]);
     for degrees in [Degrees::new(5, 4), Degrees::new(7, 6)] {
         let options = ConversionOptions {
             degrees,
             ..Default::default()
         };
-        let (exact, config) = to_exact(loaded.model.clone(), &loaded.config, &options).unwrap();
-        let kinds: Vec<_> = config.feed_forward.iter().map(|layer| layer.kind()).collect();
+        let exact = to_exact(loaded.model.clone(), &options).unwrap();
+        let kinds: Vec<_> = exact.config().feed_forward.iter().map(|layer| layer.kind()).collect();
         assert_eq!(kinds, vec![FeedForwardKind::GatedRational; 30]);
         assert!(before.as_bytes() == logits(&exact, &ids).as_bytes(), "{degrees}");
     }
@@ -115,9 +115,9 @@ fn its_residual_trains() {
             denominator,
             ..Default::default()
         };
-        let (exact, exact_config) = to_exact(model.clone(), &config, &options).unwrap();
+        let exact = to_exact(model.clone(), &options).unwrap();
         let mut tensors = named_tensors(&exact);
-        let found = gradients(&tracked(&exact_config, tensors.clone()));
+        let found = gradients(&tracked(exact.config(), tensors.clone()));
 
         // A function that is zero has no slope: every other weight gets the gradient it had.
         for (name, expected) in &expected {
@@ -137,7 +137,7 @@ fn its_residual_trains() {
         let rate = 0.01 / numerators.iter().map(|value| value.abs()).fold(0.0, f32::max);
         let moved: Vec<f32> = numerators.iter().map(|value| -rate * value).collect();
         tensors.insert(NUMERATOR.to_string(), TensorData::new(moved, [4, 6]));
-        let after = gradients(&tracked(&exact_config, tensors));
+        let after = gradients(&tracked(exact.config(), tensors));
         for name in [NUMERATOR, DENOMINATOR] {
             assert!(
                 after[name].iter().all(|value| value.is_finite() && *value != 0.0),

@@ -2,22 +2,21 @@
 
 use burn::backend::Flex;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate, generate_batch};
-use smollm2_model::weights::{LoadDtype, LoadOptions, ModelSource, from_named_tensors, load_with, named_tensors, save};
-use smollm2_model::{FeedForwardKind, ModelError, SmolLm2, SmolLm2Config, StoredDtype};
+use smollm2_model::weights::{
+    LoadDtype, LoadOptions, ModelSource, from_named_tensors, load_with, named_tensors, save_as,
+};
+use smollm2_model::{FeedForwardKind, ModelError, SmolLm2, StoredDtype};
 
 /// A model of 32 positions.
-fn tiny() -> (SmolLm2<Flex>, SmolLm2Config) {
+fn tiny() -> SmolLm2<Flex> {
     let config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
     let weights = crate::far::fixed_weights(&config);
-    (
-        from_named_tensors(&config, weights, &Default::default()).unwrap(),
-        config,
-    )
+    from_named_tensors(&config, weights, &Default::default()).unwrap()
 }
 
 fn run(prompt: &[u32], settings: &GenerationConfig) -> Vec<u32> {
-    let (model, config) = tiny();
-    generate(&model, &config, prompt, settings)
+    let model = tiny();
+    generate(&model, prompt, settings)
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap()
@@ -54,9 +53,9 @@ fn it_ends_at_its_limit_at_a_stop_and_at_the_last_position() {
 
 #[test]
 fn a_short_prompt_goes_on_beyond_a_long_one() {
-    let (model, config) = tiny();
+    let model = tiny();
     let prompts = [vec![1; 30], vec![2, 3]];
-    let together = generate_batch(&model, &config, &prompts, &most(12)).unwrap();
+    let together = generate_batch(&model, &prompts, &most(12)).unwrap();
     assert_eq!(together, [run(&prompts[0], &most(12)), run(&prompts[1], &most(12))]);
     assert_eq!(together[1].len(), 12);
 }
@@ -81,13 +80,13 @@ fn settings_reach_the_sampler() {
     };
     assert_eq!(seeded(1), seeded(1));
     assert_ne!(seeded(1), seeded(2));
-    let (model, config) = tiny();
+    let model = tiny();
     let settings = GenerationConfig {
         sampling,
         seed: 1,
         ..most(24)
     };
-    let rows = generate_batch(&model, &config, &[vec![1, 2], vec![1, 2]], &settings).unwrap();
+    let rows = generate_batch(&model, &[vec![1, 2], vec![1, 2]], &settings).unwrap();
     assert_eq!(rows[0], seeded(1));
     assert_ne!(rows[0], rows[1], "every row has a stream of its own");
     // So strong that no token comes twice.
@@ -106,12 +105,12 @@ fn settings_reach_the_sampler() {
 
 #[test]
 fn logits_that_are_no_numbers_are_an_error_and_the_end() {
-    let (model, config) = tiny();
+    let model = tiny();
     let mut weights = named_tensors(&model);
     let norm = weights.get_mut("model.norm.weight").unwrap();
     *norm = burn::tensor::TensorData::new(vec![f32::NAN; 16], [16]);
-    let model = from_named_tensors::<Flex>(&config, weights, &Default::default()).unwrap();
-    let mut tokens = generate(&model, &config, &[1], &most(3)).unwrap();
+    let model = from_named_tensors::<Flex>(model.config(), weights, &Default::default()).unwrap();
+    let mut tokens = generate(&model, &[1], &most(3)).unwrap();
     assert!(matches!(
         tokens.next(),
         Some(Err(ModelError::NotANumber { row: 0, step: 0 }))
@@ -121,16 +120,15 @@ fn logits_that_are_no_numbers_are_an_error_and_the_end() {
 
 #[test]
 fn a_model_in_bf16_generates() {
-    let (model, mut config) = tiny();
-    config.dtype = StoredDtype::Bfloat16;
+    let model = tiny();
     let folder = tempfile::tempdir().unwrap();
-    save(&model, &config, folder.path()).unwrap();
+    save_as(&model, StoredDtype::Bfloat16, folder.path()).unwrap();
     let options = LoadOptions {
         dtype: LoadDtype::Stored,
         ..Default::default()
     };
     let source = ModelSource::Folder(folder.path().to_owned());
     let loaded = load_with::<Flex>(&source, &options, &Default::default()).unwrap();
-    let rows = generate_batch(&loaded.model, &loaded.config, &[vec![1, 2], vec![3]], &most(3)).unwrap();
+    let rows = generate_batch(&loaded.model, &[vec![1, 2], vec![3]], &most(3)).unwrap();
     assert!(rows.iter().all(|row| row.len() == 3));
 }

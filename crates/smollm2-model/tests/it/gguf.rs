@@ -127,7 +127,7 @@ fn plain_types_keep_their_bits() {
 fn field(bytes: Vec<u8>) -> String {
     match loaded(bytes) {
         Err(ModelError::Gguf { field, .. }) => field,
-        other => panic!("{:?}", other.map(|loaded| loaded.config)),
+        other => panic!("{:?}", other.map(|loaded| loaded.model.config().clone())),
     }
 }
 

@@ -220,7 +220,7 @@ fn cached_steps_equal_the_whole_sequence() {
     let model = config.init::<Plain>(&Default::default()).expect("a model");
     let whole = model.hidden(row(&tokens), &SequenceLayout::default());
     for split in [&[24][..], &[1; 24], &[7, 1, 1, 9, 6], &[23, 1]] {
-        let mut cache = KvCache::new(&config, 1, 24, &Default::default());
+        let mut cache = KvCache::new(&model, 1, 24);
         let (mut start, mut parts) = (0, Vec::new());
         for length in split {
             parts.push(model.forward_cached(row(&tokens[start..start + length]), &mut cache));
@@ -258,13 +258,13 @@ fn ragged_prompts_give_the_tokens_of_each_alone() {
             ..greedy.clone()
         };
         for settings in [greedy, drawn] {
-            let together = generate_batch(&model, &config, &prompts, &settings).expect("tokens");
+            let together = generate_batch(&model, &prompts, &settings).expect("tokens");
             for ((prompt, together), row) in prompts.iter().zip(together).zip(0..) {
                 let own = GenerationConfig {
                     stream: settings.stream + row,
                     ..settings.clone()
                 };
-                let alone: Vec<u32> = generate(&model, &config, prompt, &own)
+                let alone: Vec<u32> = generate(&model, prompt, &own)
                     .expect("a generator")
                     .collect::<Result<_, _>>()
                     .expect("tokens");
@@ -298,7 +298,7 @@ fn impossible_prompts_and_settings_are_named_errors() {
     let config = config(FeedForwardKind::SwiGlu);
     let model = config.init::<Plain>(&Default::default()).expect("a model");
     let error = |prompt: &[u32], settings: GenerationConfig| {
-        generate(&model, &config, prompt, &settings)
+        generate(&model, prompt, &settings)
             .map(|_| ())
             .expect_err("an error")
             .to_string()
@@ -363,7 +363,7 @@ fn the_real_model_continues_as_transformers_does() {
             stop_ids: vec![2, 0],
             ..Default::default()
         };
-        let found: Vec<u32> = generate(&loaded.model, &loaded.config, &prompt, &settings)
+        let found: Vec<u32> = generate(&loaded.model, &prompt, &settings)
             .expect("a generator")
             .collect::<Result<_, _>>()
             .expect("tokens");

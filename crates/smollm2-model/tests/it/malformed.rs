@@ -15,7 +15,7 @@ impl Sound {
         let folder = tempfile::tempdir().expect("a folder");
         let config = crate::weights::tiny_config(FeedForwardKind::GatedRational);
         let model = config.init::<Flex>(&Default::default()).expect("a model");
-        save(&model, &config, folder.path()).expect("saved");
+        save(&model, folder.path()).expect("saved");
         load_error(folder.path()).expect_err("a saved model loads");
         Self(folder)
     }

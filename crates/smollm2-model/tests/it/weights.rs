@@ -10,7 +10,8 @@ use fixtures::{shared, tolerance};
 use smollm2_model::{
     FeedForwardConfig, FeedForwardKind, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
     weights::{
-        LoadDtype, LoadOptions, ModelSource, from_named_tensors, load, load_with, named_tensors, read_safetensors, save,
+        LoadDtype, LoadOptions, ModelSource, from_named_tensors, load, load_with, named_tensors, read_safetensors,
+        save, save_as,
     },
 };
 
@@ -68,15 +69,15 @@ fn tiny_folders_give_pytorch_logits_and_round_trip_to_the_same_bits() {
 
         let out = tempfile::tempdir().unwrap();
         let saved = out.path().join("new/model");
-        save(&loaded.model, &loaded.config, &saved).unwrap();
+        save(&loaded.model, &saved).unwrap();
         // Exactly PyTorch's names, shapes and bits.
         let written = read_safetensors(&saved.join("model.safetensors")).unwrap();
         assert_same(&written, &read_safetensors(&folder.join("model.safetensors")).unwrap());
         let again = load::<B>(&ModelSource::Folder(saved.clone()), &Default::default()).unwrap();
-        assert_eq!(again.config, loaded.config);
+        assert_eq!(again.model.config(), loaded.model.config());
         assert_same(&named_tensors(&again.model), &written);
         // Saving over a folder replaces it.
-        save(&again.model, &again.config, &saved).unwrap();
+        save(&again.model, &saved).unwrap();
         let files: Vec<_> = fs::read_dir(&saved)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
@@ -106,10 +107,10 @@ fn every_configuration_comes_back_from_its_folder() {
     for (name, config) in configurations {
         let model = config.init::<B>(&Default::default()).unwrap();
         let room = tempfile::tempdir().unwrap();
-        save(&model, &config, room.path()).unwrap();
+        save(&model, room.path()).unwrap();
         let again = load::<B>(&ModelSource::Folder(room.path().to_owned()), &Default::default()).unwrap();
         assert!(again.report.is_clean(), "{name}");
-        assert_eq!(again.config, config, "{name}");
+        assert_eq!(*again.model.config(), config, "{name}");
         assert_same(&named_tensors(&again.model), &named_tensors(&model));
         let same = |model| logits(model, &[1, 2, 3]).into_data();
         assert_eq!(same(&again.model), same(&model), "{name}");
@@ -121,7 +122,7 @@ fn saved_folder_is_what_transformers_expects() {
     let config = tiny_config(FeedForwardKind::SwiGlu);
     let model = config.init::<B>(&Default::default()).unwrap();
     let out = tempfile::tempdir().unwrap();
-    save(&model, &config, out.path()).unwrap();
+    save(&model, out.path()).unwrap();
     let bytes = fs::read(out.path().join("model.safetensors")).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
@@ -146,14 +147,14 @@ fn every_kind_and_an_untied_head_round_trip() {
             config.tie_word_embeddings = tied;
             let model = config.init::<B>(&Default::default()).unwrap();
             let out = tempfile::tempdir().unwrap();
-            save(&model, &config, out.path()).unwrap();
+            save(&model, out.path()).unwrap();
             let loaded = load::<B>(&ModelSource::Folder(out.path().to_owned()), &Default::default()).unwrap();
             let tensors = named_tensors(&model);
             assert_eq!(tensors.contains_key("lm_head.weight"), !tied);
             assert_same(&tensors, &named_tensors(&loaded.model));
             let rebuilt = from_named_tensors::<B>(&config, tensors.clone(), &Default::default()).unwrap();
             assert_same(&tensors, &named_tensors(&rebuilt));
-            assert_eq!(loaded.config, config);
+            assert_eq!(*loaded.model.config(), config);
         }
     }
 }
@@ -166,11 +167,10 @@ fn half_precision_is_written_rounded_and_kept_on_request() {
 }
 
 fn check_half_precision(stored_as: StoredDtype, half: DType) {
-    let mut config = tiny_config(FeedForwardKind::GatedRational);
+    let config = tiny_config(FeedForwardKind::GatedRational);
     let model = config.init::<B>(&Default::default()).unwrap();
-    config.dtype = stored_as;
     let out = tempfile::tempdir().unwrap();
-    save(&model, &config, out.path()).unwrap();
+    save_as(&model, stored_as, out.path()).unwrap();
     let stored = read_safetensors(&out.path().join("model.safetensors")).unwrap();
     for (name, data) in named_tensors(&model) {
         let coefficients = name.contains("gate_rational");
@@ -183,7 +183,7 @@ fn check_half_precision(stored_as: StoredDtype, half: DType) {
     }
     let source = ModelSource::Folder(out.path().to_owned());
     let wide = load::<B>(&source, &Default::default()).unwrap();
-    assert_eq!(wide.config.dtype, StoredDtype::Float32);
+    assert_eq!(wide.model.config().dtype, StoredDtype::Float32);
     let widened = stored
         .iter()
         .map(|(name, data)| (name.clone(), data.clone().convert_dtype(DType::F32)));
@@ -193,7 +193,7 @@ fn check_half_precision(stored_as: StoredDtype, half: DType) {
         ..Default::default()
     };
     let kept = load_with::<B>(&source, &options, &Default::default()).unwrap();
-    assert_eq!(kept.config.dtype, stored_as);
+    assert_eq!(kept.model.config().dtype, stored_as);
     assert_same(&named_tensors(&kept.model), &stored);
 }
 
@@ -259,7 +259,7 @@ fn saving_follows_links_and_gives_the_usual_permissions() {
     let (target, link) = (other.path().join("target"), out.path().join("link"));
     fs::create_dir(&target).unwrap();
     symlink(&target, &link).unwrap();
-    save(&model, &config, &link).unwrap();
+    save(&model, &link).unwrap();
     assert!(link.is_symlink() && target.join("model.safetensors").is_file());
     assert_eq!(fs::read_dir(&target).unwrap().count(), 3);
     assert_eq!(
@@ -272,7 +272,7 @@ fn saving_follows_links_and_gives_the_usual_permissions() {
     let usual = out.path().join("usual");
     fs::write(&usual, "").unwrap();
     let new = out.path().join("new");
-    save(&model, &config, &new).unwrap();
+    save(&model, &new).unwrap();
     assert_eq!(mode(&new), mode(&target));
     for folder in [&target, &new] {
         assert_eq!(mode(&folder.join("model.safetensors")), mode(&usual));
@@ -344,7 +344,7 @@ fn the_real_gguf_gives_the_log_probabilities_of_transformers() {
     };
     let loaded = load::<B>(&ModelSource::Gguf(file), &Default::default()).unwrap();
     let mut expected = SmolLm2Config::smollm2_135m().with_instruct_tokens();
-    expected.initializer_range = loaded.config.initializer_range; // GGUF has no such key
-    assert_eq!(loaded.config, expected);
+    expected.initializer_range = loaded.model.config().initializer_range; // GGUF has no such key
+    assert_eq!(*loaded.model.config(), expected);
     check_golden(&loaded.model, &golden);
 }

@@ -41,7 +41,7 @@ pub struct RunRecord {
 impl<AB: TrainBackend> Trainer<AB> {
     /// The record of a run of this trainer with this origin.
     pub fn record(&self, origin: &RunOrigin) -> RunRecord {
-        let model = &self.model_config;
+        let model = self.model().config();
         let used = FeedForwardKind::ALL
             .into_iter()
             .filter(|kind| model.feed_forward.iter().any(|layer| layer.kind() == *kind));

@@ -68,7 +68,7 @@ impl<AB: TrainBackend> Trainer<AB> {
         options: &RunOptions<'_>,
     ) -> Result<PathBuf, TrainError> {
         checkpoint::write(&options.checkpoints(), self.step, keep, |folder| {
-            weights::save(self.model(), &self.model_config, folder)?;
+            weights::save(self.model(), folder)?;
             self.optimizer.write(&folder.join(OPTIMIZER))?;
             write_json(folder, STATE, state)?;
             write_json(folder, RECORD, &self.record(&options.origin))?;
@@ -113,7 +113,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             ..LoadOptions::default()
         };
         let loaded = weights::load_with::<AB>(&ModelSource::Folder(folder.to_owned()), &options, device)?;
-        let mut trainer = Self::new(loaded.model, loaded.config, config)?;
+        let mut trainer = Self::new(loaded.model, config)?;
         let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
         let optimizer = AdamW::from_tensors(
             trainer.config.optimizer.clone(),

@@ -4,7 +4,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use burn::tensor::backend::BackendTypes;
 use smollm2_model::weights;
 use smoltalk_data::PackedRow;
 
@@ -107,7 +106,7 @@ impl<AB: TrainBackend> Trainer<AB> {
         observer.started(
             self.step,
             self.config.steps,
-            &MemoryEstimate::new(&self.model_config, &self.config),
+            &MemoryEstimate::new(self.model().config(), &self.config),
         );
         let session = Session {
             saved: self.step,
@@ -156,7 +155,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// Model FLOPs utilisation: 6 per parameter and token plus `12 L H C T` for attention (Chowdhery et al., PaLM,
     /// appendix B), over the device's dense bf16 peak.
     fn mfu(&self, tokens_per_second: f64, device: Option<&str>) -> Option<f64> {
-        let model = &self.model_config;
+        let model = self.model().config();
         let attention = 12 * model.num_hidden_layers * model.num_attention_heads * model.head_dim;
         let per_token = 6.0 * model.num_parameters() as f64 + attention as f64 * self.config.sequence_length as f64;
         Some(per_token * tokens_per_second / device_peak(device?)?)
@@ -164,7 +163,7 @@ impl<AB: TrainBackend> Trainer<AB> {
 
     fn held_out(&self, rows: &[PackedRow]) -> Result<Vec<Batch<AB::InnerBackend>>, TrainError> {
         let rows = &rows[..rows.len().min(self.config.eval_rows)];
-        let device = self.device();
+        let device = self.model().device();
         // Rows of unequal length cannot share a batch; runs of equal ones do.
         let groups = rows.chunk_by(|a, b| a.ids.len() == b.ids.len());
         let batches = groups.flat_map(|group| group.chunks(self.config.micro_batch_rows));
@@ -175,10 +174,6 @@ impl<AB: TrainBackend> Trainer<AB> {
             return Err(TrainError::NoHeldOutTargets);
         }
         Ok(batches)
-    }
-
-    fn device(&self) -> <AB as BackendTypes>::Device {
-        self.model().model.embed_tokens.weight.val().device()
     }
 
     /// Whether every weight is a finite number: weights that are not are of no use in a checkpoint.
@@ -259,7 +254,7 @@ impl<AB: TrainBackend> Session<'_, '_, AB> {
 
     /// The micro-batches of the next step.
     fn batches(&mut self) -> Result<Vec<Batch<AB>>, TrainError> {
-        let (config, device) = (&self.trainer.config, self.trainer.device());
+        let (config, device) = (&self.trainer.config, self.trainer.model().device());
         let mut batches = Vec::new();
         for _ in 0..config.gradient_accumulation {
             let rows = self.source.next_rows(config.micro_batch_rows)?;

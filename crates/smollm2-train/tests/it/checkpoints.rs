@@ -173,7 +173,7 @@ fn recipe_and_record_are_in_the_output_and_in_every_checkpoint() {
         ..options
     };
     let mut broken = MemoryRows::new(Vec::new());
-    let mut fresh = Trainer::new(trainer.model().clone(), trainer.model_config().clone(), recipe(4)).unwrap();
+    let mut fresh = Trainer::new(trainer.model().clone(), recipe(4)).unwrap();
     fresh.run(&mut broken, &[], &options, &mut ()).unwrap_err();
     let read = |folder: &Path, file: &str| fs::read_to_string(folder.join(file)).unwrap();
     let written = read(&options.output, "train.toml");

@@ -21,7 +21,7 @@ fn one_step(recipe: TrainConfig) -> (Weights, Trainer<Autodiff<Flex>>) {
     draw(room.path(), FeedForwardKind::GatedRational);
     let drawn = start(room.path());
     let before = weights::named_tensors(drawn.model());
-    let mut trainer = Trainer::new(drawn.model().clone(), drawn.model_config().clone(), recipe).unwrap();
+    let mut trainer = Trainer::new(drawn.model().clone(), recipe).unwrap();
     let batch = Batch::from_rows(&rows(), &Default::default()).unwrap();
     trainer.step(&[batch]).unwrap();
     (before, trainer)

@@ -170,7 +170,7 @@ fn recipe(steps: usize) -> TrainConfig {
 
 fn trainer(steps: usize) -> Trainer<B> {
     let config = config();
-    Trainer::new(config.init(&Default::default()).unwrap(), config, recipe(steps)).unwrap()
+    Trainer::new(config.init(&Default::default()).unwrap(), recipe(steps)).unwrap()
 }
 
 /// The row counter of one kind of source is no place in another.

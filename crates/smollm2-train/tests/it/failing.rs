@@ -23,12 +23,12 @@ fn one_batch() -> Batch<B> {
 /// The model of `folder` with its last norm's weights set to `value`.
 fn spoiled(folder: &Path, value: f32) -> Trainer<B> {
     let trainer = start(folder);
-    let config: SmolLm2Config = trainer.model_config().clone();
+    let config: SmolLm2Config = trainer.model().config().clone();
     let mut tensors = named_tensors(trainer.model());
     let norm = tensors.get_mut("model.norm.weight").unwrap();
     *norm = TensorData::new(vec![value; config.hidden_size], [config.hidden_size]);
     let model = from_named_tensors::<B>(&config, tensors, &Default::default()).unwrap();
-    Trainer::new(model, config, recipe(12)).unwrap()
+    Trainer::new(model, recipe(12)).unwrap()
 }
 
 fn bits(trainer: &Trainer<B>) -> BTreeMap<String, Vec<u8>> {
@@ -72,7 +72,7 @@ fn a_held_out_loss_that_is_no_number_names_the_weights_it_met() {
         warmup_ratio: 0.0,
         ..recipe(12)
     };
-    trainer = Trainer::new(trainer.model().clone(), trainer.model_config().clone(), wild).unwrap();
+    trainer = Trainer::new(trainer.model().clone(), wild).unwrap();
     trainer.step(&[one_batch()]).unwrap();
     let held_out = Batch::from_rows(&rows()[..1], &Default::default()).unwrap();
     let error = trainer.evaluate(&[held_out]).unwrap_err();
@@ -115,7 +115,7 @@ fn a_run_that_diverges_stops_and_its_last_checkpoint_stays_whole() {
     let options = RunOptions::new(&output);
     let mut source = MemoryRows::new(rows());
     let calm = TrainConfig { steps: 4, ..recipe(4) };
-    let mut trainer = Trainer::new(start(&model).into_model(), start(&model).model_config().clone(), calm).unwrap();
+    let mut trainer = Trainer::new(start(&model).into_model(), calm).unwrap();
     trainer.run(&mut source, &[], &options, &mut ()).unwrap();
     let folder = options.checkpoints().join("step-00000004");
     let before = files(&folder);

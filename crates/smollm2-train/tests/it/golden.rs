@@ -38,7 +38,7 @@ pub(crate) fn tiny(folder: &Path) -> Trainer<B> {
 
 pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> Trainer<AB> {
     let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), &Default::default()).unwrap();
-    Trainer::new(loaded.model, loaded.config, recipe()).unwrap()
+    Trainer::new(loaded.model, recipe()).unwrap()
 }
 
 pub(crate) fn batch<C: Backend>(golden: &BTreeMap<String, TensorData>, prefix: &str) -> Batch<C> {

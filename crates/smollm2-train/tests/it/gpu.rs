@@ -102,7 +102,7 @@ fn inference<B: DecoderBackend>(folder: &Path) -> (Vec<TensorData>, Vec<Vec<u32>
         max_new_tokens: 8,
         ..GenerationConfig::default()
     };
-    let follow = generate_batch(&loaded.model, &loaded.config, &prompts, &settings).unwrap();
+    let follow = generate_batch(&loaded.model, &prompts, &settings).unwrap();
     (states.into_iter().map(Tensor::into_data).collect(), follow)
 }
 

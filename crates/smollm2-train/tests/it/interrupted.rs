@@ -18,7 +18,7 @@ type B = Autodiff<Flex>;
 fn trainer(room: &Path, recipe: TrainConfig) -> Trainer<B> {
     draw(&room.join("model"), FeedForwardKind::SwiGlu);
     let start = start(&room.join("model"));
-    Trainer::new(start.model().clone(), start.model_config().clone(), recipe).unwrap()
+    Trainer::new(start.model().clone(), recipe).unwrap()
 }
 
 fn resumed(options: &RunOptions<'_>, source: &mut dyn RowSource) -> Trainer<B> {

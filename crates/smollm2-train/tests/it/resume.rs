@@ -230,7 +230,7 @@ fn moments_that_do_not_fit_are_named() {
         tensors.insert(name.to_owned(), TensorData::zeros::<f32, _>([length]));
         tensors
     };
-    let width = trainer.model_config().hidden_size;
+    let width = trainer.model().config().hidden_size;
     for (wrong, expected) in [
         (without(&[first]), "only [\".second_moment\"] of model.norm.weight"),
         (without(&[second]), "only [\".first_moment\"] of model.norm.weight"),

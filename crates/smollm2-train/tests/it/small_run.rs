@@ -43,7 +43,7 @@ pub(crate) fn recipe(steps: usize) -> TrainConfig {
 pub(crate) fn start(folder: &Path) -> Trainer<B> {
     let source = smollm2_model::weights::ModelSource::Folder(folder.to_owned());
     let loaded = weights::load::<B>(&source, &Default::default()).unwrap();
-    Trainer::new(loaded.model, loaded.config, recipe(12)).unwrap()
+    Trainer::new(loaded.model, recipe(12)).unwrap()
 }
 
 /// Writes a small model whose matrices are the same at every call: a test with a tolerance must not meet another model
@@ -71,7 +71,7 @@ pub(crate) fn draw(folder: &Path, kind: FeedForwardKind) {
         *matrix = TensorData::new(values, matrix.shape.clone());
     }
     let model = weights::from_named_tensors::<Flex>(&config, tensors, &Default::default()).unwrap();
-    weights::save(&model, &config, folder).unwrap();
+    weights::save(&model, folder).unwrap();
 }
 
 /// Trains in `output` to the end, from a checkpoint where there is one.

@@ -104,13 +104,13 @@ fn rounded(folder: &Path, dtype: StoredDtype) -> Trainer<B> {
     };
     let half = folder.join("bf16");
     let loaded = load(folder, StoredDtype::Bfloat16);
-    weights::save(&loaded.model, &loaded.config, &half).unwrap();
+    weights::save(&loaded.model, &half).unwrap();
     let loaded = load(&half, dtype);
     let recipe = TrainConfig {
         sequence_length: 24,
         ..golden::recipe()
     };
-    Trainer::new(loaded.model, loaded.config, recipe).unwrap()
+    Trainer::new(loaded.model, recipe).unwrap()
 }
 
 /// bf16 weights next to f32 master copies: the step is f32's up to what rounding does, and a checkpoint holds its bits.
@@ -178,9 +178,9 @@ fn a_model_loaded_without_gradients_is_tracked_as_it_is() {
             sequence_length: 24,
             ..golden::recipe()
         };
-        let trainer = Trainer::<B>::new(loaded.model.tracked(), loaded.config, recipe).unwrap();
+        let trainer = Trainer::<B>::new(loaded.model.tracked(), recipe).unwrap();
         assert!(weights::named_tensors(trainer.model()) == before, "{kind:?}, {dtype:?}");
-        assert_eq!(trainer.model_config().dtype, dtype, "{kind:?}");
+        assert_eq!(trainer.model().config().dtype, dtype, "{kind:?}");
         let (gradients, _) = trainer.gradients(&[batch(&rows())]).unwrap();
         assert!(
             gradients.names().eq(before.keys().map(String::as_str)),
