@@ -6,7 +6,6 @@
 //! `logprobs[i]` is the natural log-probability of `ids[i + 1]` given `ids[..=i]`.
 
 use anyhow::{Context, Result, bail};
-use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax};
 use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::at_least_one;
@@ -22,9 +21,6 @@ use smollm2_model::{SequenceLayout, SmolLm2};
 use smoltalk_data::{ChatTokenizer, Message};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Positions whose logits exist at one time: `[256, V]` is 50 MB for the published vocabulary.
-const CHUNK: usize = 256;
 
 #[derive(Parser)]
 #[command(about = "Log-probabilities of texts or conversations")]
@@ -82,7 +78,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     let mut output = WholeFile::create(&arguments.output)?;
     let bar = progress::bar("score (lines)", lines.len());
     for (place, ids) in lines {
-        let scored = score(&opened, ids, arguments.greedy, device).with_context(|| place)?;
+        let scored = score(&opened, ids, arguments.greedy).with_context(|| place)?;
         serde_json::to_writer(&mut output, &scored)?;
         output.write_all(b"\n")?;
         // An interruption loses the line in progress alone.
@@ -140,32 +136,18 @@ fn encode(tokenizer: &ChatTokenizer, line: &[u8]) -> Result<Vec<u32>> {
     }
 }
 
-fn score<B: DecoderBackend>(
-    opened: &Opened<B>,
-    ids: Vec<u32>,
-    greedy: Option<usize>,
-    device: &B::Device,
-) -> Result<Scored> {
-    let logprobs = next_token_logprobs(&opened.loaded.model, &ids, device);
+fn score<B: DecoderBackend>(opened: &Opened<B>, ids: Vec<u32>, greedy: Option<usize>) -> Result<Scored> {
+    let logprobs = next_token_logprobs(&opened.loaded.model, &ids);
     let greedy = greedy.map(|tokens| continued(opened, &ids, tokens)).transpose()?;
     Ok(Scored { ids, logprobs, greedy })
 }
 
-/// T tokens, t of a chunk, D hidden, V vocabulary.
-fn next_token_logprobs<B: DecoderBackend>(model: &SmolLm2<B>, ids: &[u32], device: &B::Device) -> Vec<f32> {
-    let tokens = ids.len();
-    let data: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-    let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(data, [1, tokens]), device); // [1, T]
-    let hidden = model.hidden(ids.clone(), &SequenceLayout::default()); // [1, T, D]
-    let mut logprobs = Vec::with_capacity(tokens);
-    for start in (0..tokens - 1).step_by(CHUNK) {
-        let length = CHUNK.min(tokens - 1 - start);
-        let logits = model.logits(hidden.clone().narrow(1, start, length)); // [1, t, V]
-        let targets = ids.clone().narrow(1, start + 1, length).reshape([length, 1]); // [t, 1]
-        let table = log_softmax(logits.squeeze_dim::<2>(0).cast(DType::F32), 1); // [t, V]
-        logprobs.extend(table.gather(1, targets).into_data().iter::<f32>());
-    }
-    logprobs
+/// The log-probability of every token but the first.
+fn next_token_logprobs<B: DecoderBackend>(model: &SmolLm2<B>, ids: &[u32]) -> Vec<f32> {
+    let hidden = model.hidden(model.ids(&[ids]), &SequenceLayout::default()); // [1, T, D]
+    let positions: Vec<usize> = (0..ids.len() - 1).collect();
+    let scores = model.token_logprobs(hidden, &positions, &ids[1..]);
+    scores.iter().map(|score| score.logprob).collect()
 }
 
 fn continued<B: DecoderBackend>(opened: &Opened<B>, ids: &[u32], tokens: usize) -> Result<Vec<u32>> {

@@ -39,6 +39,6 @@ pub use config::{
 pub use error::ModelError;
 pub use model::{
     Attention, Block, Decoder, FeedForward, GatedRational, GroupKan, KvCache, ParameterPath, RmsNorm, Sequence,
-    SequenceLayout, SiluMlp, SmolLm2, SwiGlu,
+    SequenceLayout, SiluMlp, SmolLm2, SwiGlu, TokenScore,
 };
 pub use ops::DecoderBackend;

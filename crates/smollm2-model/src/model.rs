@@ -10,6 +10,7 @@ mod layout;
 mod norm;
 mod parameters;
 mod rotary;
+mod scores;
 
 pub use attention::Attention;
 pub use block::Block;
@@ -18,6 +19,8 @@ pub use feed_forward::{FeedForward, GatedRational, GroupKan, SiluMlp, SwiGlu};
 pub use layout::{Sequence, SequenceLayout};
 pub use norm::RmsNorm;
 pub use parameters::ParameterPath;
+pub use scores::TokenScore;
+pub(crate) use scores::{LOGIT_ROWS, gather};
 
 use burn::{
     module::{Initializer, Module, ModuleMapper, Param},

@@ -2,8 +2,6 @@
 //!
 //! T tokens, D hidden, F feed-forward width, G groups.
 
-use burn::tensor::{Int, Tensor, TensorData};
-
 use super::reservoir::{Reservoir, Sample};
 use crate::{DecoderBackend, FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, ops::floats};
 
@@ -26,13 +24,6 @@ pub(super) fn check_rows(rows: &[Vec<u32>], config: &SmolLm2Config, shortest: us
     Ok(())
 }
 
-/// One row as a batch of one, `[1, T]`.
-pub(super) fn row_tensor<B: DecoderBackend>(row: &[u32], device: &B::Device) -> Tensor<B, 2, Int> {
-    let ids: Vec<i64> = row.iter().map(|id| i64::from(*id)).collect();
-    let count = ids.len();
-    Tensor::from_data(TensorData::new(ids, [1, count]), device) // [1, T]
-}
-
 /// For every layer of `layers`, one reservoir per group, filled with the gates and ups of all `rows`.
 ///
 /// # Errors
@@ -45,13 +36,12 @@ pub(super) fn collect<B: DecoderBackend>(
     mut make: impl FnMut(u64) -> Reservoir,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Vec<Reservoir>>, ModelError> {
-    let device = model.device();
     let mut reservoirs: Vec<Vec<Reservoir>> = Vec::with_capacity(layers.len());
     for layer in layers {
         reservoirs.push((0..groups).map(|group| make((layer * groups + group) as u64)).collect());
     }
     for (done, row) in rows.iter().enumerate() {
-        let ids = row_tensor::<B>(row, &device); // [1, T]
+        let ids = model.ids(&[row]); // [1, T]
         let sequence = model.sequence(&ids, &SequenceLayout::default());
         let embedded = model.embed(ids); // [1, T, D]
         let channels = embedded.dims()[2];

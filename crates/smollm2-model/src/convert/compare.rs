@@ -2,13 +2,13 @@
 //!
 //! T tokens, V vocab.
 
-use burn::tensor::{DType, Int, Tensor, activation::log_softmax};
+use burn::tensor::Tensor;
 
-use super::calibrate::{check_rows, row_tensor};
-use crate::{DecoderBackend, ModelError, SequenceLayout, SmolLm2, SmolLm2Config};
-
-/// Positions whose logits exist at one time: `[256, V]` four times over is 200 MB for the published vocabulary.
-const CHUNK: usize = 256;
+use super::calibrate::check_rows;
+use crate::{
+    DecoderBackend, ModelError, SequenceLayout, SmolLm2, SmolLm2Config,
+    model::{LOGIT_ROWS, gather},
+};
 
 /// Two models on the same rows of tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,26 +69,16 @@ pub fn compare_watched<B: DecoderBackend>(
     check_vocabularies(before.config(), after.config())?;
     check_rows(rows, before.config(), 2)?;
     check_rows(rows, after.config(), 2)?;
-    let device = before.device();
     let mut sums = Sums::default();
     for (done, row) in rows.iter().enumerate() {
         progress(done, rows.len());
-        let ids = row_tensor::<B>(row, &device); // [1, T]
-        let layout = SequenceLayout::default();
-        let (first, second) = (before.hidden(ids.clone(), &layout), after.hidden(ids.clone(), &layout)); // [1, T, D]
-        for start in (0..row.len()).step_by(CHUNK) {
-            let end = (start + CHUNK).min(row.len());
-            let probabilities = |model: &SmolLm2<B>, hidden: &Tensor<B, 3>| {
-                let hidden = hidden.clone().narrow(1, start, end - start); // [1, t, D]
-                let logits = model.logits(hidden).squeeze_dim::<2>(0); // [t, V]
-                log_softmax(logits.cast(DType::F32), 1) // [t, V]
-            };
-            sums.add(
-                probabilities(before, &first),
-                probabilities(after, &second),
-                &ids,
-                start,
-            );
+        let (first, second) = (hidden(before, row), hidden(after, row)); // [T, D]
+        for start in (0..row.len()).step_by(LOGIT_ROWS) {
+            let end = (start + LOGIT_ROWS).min(row.len());
+            let next = &row[start + 1..row.len().min(end + 1)];
+            let [before, after] = [(before, &first), (after, &second)]
+                .map(|(model, hidden)| model.log_probabilities(hidden.clone().narrow(0, start, end - start))); // [t, V]
+            sums.add(before, after, next);
         }
     }
     progress(rows.len(), rows.len());
@@ -115,30 +105,34 @@ fn check_vocabularies(before: &SmolLm2Config, after: &SmolLm2Config) -> Result<(
     ))
 }
 
+/// Hidden states of one row, `[T, D]`.
+fn hidden<B: DecoderBackend>(model: &SmolLm2<B>, row: &[u32]) -> Tensor<B, 2> {
+    let hidden = model.hidden(model.ids(&[row]), &SequenceLayout::default()); // [1, T, D]
+    hidden.squeeze_dim(0) // [T, D]
+}
+
 impl Sums {
-    /// Adds the positions from `start` on, whose log-probabilities are `before` and `after: [t, V]`.
-    fn add<B: DecoderBackend>(
-        &mut self,
-        before: Tensor<B, 2>,
-        after: Tensor<B, 2>,
-        ids: &Tensor<B, 2, Int>,
-        start: usize,
-    ) {
+    /// Adds positions whose log-probabilities are `before` and `after: [t, V]`; the first of them are followed by `next`.
+    fn add<B: DecoderBackend>(&mut self, before: Tensor<B, 2>, after: Tensor<B, 2>, next: &[u32]) {
         let [positions, _] = before.dims();
-        let predicted = positions.min(ids.dims()[1] - start - 1);
-        if predicted > 0 {
-            let targets = ids.clone().narrow(1, start + 1, predicted).reshape([predicted, 1]); // [t, 1]
-            let score = |table: &Tensor<B, 2>| total(table.clone().narrow(0, 0, predicted).gather(1, targets.clone()));
-            self.before += score(&before);
-            self.after += score(&after);
-        }
-        let best = |table: &Tensor<B, 2>| table.clone().argmax(1); // [t, 1]
-        self.agreed += total(best(&before).equal(best(&after)).float());
+        self.before += score(&before, next);
+        self.after += score(&after, next);
+        let (best, other) = (before.clone().argmax(1), after.clone().argmax(1)); // [t, 1]
+        self.agreed += total(best.equal(other).float());
         let terms = before.clone().exp() * (before - after); // [t, V]
         self.kl += total(terms.sum_dim(1));
         self.positions += positions;
-        self.predicted += predicted;
+        self.predicted += next.len();
     }
+}
+
+/// Sum in f64 of the log-probabilities of `next` in the first rows of `table: [t, V]`.
+fn score<B: DecoderBackend>(table: &Tensor<B, 2>, next: &[u32]) -> f64 {
+    if next.is_empty() {
+        return 0.0; // a chunk that is only the last position of its row
+    }
+    let logprobs = gather(&table.clone().narrow(0, 0, next.len()), next);
+    logprobs.into_iter().map(f64::from).sum()
 }
 
 /// Sum in f64 of a column `[t, 1]`.
