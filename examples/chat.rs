@@ -8,13 +8,13 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use examples::conversation::encode_latest;
 use examples::device::DeviceKind;
 use examples::flags::random_seed;
 use examples::hub::HubFlags;
-use examples::open::Opened;
 use examples::terminal::{note, print, print_line};
 use examples::{on_device, open};
+use kallm::conversation::encode_latest;
+use kallm::open::Opened;
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
@@ -68,7 +68,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     let mut messages: Vec<Message> = arguments.system.iter().map(Message::system).collect();
     if let Some(text) = &arguments.say {
         messages.push(Message::user(text));
-        return match encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? {
+        return match latest(&opened, &mut messages, &settings)? {
             Some(prompt) => answer(&opened, &prompt, &settings).map(drop),
             None => bail!("--say: expected a text that the model has room for, found a longer one; shorten it"),
         };
@@ -76,7 +76,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     for stream in 0.. {
         let Some(said) = ask()? else { break };
         messages.push(Message::user(said));
-        let Some(prompt) = encode_latest(&opened.tokenizer, &mut messages, room(&opened, &settings))? else {
+        let Some(prompt) = latest(&opened, &mut messages, &settings)? else {
             note("(that is longer than the model has room for; shorten it)");
             messages.pop();
             continue;
@@ -94,10 +94,25 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
-/// Most tokens of a prompt: the rest is for the answer, but at least half is for the prompt.
-fn room<B: DecoderBackend>(opened: &Opened<B>, settings: &GenerationConfig) -> usize {
+/// What the model reads of the conversation; a note says what it no longer has room for.
+fn latest<B: DecoderBackend>(
+    opened: &Opened<B>,
+    messages: &mut Vec<Message>,
+    settings: &GenerationConfig,
+) -> Result<Option<Vec<u32>>> {
+    // The rest is for the answer, but at least half is for the prompt.
     let positions = opened.loaded.model.config().max_position_embeddings;
-    positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1))
+    let room = positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1));
+    let Some(latest) = encode_latest(&opened.tokenizer, messages, room)? else {
+        return Ok(None);
+    };
+    if latest.forgotten > 0 {
+        note(format_args!(
+            "(the conversation no longer fits into {room} tokens: the {} oldest of its exchanges are forgotten)",
+            latest.forgotten
+        ));
+    }
+    Ok(Some(latest.ids))
 }
 
 fn settings(arguments: &Arguments) -> GenerationConfig {

@@ -10,14 +10,16 @@
 
 use anyhow::{Result, bail};
 use clap::Parser;
-use examples::comparison::{ComparisonFolder, Outcome, Setting, Start, fill, table};
 use examples::device::DeviceKind;
 use examples::flags;
 use examples::hub::HubFlags;
-use examples::synthetic::SyntheticWorld;
-use examples::terminal::print_line;
-use examples::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds, with_chat_tokens};
-use examples::{identity, on_device, open, output};
+use examples::progress::{Loading, Study};
+use examples::terminal::{note, print_line};
+use examples::{on_device, open};
+use kallm::study::{ComparisonFolder, Outcome, Setting, Start, fill, table};
+use kallm::synthetic::SyntheticWorld;
+use kallm::training::{PRETRAINED_GATE, held_out_rows, hold_out, kinds, with_chat_tokens};
+use kallm::{files, identity};
 use llm_bench::report::Report;
 use llm_bench::{EvaluateOptions, PromptOptions, Task, load_split};
 use serde_json::json;
@@ -111,39 +113,58 @@ fn main() -> Result<()> {
 fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let variants = arguments.variants()?;
     let output = arguments.output();
-    output::check_folder(&output)?;
+    files::check_folder(&output)?;
     arguments.check_replaced(&output)?;
-    output::check_file(&arguments.report)?;
+    files::check_file(&arguments.report)?;
     let folder = ComparisonFolder::lock(&output)?;
+    if let Some(error) = &folder.unlocked {
+        note(format_args!(
+            "{}: cannot be locked ({error}); make sure that no other comparison writes into this folder",
+            output.display()
+        ));
+    }
     let setting = match &arguments.model {
         Some(model) => {
             let setting = real::<B>(arguments, model, device)?;
-            folder.settle(&setting.resolved()?, arguments.replace)?;
+            settle(arguments, &setting, &folder)?;
             setting
         }
         None => {
             let world = SyntheticWorld::generate(arguments.seed, 4000);
             let setting = synthetic::<B>(arguments, &world)?;
-            folder.settle(&setting.resolved()?, arguments.replace)?;
+            settle(arguments, &setting, &folder)?;
             world.write(&output.join("synthetic"))?;
             setting
         }
     };
     // Not before the folder is settled: the page's folder may lie in it.
-    output::prepare_file(&arguments.report)?;
-    let outcomes = variants.iter().map(|kind| setting.run(*kind, &folder, device));
+    files::prepare_file(&arguments.report)?;
+    let mut observer = Study::default();
+    let outcomes = variants
+        .iter()
+        .map(|kind| Ok(setting.run(*kind, &folder, device, &mut observer)?));
     let outcomes = outcomes.collect::<Result<Vec<_>>>()?;
     let report = report(arguments, &setting, &outcomes)?;
     print_line(table(&report))?;
     let page = report.to_html()?;
     for path in [&arguments.report, &output.join("report.html")] {
-        output::write_whole(path, &page)?;
+        files::write_whole(path, &page)?;
     }
     print_line(format_args!(
         "\n{} has the plots; {} a copy, the models and samples",
         arguments.report.display(),
         output.display()
     ))?;
+    Ok(())
+}
+
+fn settle<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>, folder: &ComparisonFolder) -> Result<()> {
+    if folder.settle(&setting.resolved()?, arguments.replace)? {
+        note(format_args!(
+            "{}: the earlier comparison was removed",
+            arguments.output().display()
+        ));
+    }
     Ok(())
 }
 
@@ -230,7 +251,7 @@ fn synthetic<B: StepBackend>(arguments: &Arguments, world: &SyntheticWorld) -> R
         data_identity: json!({ "world": world.identity()? }),
         start: Start::Scratch(Box::new(config)),
         training: Source::from_conversations(world.training.clone()),
-        held_out: held_out_rows(held_out, &tokenizer, &recipe)?,
+        held_out: held_out_rows(held_out, &tokenizer, &recipe, Loading::default())?,
         tokenizer,
         recipe,
         tasks: SyntheticWorld::tasks()?,
@@ -267,14 +288,14 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     prompts.num_fewshot = arguments.num_fewshot;
     prompts.limit = arguments.limit;
     prompts.apply_chat_template = arguments.apply_chat_template;
-    let tasks = open::tasks(&arguments.tasks, &prompts)?;
+    let tasks = kallm::open::tasks(&arguments.tasks, &prompts)?;
     let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
     let (training, held_out) = conversations(arguments, data)?;
     let opened = open::model::<B>(model, &arguments.hub, device)?;
     check_swiglu(model, opened.loaded.model.config())?;
-    open::check_tasks_for(&opened, &tasks, &prompts)?;
-    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe)?;
+    kallm::open::check_tasks_for(&opened, &tasks, &prompts)?;
+    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe, Loading::default())?;
     Ok(Setting {
         start_identity: json!(identity::of_model(&arguments.hub.model(model)?)?),
         data_identity: json!({

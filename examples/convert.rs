@@ -9,10 +9,12 @@ use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::at_least_one;
 use examples::hub::HubFlags;
-use examples::model_folder::{check_new_model, save_model};
 use examples::progress::{Spinner, comparison, conversion};
 use examples::terminal::print_line;
-use examples::{identity, on_device, open};
+use examples::{on_device, open};
+use kallm::identity;
+use kallm::model_folder::{check_new_model, save_model};
+use kallm::open::{CALIBRATION_ROW, CALIBRATION_TOKENS};
 use kan_rational::Degrees;
 use serde_json::json;
 use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport, Origin};
@@ -44,7 +46,7 @@ struct Arguments {
     #[arg(long, default_value_t = 8)]
     groups: usize,
     /// Tokens to calibrate on.
-    #[arg(long, default_value_t = open::CALIBRATION_TOKENS, value_parser = at_least_one)]
+    #[arg(long, default_value_t = CALIBRATION_TOKENS, value_parser = at_least_one)]
     calibration_tokens: usize,
     /// Tokens to compare on.
     #[arg(long, default_value_t = 3072, value_parser = at_least_one)]
@@ -119,13 +121,13 @@ type Rows = Vec<Vec<u32>>;
 
 /// Token rows to calibrate on, and others to compare on.
 fn texts(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<(Rows, Rows)> {
-    let rows = |path: &Path, tokens| open::token_rows(path, &arguments.hub, tokenizer, open::CALIBRATION_ROW, tokens);
+    let rows = |path: &Path, tokens| open::token_rows(path, &arguments.hub, tokenizer, CALIBRATION_ROW, tokens);
     let share = |tokens: usize| tokens.div_ceil(arguments.calibrate.len().max(1));
     let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
     let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
     for path in &arguments.calibrate {
         let mut both = rows(path, fit + kept)?;
-        held_out.extend(both.split_off(fit.div_ceil(open::CALIBRATION_ROW).min(both.len())));
+        held_out.extend(both.split_off(fit.div_ceil(CALIBRATION_ROW).min(both.len())));
         calibration.extend(both);
     }
     if let Some(path) = &arguments.compare {

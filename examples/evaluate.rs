@@ -10,7 +10,8 @@ use examples::flags::{self, at_least_one};
 use examples::hub::HubFlags;
 use examples::progress::Tasks;
 use examples::terminal::print_line;
-use examples::{on_device, open, output};
+use examples::{on_device, open};
+use kallm::files;
 use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions, SmolLm2Evaluator};
 use serde_json::Value;
 use smollm2_model::DecoderBackend;
@@ -74,10 +75,10 @@ fn main() -> Result<()> {
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     if let Some(folder) = &arguments.output_path {
-        output::check_folder(folder)?;
+        files::check_folder(folder)?;
     }
     let options = options(arguments)?;
-    let tasks = open::named_tasks(&arguments.tasks)?;
+    let tasks = kallm::open::named_tasks(&arguments.tasks)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let name = arguments.model.to_string();
     let mut model = SmolLm2Evaluator::new(name, opened.loaded.model, opened.tokenizer);

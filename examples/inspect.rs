@@ -7,11 +7,12 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::{above_zero, at_least_one};
-use examples::functions::{GroupFunction, all, drawn, silu};
 use examples::hub::HubFlags;
 use examples::terminal::print_line;
-use examples::training::kinds;
-use examples::{on_device, open, output};
+use examples::{on_device, open};
+use kallm::files;
+use kallm::functions::{GroupFunction, all, drawn, silu};
+use kallm::training::kinds;
 use llm_bench::report::{LearnedFunction, Report};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
@@ -49,7 +50,7 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    output::prepare_file(&arguments.output)?;
+    files::prepare_file(&arguments.output)?;
     let (learned, range) = (functions::<B>(arguments, &arguments.model, device)?, arguments.range);
     let functions = match &arguments.start {
         Some(start) => drawn(
@@ -74,7 +75,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         functions,
         ..Report::default()
     };
-    output::write_whole(&arguments.output, &report.to_html()?)?;
+    files::write_whole(&arguments.output, &report.to_html()?)?;
     print_line(format_args!("{} has the plots", arguments.output.display()))?;
     Ok(())
 }

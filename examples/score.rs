@@ -10,9 +10,9 @@ use clap::Parser;
 use examples::device::DeviceKind;
 use examples::flags::at_least_one;
 use examples::hub::HubFlags;
-use examples::open::Opened;
-use examples::output::{self, WholeFile};
 use examples::{on_device, open, progress};
+use kallm::files::{self, WholeFile};
+use kallm::open::Opened;
 use serde::{Deserialize, Serialize};
 use smollm2_model::DecoderBackend;
 use smollm2_model::generate::{GenerationConfig, generate};
@@ -70,8 +70,8 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    output::check_different(&arguments.input, &arguments.output)?;
-    output::prepare_file(&arguments.output)?;
+    files::check_different(&arguments.input, &arguments.output)?;
+    files::prepare_file(&arguments.output)?;
     let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
     let lines = read(&arguments.input, limit, longest(arguments, &opened), &opened.tokenizer)?;

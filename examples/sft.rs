@@ -11,11 +11,12 @@ use burn::backend::Autodiff;
 use clap::{ArgGroup, Parser};
 use examples::device::DeviceKind;
 use examples::hub::HubFlags;
-use examples::progress::{Loading, Spinner, Training};
+use examples::progress::{Loading, Spinner, Training, conversion};
 use examples::signals::Signals;
 use examples::terminal::{note, print_line};
-use examples::training::{self, PRETRAINED_GATE};
-use examples::{on_device, open, output};
+use examples::{on_device, open};
+use kallm::files;
+use kallm::training::{self, PRETRAINED_GATE};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::checkpoint::{self, Checkpoint};
@@ -94,7 +95,7 @@ struct Run<B: StepBackend> {
 }
 
 fn run<B: StepBackend>(arguments: &Arguments, signals: &Signals, device: &B::Device) -> Result<ExitCode> {
-    output::check_folder(&arguments.output)?;
+    files::check_folder(&arguments.output)?;
     let mut observer = Training::new("sft", false).until(signals);
     let run = if arguments.resume {
         resume::<B>(arguments, &mut observer, device)?
@@ -137,7 +138,7 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
         .as_ref()
         .context("--model: expected a model, found none")?;
     let resolved = arguments.hub.model(source)?;
-    let tokenizer = open::tokenizer(&resolved, &arguments.hub)?;
+    let tokenizer = kallm::open::tokenizer(&resolved)?;
     let (data, held_out) = conversations(arguments)?;
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
     let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?
@@ -362,7 +363,7 @@ fn held_out_rows(source: Option<Source>, tokenizer: &ChatTokenizer, recipe: &Tra
     if recipe.eval_rows == 0 {
         bail!("eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; raise it or hold nothing out");
     }
-    training::held_out_rows(source, tokenizer, recipe)
+    Ok(training::held_out_rows(source, tokenizer, recipe, Loading::default())?)
 }
 
 fn with_feed_forward<B: StepBackend>(
@@ -376,9 +377,16 @@ fn with_feed_forward<B: StepBackend>(
         Some(kind) if training::kinds(model.config()) != kind.name() => match kind {
             FeedForwardKind::GatedRational => {
                 advise(recipe);
-                training::to_gated_rational(model, data, tokenizer, recipe.system_prompt)
+                let system_prompt = recipe.system_prompt;
+                Ok(training::to_gated_rational(
+                    model,
+                    data,
+                    tokenizer,
+                    system_prompt,
+                    conversion(),
+                )?)
             }
-            _ => training::fresh_feed_forward(&model, kind, recipe.seed),
+            _ => Ok(training::fresh_feed_forward(&model, kind, recipe.seed)?),
         },
         _ => Ok(model),
     }

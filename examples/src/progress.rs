@@ -3,6 +3,7 @@
 use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
+use kallm::study::StudyObserver;
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::{TransferEvent, TransferProgress};
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
@@ -101,6 +102,14 @@ impl Stages {
         self.set_with(name, done as u64, total as u64, || bar(name, total));
     }
 
+    fn convert(&mut self, stage: Stage, done: usize, total: usize) {
+        let name = match stage {
+            Stage::Calibrate => "calibrate (rows)",
+            Stage::Fit => "fit (layers)",
+        };
+        self.set(name, done, total);
+    }
+
     /// Prints a line above the bar.
     fn say(&self, line: &str) {
         match &self.0 {
@@ -120,7 +129,7 @@ impl Stages {
     }
 }
 
-/// Training: a line for each step, or with `quiet` a bar and a list of the steps for a report.
+/// Training: a line for each step, or with `quiet` a bar.
 pub struct Training {
     name: String,
     quiet: bool,
@@ -128,8 +137,6 @@ pub struct Training {
     held_out: Stages,
     waiting: Option<Spinner>,
     stop: Option<Signals>,
-    /// Every step, where the run is quiet.
-    pub steps: Vec<StepRecord>,
 }
 
 impl Training {
@@ -142,7 +149,6 @@ impl Training {
             held_out: Stages::default(),
             waiting: None,
             stop: None,
-            steps: Vec::new(),
         }
     }
 
@@ -169,18 +175,6 @@ impl Training {
             None => print(),
         }
     }
-
-    /// Median tokens a second, the first step apart when there are others: it warms up.
-    pub fn tokens_per_second(&self) -> Option<f64> {
-        let settled = if self.steps.len() > 1 {
-            &self.steps[1..]
-        } else {
-            &self.steps[..]
-        };
-        let mut rates: Vec<f64> = settled.iter().map(|step| step.tokens as f64 / step.seconds).collect();
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied()
-    }
 }
 
 impl TrainObserver for Training {
@@ -199,9 +193,6 @@ impl TrainObserver for Training {
         match &self.bar {
             Some(bar) => bar.set_position(step.step as u64),
             None => note(StepLine(step, progress)),
-        }
-        if self.quiet {
-            self.steps.push(step.clone());
         }
         if step.step == progress.steps
             && let Some(bar) = &self.bar
@@ -280,12 +271,41 @@ impl llm_bench::Progress for Tasks {
 /// Conversion: a bar a stage.
 pub fn conversion() -> impl FnMut(Stage, usize, usize) {
     let mut bars = Stages::default();
-    move |stage, done, total| {
-        let name = match stage {
-            Stage::Calibrate => "calibrate (rows)",
-            Stage::Fit => "fit (layers)",
-        };
-        bars.set(name, done, total);
+    move |stage, done, total| bars.convert(stage, done, total)
+}
+
+/// A study: bars for each variant's conversion, training and evaluation.
+#[derive(Default)]
+pub struct Study {
+    conversion: Stages,
+    training: Option<Training>,
+    saving: Option<Spinner>,
+    tasks: Tasks,
+}
+
+impl StudyObserver for Study {
+    fn kept(&mut self, variant: &str) {
+        note(format_args!(
+            "{variant}: finished by an earlier run of this command, kept"
+        ));
+    }
+
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        self.conversion.convert(stage, done, total);
+    }
+
+    fn training(&mut self, variant: &str) -> &mut dyn TrainObserver {
+        self.training.insert(Training::new(variant, true))
+    }
+
+    fn saving(&mut self, variant: &str) {
+        self.saving = Some(Spinner::new(&format!("{variant}: saving")));
+    }
+
+    fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::Progress {
+        self.saving = None;
+        self.tasks = Tasks::new(variant);
+        &mut self.tasks
     }
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Which of our own crates a library may import. Anything else is a broken arrow.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("hub-cache", &[]),
     ("record-files", &[]),
     ("kan-rational", &[]),
@@ -19,6 +19,18 @@ const MAY_IMPORT: [(&str, &[&str]); 7] = [
             "kan-rational",
             "record-files",
             "smollm2-model",
+            "smoltalk-data",
+        ],
+    ),
+    (
+        "kallm",
+        &[
+            "hub-cache",
+            "kan-rational",
+            "llm-bench",
+            "record-files",
+            "smollm2-model",
+            "smollm2-train",
             "smoltalk-data",
         ],
     ),

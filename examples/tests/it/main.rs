@@ -9,7 +9,7 @@ mod sft;
 
 use burn::backend::Flex;
 use burn::tensor::TensorData;
-use examples::model_folder::save_model;
+use kallm::model_folder::save_model;
 use smollm2_model::SmolLm2Config;
 use smollm2_model::weights::{from_named_tensors, named_tensors};
 use smoltalk_data::ChatTokenizer;

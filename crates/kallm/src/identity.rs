@@ -1,7 +1,7 @@
 //! What a result was made from, as digests that `sha256sum` can check.
 
-use crate::output::children;
-use anyhow::{Context, Result};
+use crate::error::{KallmError, OfPath, Result};
+use crate::files::children;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use smollm2_model::weights::ModelSource;
@@ -48,7 +48,7 @@ fn name(path: &Path) -> String {
 /// # Errors
 /// When the file cannot be read.
 pub fn of_program() -> Result<BTreeMap<String, String>> {
-    let path = std::env::current_exe().context("cannot find this program's file")?;
+    let path = std::env::current_exe().of_path("find", Path::new("this program's file"))?;
     Ok([
         ("version".to_string(), env!("CARGO_PKG_VERSION").to_string()),
         ("sha256".to_string(), of_file(&path)?),
@@ -59,7 +59,7 @@ pub fn of_program() -> Result<BTreeMap<String, String>> {
 fn of_file(path: &Path) -> Result<String> {
     let mut digest = Sha256::new();
     let copied = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut digest));
-    copied.with_context(|| format!("cannot read {}", path.display()))?;
+    copied.of_path("read", path)?;
     Ok(hexadecimal(digest))
 }
 
@@ -69,7 +69,7 @@ fn of_file(path: &Path) -> Result<String> {
 /// When it cannot be written as JSON.
 pub fn of_value(value: &impl Serialize) -> Result<String> {
     let mut digest = Sha256::new();
-    digest.update(serde_json::to_vec(value)?);
+    digest.update(serde_json::to_vec(value).map_err(KallmError::json("a value to identify"))?);
     Ok(hexadecimal(digest))
 }
 

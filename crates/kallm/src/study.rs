@@ -6,18 +6,20 @@ mod outcome;
 pub use folder::ComparisonFolder;
 pub use outcome::{Outcome, TaskOutcome, fill, table};
 
+use crate::error::Result;
 use crate::model_folder::save_model;
-use crate::progress::{Spinner, Tasks, Training};
-use crate::terminal::note;
 use crate::{functions, identity, training};
-use anyhow::Result;
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::Variant;
-use llm_bench::{EvaluateOptions, SmolLm2Evaluator, Task};
+use llm_bench::{EvaluateOptions, Progress, SmolLm2Evaluator, Task};
 use serde_json::{Value, json};
+use smollm2_model::convert::Stage;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
-use smollm2_train::{ConversationRows, RowSource, RunOptions, StepBackend, TrainConfig, Trainer};
+use smollm2_train::{
+    ConversationRows, DamagedMetrics, EvalRecord, MemoryEstimate, RowSource, RunOptions, StepBackend, StepRecord,
+    TrainConfig, TrainObserver, Trainer,
+};
 use smoltalk_data::{ChatTokenizer, PackedRow, Source};
 use std::path::Path;
 
@@ -56,6 +58,91 @@ pub struct Setting<B: StepBackend> {
     pub data_identity: Value,
 }
 
+/// Watches a study: which variant is being worked on, and how far that work is. `()` watches nothing.
+pub trait StudyObserver {
+    /// The variant was finished by an earlier run and is kept.
+    fn kept(&mut self, variant: &str) {
+        let _ = variant;
+    }
+    /// A pretrained model's layers are being converted: `done` of `total` of a stage.
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        let _ = (stage, done, total);
+    }
+    /// The variant is trained next: what watches its training.
+    fn training(&mut self, variant: &str) -> &mut dyn TrainObserver;
+    /// The trained variant is about to be written, which may take seconds.
+    fn saving(&mut self, variant: &str) {
+        let _ = variant;
+    }
+    /// The variant is judged next: what watches its evaluation.
+    fn judging(&mut self, variant: &str) -> &mut dyn Progress;
+}
+
+impl StudyObserver for () {
+    fn training(&mut self, _variant: &str) -> &mut dyn TrainObserver {
+        self
+    }
+
+    fn judging(&mut self, _variant: &str) -> &mut dyn Progress {
+        self
+    }
+}
+
+/// Keeps every step for the report.
+struct Recorded<'a> {
+    observer: &'a mut dyn TrainObserver,
+    steps: Vec<StepRecord>,
+}
+
+impl Recorded<'_> {
+    /// Median tokens a second, the first step apart when there are others: it warms up.
+    fn tokens_per_second(&self) -> Option<f64> {
+        let settled = if self.steps.len() > 1 {
+            &self.steps[1..]
+        } else {
+            &self.steps[..]
+        };
+        let mut rates: Vec<f64> = settled.iter().map(|step| step.tokens as f64 / step.seconds).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).copied()
+    }
+}
+
+impl TrainObserver for Recorded<'_> {
+    fn started(&mut self, from_step: usize, steps: usize, memory: &MemoryEstimate) {
+        self.observer.started(from_step, steps, memory);
+    }
+
+    fn stepped(&mut self, step: &StepRecord, progress: &smollm2_train::Progress) {
+        self.steps.push(step.clone());
+        self.observer.stepped(step, progress);
+    }
+
+    fn evaluating(&mut self, done: usize, batches: usize) {
+        self.observer.evaluating(done, batches);
+    }
+
+    fn evaluated(&mut self, evaluation: &EvalRecord) {
+        self.observer.evaluated(evaluation);
+    }
+
+    fn saving(&mut self, step: usize) {
+        self.observer.saving(step);
+    }
+
+    fn saved(&mut self, step: usize, folder: &Path) {
+        self.observer.saved(step, folder);
+    }
+
+    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
+        self.observer.damaged_metrics(damaged);
+    }
+
+    fn stop_requested(&mut self) -> bool {
+        self.observer.stop_requested()
+    }
+}
+
 /// A variant after its last step.
 struct Trained<B: StepBackend> {
     model: SmolLm2<B>,
@@ -88,22 +175,27 @@ impl<B: StepBackend> Setting<B> {
     ///
     /// # Errors
     /// Whatever training, saving or judging gives.
-    pub fn run(&self, kind: FeedForwardKind, folder: &ComparisonFolder, device: &B::Device) -> Result<Outcome> {
+    pub fn run(
+        &self,
+        kind: FeedForwardKind,
+        folder: &ComparisonFolder,
+        device: &B::Device,
+        observer: &mut dyn StudyObserver,
+    ) -> Result<Outcome> {
         let name = variant_name(kind);
         if let Some(outcome) = folder.finished(&name)? {
-            note(format_args!("{name}: finished by an earlier run of this command, kept"));
+            observer.kept(&name);
             return Ok(outcome);
         }
         let place = folder.begin(&name)?;
-        let model = self.initial(kind, device)?;
+        let model = self.initial(kind, device, observer)?;
         let start = functions::all(&model);
-        let trained = self.train(&name, model, &place)?;
+        let trained = self.train(model, (&name, &place), observer)?;
         let learned = functions::all(&trained.model);
-        let spinner = Spinner::new(&format!("{name}: saving"));
+        observer.saving(&name);
         save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
-        drop(spinner);
         let mut evaluator = SmolLm2Evaluator::new(name.clone(), trained.model, self.tokenizer.clone());
-        let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, &mut Tasks::new(&name))?;
+        let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, observer.judging(&name))?;
         evaluation.write(&place.join("results"), true)?;
         let outcome = Outcome {
             variant: trained.variant,
@@ -115,7 +207,12 @@ impl<B: StepBackend> Setting<B> {
         Ok(outcome)
     }
 
-    fn train(&self, name: &str, model: SmolLm2<B>, place: &Path) -> Result<Trained<B>> {
+    fn train(
+        &self,
+        model: SmolLm2<B>,
+        (name, place): (&str, &Path),
+        observer: &mut dyn StudyObserver,
+    ) -> Result<Trained<B>> {
         let order = self.recipe.loader();
         let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
@@ -124,7 +221,10 @@ impl<B: StepBackend> Setting<B> {
             ..RunOptions::new(place)
         };
         let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.recipe.clone())?;
-        let mut observer = Training::new(name, true);
+        let mut observer = Recorded {
+            observer: observer.training(name),
+            steps: Vec::new(),
+        };
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
         let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
         let variant = Variant {
@@ -141,7 +241,12 @@ impl<B: StepBackend> Setting<B> {
         })
     }
 
-    fn initial(&self, kind: FeedForwardKind, device: &B::Device) -> Result<SmolLm2<B>> {
+    fn initial(
+        &self,
+        kind: FeedForwardKind,
+        device: &B::Device,
+        observer: &mut dyn StudyObserver,
+    ) -> Result<SmolLm2<B>> {
         match &self.start {
             Start::Scratch(config) => {
                 let config = SmolLm2Config::clone(config).with_feed_forward(kind);
@@ -153,7 +258,9 @@ impl<B: StepBackend> Setting<B> {
                 FeedForwardKind::SwiGlu => Ok(SmolLm2::clone(model)),
                 FeedForwardKind::GatedRational => {
                     let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
-                    training::to_gated_rational(SmolLm2::clone(model), data, &self.tokenizer, system_prompt)
+                    let progress = |stage, done, total| observer.converting(stage, done, total);
+                    let model = SmolLm2::clone(model);
+                    training::to_gated_rational(model, data, &self.tokenizer, system_prompt, progress)
                 }
                 _ => training::fresh_feed_forward(model, kind, self.recipe.seed),
             },

@@ -1,6 +1,6 @@
 //! What the rational functions of a model look like, before and after training.
 
-use anyhow::{Result, bail};
+use crate::error::{Result, refuse};
 use burn::tensor::TensorData;
 use kan_rational::{Coefficients, Denominator};
 use llm_bench::report::LearnedFunction;
@@ -107,7 +107,7 @@ fn check_pairs(start: &[GroupFunction], learned: &[GroupFunction]) -> Result<()>
         let label = |functions: &[GroupFunction]| functions.get(index).map_or("none".to_string(), GroupFunction::label);
         let (expected, found) = (label(learned), label(start));
         if expected != found {
-            bail!(
+            refuse!(
                 "function {} of {} and {}: expected {expected} at the start, found {found}; both models must have the \
                  same rational layers and groups",
                 index + 1,

@@ -1,12 +1,12 @@
 //! What `sft` and `compare` share: data as rows, and the model a run starts from.
 
+use crate::error::{Result, refuse};
 use crate::open;
-use crate::progress::{Loading, conversion};
-use anyhow::{Result, bail};
+use smollm2_model::convert::{self, Stage};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
-use smollm2_model::{DecoderBackend, FeedForwardKind, SmolLm2, SmolLm2Config, convert};
+use smollm2_model::{DecoderBackend, FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::{StepBackend, TrainConfig, TrainError};
-use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, PackedRow, Source, SystemPrompt};
+use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, LoaderObserver, PackedRow, Source, SystemPrompt};
 use std::path::Path;
 
 /// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
@@ -22,17 +22,21 @@ pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
     Ok(source.split(share)?)
 }
 
-/// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed. The first records
-/// that are skipped are named.
+/// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed.
 ///
 /// # Errors
 /// When they cannot be read or give no row.
-pub fn held_out_rows(source: Source, tokenizer: &ChatTokenizer, recipe: &TrainConfig) -> Result<Vec<PackedRow>> {
+pub fn held_out_rows(
+    source: Source,
+    tokenizer: &ChatTokenizer,
+    recipe: &TrainConfig,
+    observer: impl LoaderObserver + 'static,
+) -> Result<Vec<PackedRow>> {
     let config = LoaderConfig {
         shuffle: false,
         ..recipe.loader()
     };
-    let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(Box::new(Loading::default()));
+    let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(Box::new(observer));
     Ok(loader.one_pass(recipe.eval_rows)?)
 }
 
@@ -48,7 +52,7 @@ pub fn tokenizer_saver(tokenizer: &ChatTokenizer) -> impl Fn(&Path) -> Result<()
 pub fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
     let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
     if ids > vocabulary {
-        bail!(
+        refuse!(
             "tokenizer: expected at most {vocabulary} ids, the model's vocabulary, found {ids}: they do not belong together"
         );
     }
@@ -78,11 +82,12 @@ pub fn to_gated_rational<B: StepBackend>(
     source: &Source,
     tokenizer: &ChatTokenizer,
     system_prompt: SystemPrompt,
+    progress: impl FnMut(Stage, usize, usize),
 ) -> Result<SmolLm2<B>> {
     let (length, tokens) = (open::CALIBRATION_ROW, open::CALIBRATION_TOKENS);
     let rows = open::conversation_rows(source, tokenizer, system_prompt, length, tokens)?;
     let options = convert::ConversionOptions::default();
-    let (model, _) = convert::to_gated_rational(model, &rows, &options, conversion())?;
+    let (model, _) = convert::to_gated_rational(model, &rows, &options, progress)?;
     Ok(model)
 }
 
@@ -144,7 +149,7 @@ mod tests {
                     ..TrainConfig::quick()
                 };
                 let (_, held_out) = hold_out(source(), 0.2).unwrap();
-                held_out_rows(held_out, &tokenizer, &recipe).unwrap()
+                held_out_rows(held_out, &tokenizer, &recipe, ()).unwrap()
             };
             assert_eq!(rows(1), rows(2), "{packing:?}");
         }

@@ -1,6 +1,6 @@
 //! The results of the variants of a comparison, and the report on all of them.
 
-use anyhow::{Context, Result, bail};
+use crate::error::{AtPlace, Result, refuse};
 use llm_bench::report::{LearnedFunction, Report, Variant, p_text};
 use llm_bench::{Answer, Metric, QuestionOutcomes, TaskEvaluation, paired_outcomes};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,9 @@ impl TaskOutcome {
     /// When the task has no score.
     pub(super) fn of(evaluation: &TaskEvaluation) -> Result<Self> {
         let score = evaluation.scores.first();
-        let score = score.with_context(|| format!("task {} has no score", evaluation.task.task))?;
+        let Some(score) = score else {
+            refuse!("task {} has no score", evaluation.task.task)
+        };
         Ok(Self {
             metric: score.key().trim_end_matches(",none").to_string(),
             chance: chance(evaluation, score.metric),
@@ -48,7 +50,7 @@ impl TaskOutcome {
 /// When there are no outcomes, two of them are not of the same data and questions, or a statistic is impossible.
 pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
     let Some(first) = outcomes.first() else {
-        bail!("no variant was trained")
+        refuse!("no variant was trained")
     };
     for other in &outcomes[1..] {
         check_comparable(first, other)?;
@@ -78,7 +80,7 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
 fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
     let names = (&first.variant.name, &other.variant.name);
     if first.trained_on != other.trained_on {
-        bail!(
+        refuse!(
             "{} and {}: expected the same training data, found others; did --data change? Remove the folder of one of \
              them to train it again",
             names.0,
@@ -87,14 +89,14 @@ fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
     }
     let (here, there) = (asked(first), asked(other));
     if here != there {
-        bail!(
+        refuse!(
             "{} and {}: expected the same tasks, found {here:?} and {there:?}",
             names.0,
             names.1
         );
     }
     for (here, there) in first.tasks.iter().zip(&other.tasks) {
-        paired_outcomes(&[&here.outcomes, &there.outcomes]).with_context(|| {
+        paired_outcomes(&[&here.outcomes, &there.outcomes]).at_place(|| {
             format!(
                 "{} and {} cannot be compared; did --data-dir change? Remove the folder of one of them to train and judge \
                  it again",
@@ -206,8 +208,11 @@ mod tests {
         let filled = |outcomes: &[Outcome]| fill(&mut Report::default(), outcomes);
         filled(&[outcome("swiglu", ["a", "b"]), outcome("silu-mlp", ["a", "b"])]).unwrap();
         let error = filled(&[outcome("swiglu", ["a", "b"]), outcome("silu-mlp", ["a", "c"])]).unwrap_err();
-        let error = format!("{error:#}");
-        assert!(error.contains("silu-mlp") && error.contains("sums"), "{error}");
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(
+            error.to_string().contains("silu-mlp") && reason.contains("sums"),
+            "{error}: {reason}"
+        );
         let elsewhere = Outcome {
             trained_on: Value::from(8),
             ..outcome("silu-mlp", ["a", "b"])

@@ -1,16 +1,28 @@
 //! A conversation that fits into the model's positions.
 
-use crate::terminal::note;
-use anyhow::Result;
+use crate::error::Result;
 use smoltalk_data::{ChatTokenizer, Message};
 
+/// The end of a conversation, ready for the assistant's next turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatestTurns {
+    /// The tokens.
+    pub ids: Vec<u32>,
+    /// Oldest exchanges that were removed to make room.
+    pub forgotten: usize,
+}
+
 /// Ids of the conversation up to the assistant's next turn, at most `room` of them: of a conversation that is longer the
-/// oldest turns are removed, each with the answer to it, and a note says so. A system turn stays. `None` when the last turn
-/// alone is too long; nothing is removed then.
+/// oldest turns are removed, each with the answer to it. A system turn stays. `None` when the last turn alone is too long;
+/// nothing is removed then.
 ///
 /// # Errors
 /// When the chat template fails.
-pub fn encode_latest(tokenizer: &ChatTokenizer, messages: &mut Vec<Message>, room: usize) -> Result<Option<Vec<u32>>> {
+pub fn encode_latest(
+    tokenizer: &ChatTokenizer,
+    messages: &mut Vec<Message>,
+    room: usize,
+) -> Result<Option<LatestTurns>> {
     let oldest = usize::from(messages.first().is_some_and(|message| message.role == "system"));
     let mut latest = messages.clone();
     let mut ids = tokenizer.encode_chat(&latest, true)?;
@@ -22,13 +34,8 @@ pub fn encode_latest(tokenizer: &ChatTokenizer, messages: &mut Vec<Message>, roo
         return Ok(None);
     }
     let forgotten = (messages.len() - latest.len()) / 2;
-    if forgotten > 0 {
-        note(format_args!(
-            "(the conversation no longer fits into {room} tokens: the {forgotten} oldest of its exchanges are forgotten)"
-        ));
-    }
     *messages = latest;
-    Ok(Some(ids))
+    Ok(Some(LatestTurns { ids, forgotten }))
 }
 
 #[cfg(test)]
@@ -50,11 +57,12 @@ mod tests {
         let whole = tokenizer.encode_chat(&all, true).unwrap();
 
         let mut messages = all.to_vec();
-        let ids = encode_latest(&tokenizer, &mut messages, whole.len()).unwrap();
-        assert_eq!((ids, messages.len()), (Some(whole.clone()), 6));
-        let ids = encode_latest(&tokenizer, &mut messages, whole.len() - 1).unwrap();
+        let latest = |ids, forgotten| Some(LatestTurns { ids, forgotten });
+        let found = encode_latest(&tokenizer, &mut messages, whole.len()).unwrap();
+        assert_eq!((found, messages.len()), (latest(whole.clone(), 0), 6));
+        let found = encode_latest(&tokenizer, &mut messages, whole.len() - 1).unwrap();
         assert_eq!(messages, last);
-        assert_eq!(ids, Some(tokenizer.encode_chat(&last, true).unwrap()));
+        assert_eq!(found, latest(tokenizer.encode_chat(&last, true).unwrap(), 1));
         assert_eq!(encode_latest(&tokenizer, &mut messages, 1).unwrap(), None);
         assert_eq!(messages, last, "what could not be said changes nothing");
     }

@@ -4,9 +4,9 @@
 //! measures whether a fact moved from one phrasing to another. A fifth of all sums is never trained on; the `sums`
 //! task asks those.
 
+use crate::error::Result;
+use crate::files::write_whole;
 use crate::identity;
-use crate::output::write_whole;
-use anyhow::Result;
 use llm_bench::Task;
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;

@@ -5,14 +5,14 @@
 
 use super::outcome::Outcome;
 use super::variant_name;
-use crate::output::{children, create_folder, rename, sync, sync_all, write_whole};
-use crate::terminal::note;
-use anyhow::{Context, Result, bail};
+use crate::error::{KallmError, OfPath, Result, refuse};
+use crate::files::{children, create_folder, rename, sync, sync_all, write_whole};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use smollm2_model::FeedForwardKind;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Held by the process that writes into the folder.
@@ -46,6 +46,8 @@ const WAYS_OUT: &str = "to remove its models and start again, add --replace (`ca
 pub struct ComparisonFolder {
     root: PathBuf,
     _lock: File,
+    /// Why the folder is not locked. Some network file systems have no locks, which is no reason not to compare.
+    pub unlocked: Option<io::Error>,
 }
 
 impl ComparisonFolder {
@@ -59,52 +61,46 @@ impl ComparisonFolder {
         create_folder(root)?;
         let path = root.join(LOCK);
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
+        let file = file.of_path("write", &path)?;
+        let unlocked = match file.try_lock() {
+            Ok(()) => None,
+            Err(TryLockError::WouldBlock) => refuse!(
                 "{}: another comparison is writing into this folder; wait for it, or choose another --output-path",
                 path.display()
             ),
-            // Some network file systems have no locks, which is no reason not to compare.
-            Err(TryLockError::Error(error)) => note(format_args!(
-                "{}: cannot be locked ({error}); make sure that no other comparison writes into this folder",
-                path.display()
-            )),
-        }
+            Err(TryLockError::Error(error)) => Some(error),
+        };
         Ok(Self {
             root: root.to_path_buf(),
             _lock: file,
+            unlocked,
         })
     }
 
     /// Makes this the folder of a comparison with these settings. What one with other settings left is removed if it is
-    /// to be replaced.
+    /// to be replaced; whether that happened is returned.
     ///
     /// # Errors
     /// When it belongs to one with others, which is not to be replaced; the first setting that differs is named. When
     /// something that no comparison wrote lies among what is to be removed: then nothing is.
-    pub fn settle(&self, settings: &Value, replace: bool) -> Result<()> {
+    pub fn settle(&self, settings: &Value, replace: bool) -> Result<bool> {
         let path = self.root.join(SETTINGS);
         // Through text, so that numbers are compared as they are written.
-        let text = serde_json::to_string_pretty(settings)?;
+        let text = format!("{settings:#}");
         if !path.exists() {
-            return write_whole(&path, &text);
+            return write_whole(&path, &text).map(|()| false);
         }
-        let (found, expected): (Value, Value) = (read_json(&path)?, serde_json::from_str(&text)?);
+        let expected: Value = serde_json::from_str(&text).map_err(KallmError::json("settings"))?;
+        let found = read_json(&path)?;
         let Some(difference) = first_difference("", &found, &expected) else {
-            return Ok(());
+            return Ok(false);
         };
         if !replace {
-            bail!("{}: {}; {WAYS_OUT}", path.display(), reason(&difference));
+            refuse!("{}: {}; {WAYS_OUT}", path.display(), reason(&difference));
         }
         self.remove_comparison()?;
-        note(format_args!(
-            "{}: the earlier comparison was removed",
-            self.root.display()
-        ));
         // Last, so that a killed program leaves a folder that is still the earlier comparison's.
-        write_whole(&path, &text)
+        write_whole(&path, &text).map(|()| true)
     }
 
     /// Removes the variants, the world and the page of a comparison, after a look at all of them.
@@ -130,7 +126,7 @@ impl ComparisonFolder {
         remove_folder(&self.root.join(WORLD))?;
         let page = self.root.join(PAGE);
         if page.is_file() {
-            fs::remove_file(&page).with_context(|| format!("cannot remove {}", page.display()))?;
+            fs::remove_file(&page).of_path("remove", &page)?;
         }
         sync(&self.root)
     }
@@ -170,7 +166,10 @@ impl ComparisonFolder {
     /// When something cannot be written.
     pub fn finish(&self, variant: &str, outcome: &Outcome) -> Result<()> {
         let folder = self.partial(variant);
-        write_whole(&folder.join(OUTCOME), &serde_json::to_string(outcome)?)?;
+        write_whole(
+            &folder.join(OUTCOME),
+            &serde_json::to_string(outcome).map_err(KallmError::json(OUTCOME))?,
+        )?;
         self.publish(&folder, variant)
     }
 
@@ -187,7 +186,7 @@ impl ComparisonFolder {
 
 fn check_finished(folder: &Path) -> Result<()> {
     if !folder.join(OUTCOME).is_file() {
-        bail!(
+        refuse!(
             "{}: expected a finished variant with {OUTCOME}, found a folder that `compare` did not make; move it away, or \
              choose another --output-path",
             folder.display()
@@ -204,7 +203,7 @@ fn check_only(folder: &Path, known: &[&str]) -> Result<()> {
     let paths = children(folder)?;
     match paths.iter().find(|path| !known.iter().any(|name| path.ends_with(name))) {
         None => Ok(()),
-        Some(other) => bail!(
+        Some(other) => refuse!(
             "--replace: {} is not of the comparison that is to be removed; move it away, or choose another --output-path",
             other.display()
         ),
@@ -215,13 +214,12 @@ fn remove_folder(folder: &Path) -> Result<()> {
     if !folder.exists() {
         return Ok(());
     }
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
+    fs::remove_dir_all(folder).of_path("remove", folder)
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text)
-        .with_context(|| format!("{}: expected what `compare` writes into such a file", path.display()))
+    let text = fs::read_to_string(path).of_path("read", path)?;
+    serde_json::from_str(&text).map_err(KallmError::json(path.display().to_string()))
 }
 
 /// A folder in which something lies that no comparison made is never written into.
@@ -235,7 +233,7 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     names.sort();
     match names.first() {
         None => Ok(()),
-        Some(first) => bail!(
+        Some(first) => refuse!(
             "{}: expected an empty folder or one with {SETTINGS}, which `compare` leaves, found `{}` and no {SETTINGS}; \
              choose another --output-path",
             root.display(),
@@ -289,7 +287,7 @@ fn first_difference(place: &str, found: &Value, expected: &Value) -> Option<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::names;
+    use crate::files::tests::names;
     use serde_json::json;
 
     fn settings(steps: usize, rate: f64, program: &str) -> Value {

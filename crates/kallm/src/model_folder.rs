@@ -1,7 +1,7 @@
 //! A model's folder: weights, configuration and tokenizer, visible together.
 
-use crate::output::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
-use anyhow::{Context, Result, bail};
+use crate::error::{OfPath, Result, refuse};
+use crate::files::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
 use smollm2_model::{DecoderBackend, SmolLm2, weights};
 use smoltalk_data::ChatTokenizer;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
     // An index would describe other weights than those written.
     for file in ["config.json", "model.safetensors.index.json"] {
         if folder.join(file).exists() {
-            bail!(
+            refuse!(
                 "{}: expected no model, found {file}; choose another --output, or remove this folder",
                 folder.display()
             );
@@ -43,7 +43,7 @@ pub fn save_model<B: DecoderBackend>(
     let mut prefix = folder.file_name().unwrap_or_default().to_os_string();
     prefix.push(".partial-");
     let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
-    let staging = staging.with_context(|| format!("cannot create a folder in {}", place.display()))?;
+    let staging = staging.of_path("create a folder in", place)?;
     let staged = staging.path().join("model");
     create_folder(&staged)?;
     weights::save(&with_end_of_turn(model, tokenizer)?, &staged)?;
@@ -81,7 +81,7 @@ fn with_end_of_turn<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatToken
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::tests::names;
+    use crate::files::tests::names;
     use burn::backend::Flex;
     use smollm2_model::SmolLm2Config;
     use std::fs;

@@ -1,6 +1,6 @@
 //! Where results go: refused before the work begins, and never visible before they are complete.
 
-use anyhow::{Context, Result, bail};
+use crate::error::{AtPlace, OfPath, Result, refuse};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -27,7 +27,7 @@ impl WholeFile {
         prefix.push(".partial-");
         let file = partial(&prefix)
             .tempfile_in(folder_of(&target))
-            .with_context(|| format!("cannot write {}", target.display()))?;
+            .of_path("write", &target)?;
         let writer = BufWriter::new(file);
         Ok(Self { target, writer })
     }
@@ -39,9 +39,10 @@ impl WholeFile {
     pub fn finish(self) -> Result<()> {
         let written = self.writer.into_inner().map_err(|error| error.into_error());
         let synced = written.and_then(|file| file.as_file().sync_all().map(|()| file));
-        let file = synced.with_context(|| format!("cannot write {}", self.target.display()))?;
+        let file = synced.of_path("write", &self.target)?;
         file.persist(&self.target)
-            .with_context(|| format!("cannot write {}", self.target.display()))?;
+            .map_err(|error| error.error)
+            .of_path("write", &self.target)?;
         sync(folder_of(&self.target))
     }
 }
@@ -63,7 +64,7 @@ impl Write for WholeFile {
 pub fn write_whole(path: &Path, text: &str) -> Result<()> {
     let mut file = WholeFile::create(path)?;
     let written = file.write_all(text.as_bytes());
-    written.with_context(|| format!("cannot write {}", path.display()))?;
+    written.of_path("write", path)?;
     file.finish()
 }
 
@@ -84,7 +85,7 @@ fn partial(prefix: &OsStr) -> tempfile::Builder<'_, '_> {
 /// # Errors
 /// When it cannot be created.
 pub fn create_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+    fs::create_dir_all(folder).of_path("create", folder)
 }
 
 /// Renames a file or folder, which must be on the same file system.
@@ -92,7 +93,9 @@ pub fn create_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be renamed.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
+    fs::rename(from, to)
+        .of_path("rename", from)
+        .at_place(|| format!("to {}", to.display()))
 }
 
 /// What is in a folder.
@@ -101,7 +104,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// When it cannot be read.
 pub fn children(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    entries.with_context(|| format!("cannot read {}", folder.display()))
+    entries.of_path("read", folder)
 }
 
 /// Flushes a folder and everything in it to the disk.
@@ -130,7 +133,7 @@ pub fn sync(path: &Path) -> Result<()> {
     }
     let file = OpenOptions::new().read(true).write(cfg!(windows)).open(path);
     let synced = file.and_then(|file| file.sync_all());
-    synced.with_context(|| format!("cannot flush {}", path.display()))
+    synced.of_path("flush", path)
 }
 
 /// The folder that a path lies in.
@@ -145,13 +148,13 @@ pub fn folder_of(path: &Path) -> &Path {
 /// When the path is one.
 pub fn check_file(path: &Path) -> Result<()> {
     if path.is_dir() {
-        bail!(
+        refuse!(
             "{}: expected a file to write, found a folder; name a file in it",
             path.display()
         );
     }
     if path.exists() && !path.is_file() {
-        bail!(
+        refuse!(
             "{}: expected a file to write, found a pipe or device; name a file",
             path.display()
         );
@@ -174,7 +177,7 @@ pub fn prepare_file(path: &Path) -> Result<()> {
 /// When the path is one.
 pub fn check_folder(path: &Path) -> Result<()> {
     if path.exists() && !path.is_dir() {
-        bail!(
+        refuse!(
             "{}: expected a folder to write into, found a file; choose another name",
             path.display()
         );
@@ -190,7 +193,7 @@ pub fn check_different(input: &Path, output: &Path) -> Result<()> {
     if let (Ok(input), Ok(target)) = (input.canonicalize(), output.canonicalize())
         && input == target
     {
-        bail!(
+        refuse!(
             "{}: expected another file than --input, found the same; choose another --output",
             output.display()
         );

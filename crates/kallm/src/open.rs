@@ -1,0 +1,157 @@
+//! Models, tokenizers and texts from the command line's paths.
+
+use crate::error::{AtPlace, OfPath, Result, refuse};
+#[cfg(feature = "bench")]
+use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, chat_prompt, check_tasks};
+use smollm2_model::DecoderBackend;
+use smollm2_model::weights::{self, Loaded, ModelSource};
+use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
+use std::path::Path;
+
+/// Tokens in a row of calibration text.
+pub const CALIBRATION_ROW: usize = 512;
+/// Tokens that gates are fitted on.
+pub const CALIBRATION_TOKENS: usize = 4096;
+
+/// A loaded model with its tokenizer.
+pub struct Opened<B: DecoderBackend> {
+    /// The model and what the loader has to say.
+    pub loaded: Loaded<B>,
+    /// Tokenizer and chat template.
+    pub tokenizer: ChatTokenizer,
+}
+
+/// Opens a folder or a .gguf file.
+///
+/// # Errors
+/// When the model or its tokenizer cannot be read.
+pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
+    let tokenizer = tokenizer(source)?;
+    let loaded = weights::load::<B>(source, device)?;
+    if tokenizer.vocab_size() > loaded.model.config().vocab_size {
+        refuse!(
+            "{source}: expected a tokenizer of at most {} ids, the model's vocabulary, found {}: they do not belong \
+             together",
+            loaded.model.config().vocab_size,
+            tokenizer.vocab_size()
+        );
+    }
+    Ok(Opened { loaded, tokenizer })
+}
+
+/// The tokenizer of a model, without its weights.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn tokenizer(source: &ModelSource) -> Result<ChatTokenizer> {
+    let path = match source {
+        ModelSource::Gguf(path) | ModelSource::Folder(path) => path,
+        ModelSource::Hub(model) => refuse!("{}: expected a folder or a .gguf file, found a hub id", model.repo),
+    };
+    if path.is_dir() && !path.join("config.json").is_file() {
+        refuse!(
+            "{}: expected a model's folder with config.json, weights and tokenizer.json, found no config.json; `sft` \
+             leaves models in checkpoints/step-.., `compare` in <variant>/model",
+            path.display()
+        );
+    }
+    ChatTokenizer::open(path).at_place(|| format!("the tokenizer of {}", path.display()))
+}
+
+/// Opens tasks by name or file.
+///
+/// # Errors
+/// When there is no task, or one is unknown or not valid.
+#[cfg(feature = "bench")]
+pub fn named_tasks(names: &[String]) -> Result<Vec<Task>> {
+    if names.is_empty() {
+        refuse!(
+            "--tasks: expected at least one of {}, or a YAML file, found none",
+            Task::builtin_names().join(", ")
+        );
+    }
+    Ok(names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?)
+}
+
+/// Opens tasks as [`named_tasks`], and looks for mistakes in them and their data, few-shot splits included: a long
+/// training must not end in finding one.
+///
+/// # Errors
+/// As [`named_tasks`], and when data are missing or a prompt cannot be built.
+#[cfg(feature = "bench")]
+pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
+    let tasks = named_tasks(names)?;
+    // The chat template and the longest sequence are the model's, which is not there yet.
+    let plain = |turns: &[Turn], _: bool| {
+        let text = turns.iter().map(|turn| turn.content.as_str()).collect();
+        Ok(ChatPrompt { text, special: vec![] })
+    };
+    check_tasks(&tasks, prompts, &plain, usize::MAX)?;
+    Ok(tasks)
+}
+
+/// Looks again for mistakes in tasks once their model is there: with its chat template and its longest sequence.
+///
+/// # Errors
+/// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
+#[cfg(feature = "bench")]
+pub fn check_tasks_for<B: DecoderBackend>(opened: &Opened<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
+    let chat = |turns: &[Turn], open: bool| chat_prompt(&opened.tokenizer, turns, open);
+    check_tasks(
+        tasks,
+        prompts,
+        &chat,
+        opened.loaded.model.config().max_position_embeddings,
+    )?;
+    Ok(())
+}
+
+/// Rows of up to `length` token ids, `tokens` in all, from a text file.
+///
+/// # Errors
+/// When the file cannot be read or holds too little.
+pub fn text_rows(path: &Path, tokenizer: &ChatTokenizer, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
+    let text = std::fs::read_to_string(path).of_path("read", path)?;
+    // The longest token has far fewer than 64 bytes, so this much text is always enough.
+    let enough = text.char_indices().nth(tokens * 64).map_or(text.len(), |(end, _)| end);
+    cut(tokenizer.encode(&text[..enough])?, length, tokens)
+}
+
+/// As [`text_rows`], from conversations, with the system turn they are trained with.
+///
+/// # Errors
+/// When they cannot be read or hold too little.
+pub fn conversation_rows(
+    source: &Source,
+    tokenizer: &ChatTokenizer,
+    system_prompt: SystemPrompt,
+    length: usize,
+    tokens: usize,
+) -> Result<Vec<Vec<u32>>> {
+    let mut ids = Vec::new();
+    for conversation in source.conversations() {
+        let encoded = conversation.and_then(|found| tokenizer.encode_conversation(&found, Mask::All, system_prompt));
+        match encoded {
+            Ok(encoded) => ids.extend(encoded.ids),
+            // Training skips it too, and counts it.
+            Err(error) if error.is_bad_record() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if ids.len() >= tokens {
+            break;
+        }
+    }
+    cut(ids, length, tokens)
+}
+
+fn cut(mut ids: Vec<u32>, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
+    ids.truncate(tokens);
+    if ids.len() < 2 {
+        refuse!(
+            "expected at least 2 tokens of text, found {}; give more text",
+            ids.len()
+        );
+    }
+    let rows = ids.chunks(length).filter(|row| row.len() > 1);
+    Ok(rows.map(<[u32]>::to_vec).collect())
+}
