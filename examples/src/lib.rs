@@ -9,5 +9,7 @@ pub mod memory;
 pub mod open;
 pub mod progress;
 pub mod signals;
+#[cfg(doctest)]
+mod snippets;
 pub mod step_cost;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! Building and running the targets of `fuzz/` with the stable compiler.
 
 use crate::shell::{cargo_with, root, run};
+use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -12,26 +13,11 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// A target and its dictionary.
-const TARGETS: [(&str, &str); 9] = [
-    ("chat_template", "jinja"),
-    ("config_json", "config"),
-    ("gguf", "gguf"),
-    ("journal", "journal"),
-    ("jsonl", "conversations"),
-    ("parquet", "parquet"),
-    ("safetensors", "safetensors"),
-    ("task_yaml", "task_yaml"),
-    ("tokenizer_json", "tokenizer"),
-];
-
 /// Builds every target, then runs one or all of them: for so many minutes each, or once over its seeds.
 pub(crate) fn fuzz(target: Option<&str>, minutes: Option<u32>) -> Result<()> {
-    if let Some(unknown) = target.filter(|name| TARGETS.iter().all(|(known, _)| known != name)) {
-        bail!(
-            "no target {unknown}; there are {}",
-            TARGETS.map(|(name, _)| name).join(", ")
-        );
+    let targets = targets()?;
+    if let Some(unknown) = target.filter(|name| targets.iter().all(|known| known != name)) {
+        bail!("no target {unknown}; there are {}", targets.join(", "));
     }
     let host = host()?;
     // With `--target` the flags are not given to build scripts and macros.
@@ -46,21 +32,34 @@ pub(crate) fn fuzz(target: Option<&str>, minutes: Option<u32>) -> Result<()> {
     }
     cargo_with(&build, &[("RUSTFLAGS", flags)])?;
     let built = root().join("fuzz/target").join(&host).join(profile);
-    for (name, dictionary) in TARGETS {
+    for name in targets {
         if target.is_none_or(|target| target == name) {
-            run_target(&built.join(name), name, dictionary, minutes)?;
+            run_target(&built.join(&name), &name, minutes)?;
         }
     }
     Ok(())
 }
 
-fn run_target(program: &Path, name: &str, dictionary: &str, minutes: Option<u32>) -> Result<()> {
+/// The programs of `fuzz/Cargo.toml`. Each has a dictionary and seeds under its name.
+fn targets() -> Result<Vec<String>> {
+    let workspace = Workspace::read("fuzz/Cargo.toml")?;
+    let members = workspace.members();
+    let programs = members
+        .iter()
+        .flat_map(|package| &package.targets)
+        .filter(|target| target.is("bin"));
+    let mut names: Vec<String> = programs.map(|program| program.name.clone()).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn run_target(program: &Path, name: &str, minutes: Option<u32>) -> Result<()> {
     let folder = root().join("fuzz");
     let (corpus, found) = (folder.join("corpus").join(name), folder.join("artifacts").join(name));
     for folder in [&corpus, &found] {
         std::fs::create_dir_all(folder)?;
     }
-    let dictionary = folder.join("dictionaries").join(format!("{dictionary}.txt"));
+    let dictionary = folder.join("dictionaries").join(format!("{name}.txt"));
     let mut arguments: Vec<OsString> = vec![
         labelled("-dict=", &dictionary),
         labelled("-artifact_prefix=", &found.join("")),

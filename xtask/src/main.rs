@@ -1,13 +1,22 @@
 //! Every chore of the project under one name: `cargo xtask <chore>`. Continuous integration and people run the same.
 #![deny(missing_docs)]
 
+mod commands;
+mod deny;
+mod examples;
+mod features;
 mod fuzz;
+mod gpu;
 mod rules;
 mod shell;
+mod sizes;
+mod stages;
+mod workspace;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use shell::{cargo, cargo_with};
+use stages::Stage;
 
 #[derive(Parser)]
 #[command(about = "The project's chores")]
@@ -20,13 +29,23 @@ struct Arguments {
 enum Chore {
     /// Format, clippy and documentation with warnings denied, and the house rules of docs/architecture.md.
     Check,
-    /// Only the house rules: who may import whom, and the absences.
+    /// Only the house rules: who may import whom, the absences, one home per job, and the snippets of the documentation.
     Rules,
+    /// Lengths of files and functions, named closures, public items and thin documentation, for each crate.
+    Sizes {
+        /// Fail where the workspace passes its limits.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Each crate without default features, then with each of its features alone.
+    Features,
     /// Every test on the CPU backend.
     Test,
+    /// The commands that the documentation shows, against the flags the programs have.
+    Commands,
     /// Rational functions, models and training on a real GPU API (WGPU; Mesa's software Vulkan is enough).
     TestWgpu,
-    /// Write the losses of ten steps anew, after a change that is meant to change the arithmetic.
+    /// Write the losses of ten steps again, after a change that is meant to change the arithmetic.
     Golden,
     /// The documentation of all crates, private items included.
     Doc,
@@ -36,7 +55,7 @@ enum Chore {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
-    /// Type-check the examples for CUDA and WGPU, and the tests for CUDA (needs no toolkit).
+    /// Clippy over everything that has CUDA or WGPU features, tests and examples included (needs no toolkit).
     CheckGpu,
     /// Run every example in its short form.
     Examples,
@@ -52,32 +71,74 @@ enum Chore {
     Deny,
     /// Pack programs, tests and the script that runs them on a machine with a GPU and no toolchain.
     Gpu,
-    /// All of the above that continuous integration runs, in its order.
+    /// All of the above that continuous integration runs, in its order; at the end, how long each stage took.
     Ci,
+    /// What is too long for continuous integration; run it before a release.
+    Long,
 }
+
+/// What a change must pass. Cheap stages come first.
+const CI: [Stage; 13] = [
+    ("rules", rules::enforce),
+    ("sizes", || sizes::report(false)),
+    ("format", format),
+    ("clippy", clippy),
+    ("doc", doc),
+    ("deny", deny::deny),
+    ("test", test),
+    ("commands", commands::check),
+    ("examples", examples::run),
+    ("features", features::check),
+    ("fuzz seeds", || fuzz::fuzz(None, None)),
+    ("test-wgpu", gpu::test_wgpu),
+    ("check-gpu", gpu::check_gpu),
+];
+
+/// What a release must pass as well.
+const LONG: [Stage; 6] = [
+    ("oldest compiler", features::check_oldest_compiler),
+    ("each GPU API alone", gpu::check_each_api),
+    ("many random cases", many_random_cases),
+    ("benchmarks once", benches_once),
+    ("compare in full", examples::compare_in_full),
+    ("fuzz, 10 minutes each", || fuzz::fuzz(None, Some(10))),
+];
 
 fn main() -> Result<()> {
     match Arguments::parse().chore {
         Chore::Check => check(),
         Chore::Rules => rules::enforce(),
+        Chore::Sizes { check } => sizes::report(check),
+        Chore::Features => features::check(),
         Chore::Test => test(),
-        Chore::TestWgpu => test_wgpu(),
+        Chore::Commands => commands::check(),
+        Chore::TestWgpu => gpu::test_wgpu(),
         Chore::Golden => golden(),
         Chore::Doc => doc(),
         Chore::Bench { arguments } => bench(&arguments),
-        Chore::CheckGpu => check_gpu(),
-        Chore::Examples => shell::run_examples(),
+        Chore::CheckGpu => gpu::check_gpu(),
+        Chore::Examples => examples::run(),
         Chore::Fuzz { target, minutes } => fuzz::fuzz(target.as_deref(), minutes),
-        Chore::Deny => shell::deny(),
-        Chore::Gpu => shell::package_gpu(),
-        Chore::Ci => ci(),
+        Chore::Deny => deny::deny(),
+        Chore::Gpu => gpu::package(),
+        Chore::Ci => stages::run(&CI),
+        Chore::Long => stages::run(&LONG),
     }
 }
 
 fn check() -> Result<()> {
     rules::enforce()?;
+    format()?;
+    clippy()?;
+    doc()
+}
+
+fn format() -> Result<()> {
     cargo(&["fmt", "--all", "--", "--check"])?;
-    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"])?;
+    cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"])
+}
+
+fn clippy() -> Result<()> {
     cargo(&[
         "clippy",
         "--release",
@@ -86,8 +147,7 @@ fn check() -> Result<()> {
         "--",
         "-D",
         "warnings",
-    ])?;
-    doc()
+    ])
 }
 
 fn doc() -> Result<()> {
@@ -107,39 +167,17 @@ fn test() -> Result<()> {
     cargo(&["test", "--release", "--workspace"])
 }
 
-/// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit
-/// tests, what CubeCL generates for CUDA, and the module of smollm2-train that compares models and training with Flex. The
-/// rest needs no second run.
-const ON_WGPU: [&str; 10] = [
-    "agreement::",
-    "cube::",
-    "cuda_source::",
-    "edges::",
-    "gradients::",
-    "graphs::",
-    "mismatches::",
-    "modules::",
-    "oracle::",
-    "gpu::",
-];
+/// The property tests with some forty times as many cases.
+fn many_random_cases() -> Result<()> {
+    cargo_with(
+        &["test", "--release", "--workspace", "--test", "it"],
+        &[("PROPTEST_CASES", "2000")],
+    )
+}
 
-const ON_GPU_APIS: &str = "kan-rational/cuda,kan-rational/wgpu,smollm2-train/wgpu";
-
-/// One build for both crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
-/// software Vulkan, so the `wgpu` features leave it off.
-fn test_wgpu() -> Result<()> {
-    let mut all = vec!["test", "--release", "--lib", "--test", "it"];
-    for package in ["kan-rational", "smollm2-train"] {
-        all.extend(["--package", package]);
-    }
-    all.extend(["--features", ON_GPU_APIS]);
-    let mut clippy = all.clone();
-    clippy[0] = "clippy";
-    clippy.extend(["--", "-D", "warnings"]);
-    all.push("--");
-    all.extend(ON_WGPU);
-    cargo(&all)?;
-    cargo(&clippy)
+/// That the benchmarks run: each of them once, without timing.
+fn benches_once() -> Result<()> {
+    cargo(&["bench", "--package", "benches", "--", "--test"])
 }
 
 /// The test that compares the losses writes them instead when it is told to.
@@ -167,35 +205,4 @@ fn bench(arguments: &[String]) -> Result<()> {
         all.extend(arguments.iter().map(String::as_str));
     }
     cargo(&all)
-}
-
-/// That the examples compile for GPUs, and for CUDA the tests that only a machine with one can run.
-fn check_gpu() -> Result<()> {
-    let examples = [
-        "check",
-        "--release",
-        "--package",
-        "examples",
-        "--examples",
-        "--features",
-    ];
-    for features in ["cuda", "wgpu"] {
-        cargo(&[&examples[..], &[features]].concat())?;
-    }
-    let mut tests = vec!["check", "--release", "--tests"];
-    for package in ["kan-rational", "smollm2-train"] {
-        tests.extend(["--package", package]);
-    }
-    tests.extend(["--features", "kan-rational/cuda,smollm2-train/cuda"]);
-    cargo(&tests)
-}
-
-fn ci() -> Result<()> {
-    check()?;
-    shell::deny()?;
-    test()?;
-    fuzz::fuzz(None, None)?;
-    shell::run_examples()?;
-    test_wgpu()?;
-    check_gpu()
 }

@@ -1,6 +1,11 @@
-//! The absences of docs/architecture.md that a program can check.
+//! The rules of docs/architecture.md that a program can check.
+
+mod homes;
+mod lines;
+mod snippets;
 
 use crate::shell::root;
+use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -47,77 +52,36 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 4] = [
     ("llm-bench", &["parquet"]),
 ];
 
-/// A pattern that must not stand in library sources, and why.
-struct Absence {
-    pattern: &'static str,
-    reason: &'static str,
+/// Crates that no path of dependencies may lead to, by the start of their names.
+const MUST_NOT_REACH: [(&str, &str); 3] = [
+    ("smoltalk-data", "burn"),
+    ("hub-cache", "burn"),
+    ("record-files", "burn"),
+];
+
+/// Third-party crates that one of our libraries has to itself: nobody else reads the format.
+const KEPT_BY: [(&str, &str); 2] = [("parquet", "record-files"), ("ureq", "hub-cache")];
+
+/// A Rust file and what it holds.
+struct Source {
+    /// Its path from the root of the checkout.
+    name: String,
+    text: String,
 }
 
-/// `print!(` stands in `eprint!(` too, and `println!(` in `eprintln!(`.
-const ABSENCES: [Absence; 12] = [
-    Absence {
-        pattern: "print!(",
-        reason: "no library prints",
-    },
-    Absence {
-        pattern: "println!(",
-        reason: "no library prints",
-    },
-    Absence {
-        pattern: "dbg!(",
-        reason: "no library prints",
-    },
-    Absence {
-        pattern: "io::stdout",
-        reason: "no library prints",
-    },
-    Absence {
-        pattern: "io::stderr",
-        reason: "no library prints",
-    },
-    Absence {
-        pattern: "env::var",
-        reason: "no hidden environment variables",
-    },
-    Absence {
-        pattern: "thread_local!",
-        reason: "no global state",
-    },
-    Absence {
-        pattern: "todo!(",
-        reason: "a stub is not done",
-    },
-    Absence {
-        pattern: "unimplemented!(",
-        reason: "a stub is not done",
-    },
-    Absence {
-        pattern: "#[ignore",
-        reason: "an ignored test looks green",
-    },
-    Absence {
-        pattern: "```ignore",
-        reason: "an ignored doctest looks green",
-    },
-    Absence {
-        pattern: "```no_run",
-        reason: "a doctest that does not run looks green",
-    },
-];
-
-/// Types through which a `static` that is not `mut` changes all the same.
-const CHANGING: [&str; 8] = [
-    "Mutex", "RwLock", "OnceLock", "OnceCell", "LazyLock", "LazyCell", "Atomic", "Cell<",
-];
-
-const LONGEST_FILE: usize = 500;
-
 pub(crate) fn enforce() -> Result<()> {
+    let workspace = Workspace::read("Cargo.toml")?;
     let mut broken = Vec::new();
-    imports(&mut broken)?;
-    for (library, _) in MAY_IMPORT {
-        sources(library, &mut broken)?;
+    imports(&workspace, &mut broken);
+    for library in workspace.libraries() {
+        let sources = sources(library.folder().join("src"))?;
+        for source in &sources {
+            lines::check(&library.name, source, &mut broken);
+        }
+        homes::check(&sources, &mut broken);
     }
+    homes::check(&sources(root().join("examples"))?, &mut broken);
+    snippets::check(&workspace, &mut broken)?;
     if broken.is_empty() {
         eprintln!("house rules hold");
         return Ok(());
@@ -125,140 +89,81 @@ pub(crate) fn enforce() -> Result<()> {
     bail!("house rules broken:\n  {}", broken.join("\n  "));
 }
 
-fn imports(broken: &mut Vec<String>) -> Result<()> {
-    for (library, allowed) in MAY_IMPORT {
-        let path = root().join("crates").join(library).join("Cargo.toml");
-        let manifest = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let names = dependencies(&manifest);
-        for (other, _) in MAY_IMPORT {
+/// Adds every import and dependency that the tables above forbid.
+fn imports(workspace: &Workspace, broken: &mut Vec<String>) {
+    let libraries = workspace.libraries();
+    for library in &libraries {
+        let names = library.dependencies();
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| library.name == *name) else {
+            broken.push(format!("{}: no row in MAY_IMPORT of xtask/src/rules.rs", library.name));
+            continue;
+        };
+        for other in libraries.iter().map(|other| other.name.as_str()) {
             if names.contains(&other) && !allowed.contains(&other) {
-                broken.push(format!("{library} must not import {other}"));
+                broken.push(format!("{} must not import {other}", library.name));
             }
         }
-        for (_, foreign) in MUST_NOT_KNOW.iter().filter(|(name, _)| *name == library) {
-            broken.extend(
-                foreign
-                    .iter()
-                    .filter(|name| names.contains(*name))
-                    .map(|name| format!("{library} must not know {name}")),
-            );
+        let foreign = MUST_NOT_KNOW.iter().filter(|(name, _)| library.name == *name);
+        for foreign in foreign
+            .flat_map(|(_, foreign)| *foreign)
+            .filter(|foreign| names.contains(foreign))
+        {
+            broken.push(format!("{} must not know {foreign}", library.name));
         }
-    }
-    Ok(())
-}
-
-/// Names in the `[dependencies]` table of a manifest; development dependencies are free.
-fn dependencies(manifest: &str) -> Vec<&str> {
-    manifest
-        .lines()
-        .skip_while(|line| line.trim() != "[dependencies]")
-        .skip(1)
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| line.split(['=', '.', ' ']).next())
-        .filter(|name| !name.is_empty() && !name.starts_with('#'))
-        .collect()
-}
-
-fn sources(library: &str, broken: &mut Vec<String>) -> Result<()> {
-    let folder = root().join("crates").join(library).join("src");
-    let mut files = Vec::new();
-    collect(&folder, &mut files)?;
-    for file in files {
-        let text = std::fs::read_to_string(&file)?;
-        let name = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
-        let lines = text.lines().count();
-        if lines > LONGEST_FILE {
-            broken.push(format!("{name} has {lines} lines; the limit is {LONGEST_FILE}"));
-        }
-        for (index, line) in text.lines().enumerate() {
-            let mut breaks = absences(line);
-            if library == "smollm2-model" && !name.contains("/weights") && !is_comment(line) && opens_a_file(line) {
-                breaks.push("files are opened only in weights/".to_string());
+        for (foreign, keeper) in KEPT_BY {
+            if names.contains(&foreign) && library.name != keeper {
+                broken.push(format!("{} must not know {foreign}: {keeper} does", library.name));
             }
-            let place = format!("{name}:{}", index + 1);
-            broken.extend(breaks.into_iter().map(|reason| format!("{place}: {reason}")));
         }
     }
-    Ok(())
+    reached(workspace, broken);
 }
 
-/// What a line holds that no library may.
-fn absences(line: &str) -> Vec<String> {
-    // An attribute of a doctest stands in a comment.
-    if is_comment(line) && !line.contains("```") {
-        return Vec::new();
+fn reached(workspace: &Workspace, broken: &mut Vec<String>) {
+    for (from, forbidden) in MUST_NOT_REACH {
+        let Some(member) = workspace.members().into_iter().find(|package| package.name == from) else {
+            broken.push(format!("no crate {from}: correct MUST_NOT_REACH"));
+            continue;
+        };
+        let mut names = workspace.reached_from(member);
+        names.retain(|name| name.starts_with(forbidden));
+        names.sort_unstable();
+        if !names.is_empty() {
+            broken.push(format!(
+                "{from} must not depend on {forbidden}, found {}",
+                names.join(", ")
+            ));
+        }
     }
-    let found = ABSENCES.iter().filter(|absence| line.contains(absence.pattern));
-    let mut broken: Vec<String> = found
-        .map(|absence| format!("`{}`: {}", absence.pattern, absence.reason))
-        .collect();
-    if is_global_state(line) {
-        broken.push("a `static` that changes: no global state".to_string());
-    }
-    broken
 }
 
 fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with("//")
 }
 
-/// A table is no state; what is `mut`, locked, atomic or filled later is.
-fn is_global_state(line: &str) -> bool {
-    let item = line.trim_start();
-    // `pub(super) static`: what stands between the brackets is one word.
-    let item = item
-        .strip_prefix("pub")
-        .map_or(item, |rest| rest.trim_start_matches(|c| c != ' ').trim_start());
-    let Some(declared) = item.strip_prefix("static ") else {
-        return false;
-    };
-    declared.starts_with("mut ") || CHANGING.iter().any(|kind| declared.contains(kind))
-}
-
-fn opens_a_file(line: &str) -> bool {
-    ["File::open", "File::create", "fs::read", "fs::write"]
-        .iter()
-        .any(|pattern| line.contains(pattern))
+/// The Rust files below a folder, integration tests left out.
+fn sources(folder: impl AsRef<Path>) -> Result<Vec<Source>> {
+    let mut paths = Vec::new();
+    collect(folder.as_ref(), &mut paths)?;
+    let root = root().canonicalize()?;
+    let mut sources = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path)?;
+        let path = path.canonicalize()?;
+        let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        sources.push(Source { name, text });
+    }
+    Ok(sources)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.is_dir() {
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "tests") {
             collect(&path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn printing_and_global_state_are_found() {
-        for line in [
-            "    print!(\"x\");",
-            "eprint!(\"x\")",
-            "eprintln!(\"x\")",
-            "static mut COUNT: u32 = 0;",
-            "pub(crate) static CACHE: Mutex<Vec<u8>> = Mutex::new(Vec::new());",
-            "    static ONCE: OnceLock<u8> = OnceLock::new();",
-            "pub static SEEN: AtomicUsize = AtomicUsize::new(0);",
-            "thread_local! {",
-            "/// ```no_run",
-        ] {
-            assert_eq!(absences(line).len(), 1, "{line}");
-        }
-        for line in [
-            "pub(super) static TABLE: &[Entry] = &[",
-            "fn name() -> &'static str {",
-            "// println!(\"x\") would be seen by nobody",
-            "let cache: Mutex<u8> = Mutex::new(0);",
-        ] {
-            assert!(absences(line).is_empty(), "{line}");
-        }
-    }
 }

@@ -1,0 +1,73 @@
+//! What is done in one place alone.
+
+use super::{Source, is_comment};
+
+/// A piece of code that tells of a job, and where that job is done.
+struct Home {
+    pattern: &'static str,
+    /// Starts of the paths of the files that may hold the pattern.
+    files: &'static [&'static str],
+    job: &'static str,
+}
+
+const HOMES: [Home; 3] = [
+    Home {
+        pattern: "b\"GGUF\"",
+        files: &[
+            "crates/smollm2-model/src/weights/gguf/header.rs",
+            "crates/gguf-file/src/",
+        ],
+        job: "GGUF files",
+    },
+    Home {
+        pattern: "read_until(",
+        files: &["crates/record-files/src/lines.rs", "examples/chat.rs"],
+        job: "JSONL files",
+    },
+    Home {
+        pattern: "read_line(",
+        files: &["crates/record-files/src/lines.rs"],
+        job: "JSONL files",
+    },
+];
+
+/// Adds each line that does a job away from its home.
+pub(super) fn check(sources: &[Source], broken: &mut Vec<String>) {
+    for source in sources {
+        for (index, line) in source.text.lines().enumerate().filter(|(_, line)| !is_comment(line)) {
+            for home in HOMES.iter().filter(|home| line.contains(home.pattern)) {
+                if !home.files.iter().any(|file| source.name.starts_with(file)) {
+                    let place = format!("{}:{}", source.name, index + 1);
+                    broken.push(format!(
+                        "{place}: `{}`: {} are read in {}",
+                        home.pattern, home.job, home.files[0]
+                    ));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_reader_is_found() {
+        let text = "// b\"GGUF\"\nconst MAGIC: &[u8] = b\"GGUF\";\n".to_owned();
+        let source = |name: &str| Source {
+            name: name.to_owned(),
+            text: text.clone(),
+        };
+        let mut broken = Vec::new();
+        check(
+            &[
+                source("crates/gguf-file/src/header.rs"),
+                source("crates/llm-bench/src/lib.rs"),
+            ],
+            &mut broken,
+        );
+        assert_eq!(broken.len(), 1, "{broken:?}");
+        assert!(broken[0].starts_with("crates/llm-bench/src/lib.rs:2: "), "{broken:?}");
+    }
+}
