@@ -68,6 +68,10 @@
 //! `examples/generate.rs` opens a model by its hub id.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod access;
 mod cache;
 mod download;
@@ -88,12 +92,12 @@ pub use split::{SplitMatch, split_files};
 use std::fmt;
 use std::path::Path;
 
-/// What a repository holds.
+/// What a repository holds; the hub keeps the kinds apart, so that a model and a data set may have one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepoKind {
-    /// Configuration and weights.
+    /// A model: configuration, weights, tokenizer.
     Model,
-    /// Data files.
+    /// A data set: Parquet or JSONL files.
     Dataset,
 }
 
@@ -110,13 +114,13 @@ impl RepoKind {
 /// One revision of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubRepo {
-    /// What it holds.
+    /// Whether it is a model or a data set.
     pub kind: RepoKind,
-    /// `owner/name`.
+    /// `owner/name`, or the bare name of an old data set.
     pub id: String,
-    /// Branch, tag or commit.
+    /// Branch, tag or commit. A commit never changes, so that its files are not asked for again.
     pub revision: String,
-    /// How it is reached.
+    /// Endpoint, cache folder, token and patience.
     pub access: HubAccess,
 }
 
@@ -164,6 +168,6 @@ fn is_revision(text: &str) -> bool {
 
 /// ASCII letters, digits and `others`, without a dot in front.
 fn is_name(text: &str, others: &str) -> bool {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
-    !text.is_empty() && !text.starts_with('.') && text.chars().all(is_allowed)
+    let is_allowed = text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+    is_allowed && !text.is_empty() && !text.starts_with('.')
 }

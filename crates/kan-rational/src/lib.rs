@@ -30,6 +30,10 @@
 //! The example `inspect` plots every learned function of a model against its start.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod activation;
 mod autodiff;
 mod backend;
