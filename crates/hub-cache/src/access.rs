@@ -107,16 +107,16 @@ pub enum TransferEvent<'a> {
     Bytes {
         /// Name of the file in the repository.
         file: &'a str,
-        /// Bytes in the cache.
+        /// Bytes of the file that are in the cache.
         arrived: u64,
-        /// Length of the file.
+        /// Length of the file as the hub lists it.
         total: u64,
     },
     /// A request failed and will be repeated.
     Retrying {
-        /// The file, or `listing`.
+        /// Name of the file, or `listing` for the names in the repository.
         what: &'a str,
-        /// Why the request failed.
+        /// Why the request failed, without the name of the file.
         reason: &'a str,
         /// Time until the next attempt.
         wait: Duration,

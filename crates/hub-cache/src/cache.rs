@@ -33,7 +33,7 @@ impl Snapshot {
     }
 }
 
-/// Unreadable folders hold nothing.
+/// Adds the names below a folder; one that cannot be read holds nothing.
 fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -63,16 +63,8 @@ impl HubRepo {
         if !is_hash(&commit, 40) || !folder.is_dir() {
             return Ok(None);
         }
-        let listing = fs::read(places.listing(&commit)).ok();
-        let names = |bytes: Vec<u8>| {
-            let value: Value = serde_json::from_slice(&bytes).ok()?;
-            let names = value.as_array()?.iter();
-            names.map(|name| name.as_str().map(str::to_owned)).collect()
-        };
-        Ok(Some(Snapshot {
-            folder,
-            listing: listing.and_then(names),
-        }))
+        let listing = read_listing(&places.listing(&commit));
+        Ok(Some(Snapshot { folder, listing }))
     }
 
     pub(crate) fn cache_error<'a>(
@@ -89,11 +81,18 @@ impl HubRepo {
     }
 }
 
+/// A listing that cannot be read is one that is not there: the hub is asked again.
+fn read_listing(path: &Path) -> Option<Vec<String>> {
+    let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let names = value.as_array()?.iter();
+    names.map(|name| name.as_str().map(str::to_owned)).collect()
+}
+
 /// Where the cache keeps a repository: the layout of huggingface_hub and hf-hub, and a folder of our own.
 #[derive(Debug)]
 pub(crate) struct Places {
     cache: PathBuf,
-    /// `models--owner--name`.
+    /// Name of the repository's folder, `models--owner--name`.
     folder: String,
     pub(crate) root: PathBuf,
     pub(crate) reference: PathBuf,
@@ -104,8 +103,7 @@ impl Places {
         if !is_id(&repo.id) || !is_revision(&repo.revision) {
             return Err(HubError::Id { repo: repo.to_string() });
         }
-        let default = || std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"));
-        let cache = repo.access.cache_dir.clone().or_else(default);
+        let cache = repo.access.cache_dir.clone().or_else(default_cache);
         let cache = cache.ok_or_else(|| HubError::NoHome { repo: repo.to_string() })?;
         let folder = format!("{}--{}", repo.kind.plural(), repo.id.replace('/', "--"));
         let root = cache.join(&folder);
@@ -148,8 +146,7 @@ impl Places {
             fs::create_dir_all(folder)?;
         }
         let blob = self.blob(hash);
-        let points = || matches!((fs::canonicalize(&pointer), fs::canonicalize(&blob)), (Ok(a), Ok(b)) if a == b);
-        if points() {
+        if is_same_file(&pointer, &blob) {
             return Ok(pointer);
         }
         if pointer.is_symlink() || pointer.exists() {
@@ -157,11 +154,20 @@ impl Places {
         }
         match link(&blob, name, hash, &pointer) {
             // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && points() => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_same_file(&pointer, &blob) => {}
             linked => linked?,
         }
         Ok(pointer)
     }
+}
+
+/// The folder that other clients use when they are told nothing.
+fn default_cache() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"))
+}
+
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Removes a link, unless another process has done so already.
@@ -187,11 +193,13 @@ fn link(blob: &Path, _name: &str, _hash: &str, pointer: &Path) -> io::Result<()>
 
 /// A relative path of plain components: a listing must not reach outside the cache.
 pub(crate) fn is_file_name(name: &str) -> bool {
-    let plain = |component: Component<'_>| matches!(component, Component::Normal(_));
-    let whole = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    let is_plain = Path::new(name)
+        .components()
+        .all(|component| matches!(component, Component::Normal(_)));
+    let is_whole = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
     // A colon names a drive or a stream on Windows, and is like any other character elsewhere.
-    let foreign = |c: char| matches!(c, '\\' | '\0') || cfg!(windows) && c == ':';
-    whole && !name.contains(foreign) && Path::new(name).components().all(plain)
+    let has_foreign = name.contains(['\\', '\0']) || cfg!(windows) && name.contains(':');
+    is_plain && is_whole && !has_foreign
 }
 
 /// Hexadecimal digits of this number.

@@ -92,13 +92,14 @@ impl Remote {
     /// than this download.
     fn fill_and_verify(&self, name: &str, listed: &Listed, partial: &mut Partial) -> Result<(), HubError> {
         let path = partial.path().to_owned();
-        let write_error = || self.repo.cache_error("write", &path);
         self.fill(name, listed, partial)?;
-        let mut found = hash_of(partial.file(), listed).map_err(write_error())?;
+        let mut found = hash_of(partial.file(), listed).map_err(self.repo.cache_error("write", &path))?;
         if !found.eq_ignore_ascii_case(&listed.hash) && partial.resumed {
-            partial.continue_from(0).map_err(write_error())?;
+            partial
+                .continue_from(0)
+                .map_err(self.repo.cache_error("write", &path))?;
             self.fill(name, listed, partial)?;
-            found = hash_of(partial.file(), listed).map_err(write_error())?;
+            found = hash_of(partial.file(), listed).map_err(self.repo.cache_error("write", &path))?;
         }
         if found.eq_ignore_ascii_case(&listed.hash) {
             return Ok(());

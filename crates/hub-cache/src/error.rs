@@ -4,37 +4,30 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a file of a repository cannot be had. Every message names the repository with its revision and says what to do.
+///
+/// In all variants `repo` is `id@revision`, `endpoint` the address of the hub, `status` the HTTP status of its answer, `file` a
+/// name in the repository. `expected` and `found` are what a setting, an answer or a file should be and what it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum HubError {
     /// The id or the revision has characters no repository has.
     #[error("hub repository {repo}: expected owner/name and a branch, tag or commit; check the spelling")]
-    Id {
-        /// `id@revision`.
-        repo: String,
-    },
+    Id { repo: String },
     /// The hub knows no such repository or revision.
     #[error(
         "hub repository {repo}: not found at {endpoint}; check the spelling of id and revision (a private repository \
          needs a token)"
     )]
-    NotFound {
-        /// `id@revision`.
-        repo: String,
-        /// Address of the hub.
-        endpoint: String,
-    },
+    NotFound { repo: String, endpoint: String },
     /// The hub refuses access.
     #[error(
         "hub repository {repo}: {endpoint} refuses access (status {status}); give a token that may read it, accept its \
          terms on its page, and check the spelling"
     )]
     Refused {
-        /// `id@revision`.
         repo: String,
-        /// Address of the hub.
         endpoint: String,
-        /// HTTP status.
         status: u16,
     },
     /// The hub cannot be reached.
@@ -43,21 +36,15 @@ pub enum HubError {
          repository elsewhere and give its folder"
     )]
     Unreachable {
-        /// `id@revision`.
         repo: String,
-        /// Address of the hub.
         endpoint: String,
-        /// What the client says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The hub is overloaded or limits the number of requests, and all attempts are used up.
     #[error("hub repository {repo}: {endpoint} answers with status {status}{}; try again later", asks(*.asked))]
     Unavailable {
-        /// `id@revision`.
         repo: String,
-        /// Address of the hub.
         endpoint: String,
-        /// HTTP status.
         status: u16,
         /// How long the hub asks to wait.
         asked: Option<Duration>,
@@ -65,11 +52,8 @@ pub enum HubError {
     /// A setting of [`HubAccess`](crate::HubAccess) cannot be used.
     #[error("hub repository {repo}: {setting}: expected {expected}, found {found}; correct this setting")]
     Setting {
-        /// `id@revision`.
         repo: String,
-        /// The setting.
         setting: &'static str,
-        /// What can be used.
         expected: &'static str,
         /// What was given; no password and no token.
         found: String,
@@ -79,87 +63,61 @@ pub enum HubError {
         "hub repository {repo}: {what}: expected {expected}, found {found}; check the endpoint, or try again later"
     )]
     Answer {
-        /// `id@revision`.
         repo: String,
         /// The file, or the part of the listing.
         what: String,
-        /// What a hub answers.
         expected: String,
-        /// What came.
         found: String,
     },
     /// The repository lacks a file.
     #[error("hub repository {repo}: it has no {file}; check that it is a repository of this kind and revision")]
-    NoFile {
-        /// `id@revision`.
-        repo: String,
-        /// The file.
-        file: String,
-    },
+    NoFile { repo: String, file: String },
     /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt continues
     /// from there.
     #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]
     Incomplete {
-        /// `id@revision`.
         repo: String,
-        /// The file.
         file: String,
         /// Its length as the hub lists it.
         expected: u64,
-        /// Bytes that arrived.
         found: u64,
-        /// Why the transfer stopped.
         reason: String,
     },
     /// A complete file with the wrong content arrived; it was deleted.
     #[error("hub repository {repo}: {file}: expected {expected}, found {found}; it was deleted: try again")]
     Corrupt {
-        /// `id@revision`.
         repo: String,
-        /// The file.
         file: String,
         /// The hash the hub lists: SHA-256 of a large file, git's blob hash of another.
         expected: String,
-        /// That of what arrived.
         found: String,
     },
     /// A data set has no files for what was asked.
     #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
     Split {
-        /// The repository or folder.
         place: String,
         /// Which files were looked for.
         expected: String,
-        /// Which there are.
         found: String,
     },
     /// The cache folder cannot be read or written.
     #[error("hub repository {repo}: cannot {action} {}: {source}; check the cache folder", path.display())]
     Cache {
-        /// `id@revision`.
         repo: String,
-        /// What was tried.
         action: &'static str,
-        /// The file or folder.
         path: PathBuf,
         /// What the operating system says.
         source: std::io::Error,
     },
     /// There is no default cache folder.
     #[error("hub repository {repo}: there is no home directory; give a cache folder")]
-    NoHome {
-        /// `id@revision`.
-        repo: String,
-    },
+    NoHome { repo: String },
     /// The cache lacks files and the program cannot fetch them.
     #[error(
         "hub repository {repo}: not complete in the cache, and this program was built without the feature `hub`; \
          build it with the feature, or give a folder"
     )]
-    NoNetwork {
-        /// `id@revision`.
-        repo: String,
-    },
+    NoNetwork { repo: String },
 }
 
 fn asks(wait: Option<Duration>) -> String {

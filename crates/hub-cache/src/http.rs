@@ -36,7 +36,7 @@ pub(crate) enum Failure {
     Lasting(Cause),
     /// The host is not found: it is misspelt or this machine is offline, unless it has answered before.
     NoHost(Cause),
-    /// Another attempt may succeed.
+    /// Another attempt may succeed: the host is busy, or the connection broke.
     Passing(Cause),
 }
 

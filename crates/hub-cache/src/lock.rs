@@ -154,9 +154,11 @@ mod tests {
 
     #[test]
     fn a_file_system_without_locks_is_a_notice() {
-        let no_lock_daemon = || Err(TryLockError::Error(io::Error::from_raw_os_error(37)));
-        let not_implemented = || Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
-        let errors: [fn() -> Result<(), TryLockError>; 2] = [no_lock_daemon, not_implemented];
+        const NO_LOCK_DAEMON: i32 = 37; // ENOLCK on Linux
+        let errors: [fn() -> Result<(), TryLockError>; 2] = [
+            || Err(TryLockError::Error(io::Error::from_raw_os_error(NO_LOCK_DAEMON))),
+            || Err(TryLockError::Error(io::ErrorKind::Unsupported.into())),
+        ];
         for refused in errors {
             let (is_held, notices, exists) = take(&[refused], Duration::from_secs(600));
             assert!(!is_held && !exists);

@@ -11,7 +11,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(crate) enum Failed {
     /// Another attempt gives the same.
     Lasting(HubError),
-    /// Another attempt may succeed.
+    /// Another attempt may succeed: the hub is busy, or the transfer broke off.
     Passing {
         error: HubError,
         /// How long the hub asks to wait.

@@ -20,24 +20,26 @@ impl HubRepo {
         split: &str,
         matching: SplitMatch,
     ) -> Result<Vec<PathBuf>, HubError> {
-        let place = format!("hub repository {self}");
-        let choose = |names: &[&str]| split_files(&place, names, configuration, split, matching);
-        let held = |snapshot: &Snapshot, names: &[String]| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let files = choose(&names).ok()?.into_iter().map(|name| snapshot.file(&name));
-            files.collect::<Option<Vec<PathBuf>>>()
+        let wanted = Wanted {
+            configuration,
+            split,
+            matching,
         };
+        let place = format!("hub repository {self}");
         let cached = self.cached()?;
         let listed = cached
             .as_ref()
             .and_then(|snapshot| Some((snapshot, snapshot.listing.as_ref()?)));
-        if let Some(files) = listed.and_then(|(snapshot, names)| held(snapshot, names)) {
+        if let Some(files) = listed.and_then(|(snapshot, names)| wanted.held(&place, snapshot, names)) {
             return Ok(files);
         }
         match self.remote() {
             Ok(remote) => {
                 let names: Vec<&str> = remote.names().collect();
-                let files = choose(&names)?.into_iter().map(|name| remote.fetch(&name));
+                let files = wanted
+                    .choose(&place, &names)?
+                    .into_iter()
+                    .map(|name| remote.fetch(&name));
                 let files = files.collect::<Result<Vec<PathBuf>, HubError>>()?;
                 remote.finish()?;
                 Ok(files)
@@ -45,7 +47,7 @@ impl HubRepo {
             Err(error @ (HubError::Unreachable { .. } | HubError::Unavailable { .. } | HubError::NoNetwork { .. })) => {
                 let python = cached.filter(|snapshot| snapshot.listing.is_none());
                 python
-                    .and_then(|snapshot| held(&snapshot, &snapshot.names()))
+                    .and_then(|snapshot| wanted.held(&place, &snapshot, &snapshot.names()))
                     .ok_or(error)
             }
             Err(error) => Err(error),
@@ -61,6 +63,25 @@ pub enum SplitMatch {
     /// Without a split of this name, the only one whose name continues it after an underscore: `train_sft` for `train`.
     /// Right for training data, whose splits are often named so.
     OrVariant,
+}
+
+/// What [`split_files`] is asked for.
+struct Wanted<'a> {
+    configuration: Option<&'a str>,
+    split: &'a str,
+    matching: SplitMatch,
+}
+
+impl Wanted<'_> {
+    fn choose(&self, place: &str, names: &[impl AsRef<str>]) -> Result<Vec<String>, HubError> {
+        split_files(place, names, self.configuration, self.split, self.matching)
+    }
+
+    /// The files of the split, if the snapshot has all of them.
+    fn held(&self, place: &str, snapshot: &Snapshot, names: &[String]) -> Option<Vec<PathBuf>> {
+        let files = self.choose(place, names).ok()?;
+        files.into_iter().map(|name| snapshot.file(&name)).collect()
+    }
 }
 
 /// A data file's place in the common layouts.
@@ -93,33 +114,33 @@ pub fn split_files(
         Some(name) => format!("split `{split}` of configuration `{name}`"),
         None => format!("split `{split}`"),
     };
-    let wrong = |expected: String, found: String| HubError::Split {
-        place: place.to_owned(),
-        expected,
-        found,
-    };
-    let refuse = |found: String| wrong(format!("{wanted} in .parquet or .jsonl files"), found);
-    let chosen = choose_configuration(&files, configuration).map_err(refuse)?;
+    let expected = format!("{wanted} in .parquet or .jsonl files");
+    let chosen = choose_configuration(&files, configuration).map_err(|found| refusal(place, &expected, found))?;
     files.retain(|file| file.configuration == chosen);
-    let chosen = choose_split(&files, split, matching).map_err(refuse)?;
+    let chosen = choose_split(&files, split, matching).map_err(|found| refusal(place, &expected, found))?;
     files.retain(|file| file.split == chosen);
     let parquet = files.iter().any(|file| file.parquet);
     files.retain(|file| file.parquet == parquet);
     let told = files.iter().filter_map(|file| file.shards);
     if let Some(shards) = told.max().filter(|shards| *shards != files.len()) {
-        return Err(wrong(
-            format!("{wanted} in {shards} files"),
-            format!("{} files", files.len()),
-        ));
+        let found = format!("{} files", files.len());
+        return Err(refusal(place, &format!("{wanted} in {shards} files"), found));
     }
     let mut names: Vec<String> = files.iter().map(|file| file.name.to_owned()).collect();
     names.sort();
     Ok(names)
 }
 
+fn refusal(place: &str, expected: &str, found: String) -> HubError {
+    HubError::Split {
+        place: place.to_owned(),
+        expected: expected.to_owned(),
+        found,
+    }
+}
+
 fn choose_configuration(files: &[DataFile], wanted: Option<&str>) -> Result<String, String> {
     let known: BTreeSet<&str> = files.iter().map(|file| file.configuration.as_str()).collect();
-    let is_default = |name: &str| matches!(name, "" | "default");
     let chosen = match wanted {
         Some(name) => known
             .iter()
@@ -129,6 +150,10 @@ fn choose_configuration(files: &[DataFile], wanted: Option<&str>) -> Result<Stri
     };
     let chosen = chosen.map(|name| (*name).to_owned());
     chosen.ok_or_else(|| list("the configurations", known))
+}
+
+fn is_default(configuration: &str) -> bool {
+    matches!(configuration, "" | "default")
 }
 
 fn choose_split<'a>(files: &[DataFile<'a>], wanted: &str, matching: SplitMatch) -> Result<&'a str, String> {
@@ -182,13 +207,17 @@ impl<'a> DataFile<'a> {
 
 /// `train-00000-of-00002`, with a hash after it in old data sets.
 fn shard(stem: &str) -> (&str, Option<usize>) {
-    let digits = |text: &str| text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit());
     let Some((before, after)) = stem.split_once("-of-") else {
         return (stem, None);
     };
     let count = after.split('-').next().unwrap_or_default();
     match before.rsplit_once('-') {
-        Some((split, index)) if digits(index) && digits(count) => (split, count.parse().ok()),
+        Some((split, index)) if is_number(index) && is_number(count) => (split, count.parse().ok()),
         _ => (stem, None),
     }
+}
+
+/// Four digits or more: `00000` of a shard, not the year of a name.
+fn is_number(text: &str) -> bool {
+    text.len() >= 4 && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coefficients {
-    /// `a_0 ..= a_n`, ascending.
+    /// `a_0` to `a_n`, ascending powers.
     pub numerator: Vec<f64>,
     /// `b_1 ..= b_m`, ascending; the constant term is always 1.
     pub denominator: Vec<f64>,
 }
 
 impl Coefficients {
-    /// Coefficients from ascending slices.
+    /// Coefficients from slices of ascending powers.
     pub fn new(numerator: &[f64], denominator: &[f64]) -> Self {
         Self {
             numerator: numerator.to_vec(),
@@ -43,12 +43,12 @@ impl Coefficients {
         }
     }
 
-    /// `F(x)` in f64.
+    /// `F(x)` in f64, as the reference computes it.
     pub fn eval(&self, x: f64, form: Denominator) -> f64 {
         scalar::value(x, &self.numerator, &self.denominator, form)
     }
 
-    /// `dF/dx` in f64.
+    /// `dF/dx` in f64, from the quotient rule.
     pub fn derivative(&self, x: f64, form: Denominator) -> f64 {
         scalar::derivative(x, &self.numerator, &self.denominator, form)
     }
@@ -58,7 +58,6 @@ impl Coefficients {
     /// The sign of growth follows the leading coefficients present; a fit whose leading `b` vanished grows faster
     /// than its degrees suggest, and is unsafe outside its range. `i32::MIN` for `F = 0`.
     pub fn growth(&self) -> i32 {
-        let leading = |list: &[f64]| list.iter().rposition(|c| *c != 0.0);
         let Some(numerator) = leading(&self.numerator) else {
             return i32::MIN;
         };
@@ -70,18 +69,6 @@ impl Coefficients {
     /// # Errors
     /// [`RationalError::Length`] when `degrees` are lower than the present ones.
     pub fn padded(&self, degrees: Degrees) -> Result<Self, RationalError> {
-        let pad = |what, list: &[f64], length: usize| {
-            if list.len() > length {
-                return Err(RationalError::Length {
-                    what,
-                    expected: length,
-                    found: list.len(),
-                });
-            }
-            let mut list = list.to_vec();
-            list.resize(length, 0.0);
-            Ok(list)
-        };
         Ok(Self {
             numerator: pad("numerator", &self.numerator, degrees.numerator + 1)?,
             denominator: pad("denominator", &self.denominator, degrees.denominator)?,
@@ -104,6 +91,24 @@ impl Coefficients {
             .map(|x| (self.eval(x, form) - f(x)).abs())
             .fold(0.0, f64::max)
     }
+}
+
+/// The index of the last coefficient that is not zero.
+fn leading(list: &[f64]) -> Option<usize> {
+    list.iter().rposition(|c| *c != 0.0)
+}
+
+fn pad(what: &'static str, list: &[f64], length: usize) -> Result<Vec<f64>, RationalError> {
+    if list.len() > length {
+        return Err(RationalError::Length {
+            what,
+            expected: length,
+            found: list.len(),
+        });
+    }
+    let mut list = list.to_vec();
+    list.resize(length, 0.0);
+    Ok(list)
 }
 
 fn rounded(list: &[f64]) -> Vec<f64> {

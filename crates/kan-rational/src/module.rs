@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where a [`GroupRational`] starts.
+/// The function that a [`GroupRational`] starts as.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -57,7 +57,7 @@ pub struct GroupRationalConfig {
     pub share_numerator: bool,
     /// One denominator for all groups. Default false.
     pub share_denominator: bool,
-    /// Initial coefficients. Default: swish.
+    /// Where the coefficients start. Default: fitted to swish.
     pub init: Init,
 }
 

@@ -40,10 +40,9 @@ impl std::str::FromStr for Degrees {
     /// # Errors
     /// [`RationalError::DegreesText`] for another text, [`RationalError::Degrees`] outside (1, 1) to (9, 8).
     fn from_str(text: &str) -> Result<Self, RationalError> {
-        let number = |text: &str| text.trim().parse().ok();
         let degrees = text
             .split_once(',')
-            .and_then(|(n, m)| Some(Self::new(number(n)?, number(m)?)));
+            .and_then(|(n, m)| Some(Self::new(n.trim().parse().ok()?, m.trim().parse().ok()?)));
         degrees
             .ok_or_else(|| RationalError::DegreesText { found: text.to_owned() })?
             .validate()

@@ -3,25 +3,20 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// Everything that can go wrong in reading records.
+///
+/// `expected` and `found` are what the format or the caller needs at that place, and what is there.
 #[derive(Debug, Error)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum RecordError {
     /// A file or folder could not be opened or read.
     #[error("{}: {source}; check that the path exists and can be read", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's error.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
     /// One record is not what it should be. The records after it can be read.
     #[error("{place}: expected {expected}, found {found}")]
     Record {
-        /// Where the record is.
         place: Place,
-        /// What is needed there.
         expected: String,
-        /// What is there.
         found: String,
     },
     /// The file is not what it should be from here on.
@@ -29,9 +24,7 @@ pub enum RecordError {
     Unreadable {
         /// The first record that cannot be read.
         place: Place,
-        /// What is needed there.
         expected: String,
-        /// What is there.
         found: String,
     },
 }

@@ -22,6 +22,10 @@ pub fn data_files(folder: &Path) -> Result<Vec<String>, RecordError> {
 
 fn is_data_file(name: &str) -> bool {
     let extension = Path::new(name).extension();
-    let is = |known: &str| extension.is_some_and(|found| found.eq_ignore_ascii_case(known));
-    !name.starts_with('.') && (is("parquet") || is("jsonl"))
+    let is_known = extension.is_some_and(|found| {
+        ["parquet", "jsonl"]
+            .iter()
+            .any(|known| found.eq_ignore_ascii_case(known))
+    });
+    is_known && !name.starts_with('.')
 }

@@ -16,7 +16,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub(crate) struct Lines {
     path: Arc<Path>,
     reader: BufReader<File>,
-    /// Lines read.
+    /// Number of lines read so far.
     line: u64,
     /// Whether a line that is not blank was read.
     begun: bool,

@@ -10,18 +10,18 @@ use std::sync::Arc;
 /// Where a record is. Displayed as `train.jsonl:12` or `train.parquet: row 11`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file.
+    /// The file that was opened, as its path was given.
     pub path: Arc<Path>,
-    /// The record in it.
+    /// The line or row in the file.
     pub position: Position,
 }
 
 /// A record of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// A line, from 1.
+    /// A line of a JSONL file, counted from 1 as editors do.
     Line(u64),
-    /// A row, from 0.
+    /// A row of a Parquet file, counted from 0 over all row groups.
     Row(u64),
 }
 
@@ -54,7 +54,7 @@ impl Record {
         }
     }
 
-    /// Where it is.
+    /// The file and the line or row in it, for messages.
     pub fn place(&self) -> &Place {
         &self.place
     }

@@ -129,11 +129,9 @@ fn parse_proxy(repo: &HubRepo, url: &str) -> Result<Proxy, HubError> {
 }
 
 fn roots(repo: &HubRepo, path: &Path) -> Result<RootCerts, HubError> {
-    let expected = "a PEM file with certificates";
-    let wrong = |found: String| repo.setting_error("CA file", expected, format!("{}: {found}", path.display()));
-    let bytes = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = fs::read(path).map_err(|error| roots_error(repo, path, &error.to_string()))?;
     let items: Result<Vec<PemItem>, _> = parse_pem(&bytes).collect();
-    let items = items.map_err(|error| wrong(error.to_string()))?;
+    let items = items.map_err(|error| roots_error(repo, path, &error.to_string()))?;
     let certificates: Vec<Certificate<'static>> = items
         .into_iter()
         .filter_map(|item| match item {
@@ -142,9 +140,14 @@ fn roots(repo: &HubRepo, path: &Path) -> Result<RootCerts, HubError> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err(wrong("no certificate".to_owned()));
+        return Err(roots_error(repo, path, "no certificate"));
     }
     Ok(RootCerts::from(certificates))
+}
+
+fn roots_error(repo: &HubRepo, path: &Path, found: &str) -> HubError {
+    let found = format!("{}: {found}", path.display());
+    repo.setting_error("CA file", "a PEM file with certificates", found)
 }
 
 fn authorization(repo: &HubRepo, token: &str, endpoint: &Origin) -> Result<HeaderValue, HubError> {
@@ -215,9 +218,11 @@ fn redirected<T>(from: &Uri, response: &Response<T>) -> Result<Uri, Failure> {
 /// The wait that `Retry-After` (seconds or a date) or `RateLimit` (`"api";r=0;t=55`) asks for.
 fn asked_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if let Some(value) = text(headers, "retry-after") {
-        let until = |date: SystemTime| date.duration_since(now).unwrap_or_default();
-        let seconds = value.trim().parse().map(Duration::from_secs).ok();
-        return seconds.or_else(|| httpdate::parse_http_date(value).ok().map(until));
+        if let Ok(seconds) = value.trim().parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(value).ok()?;
+        return Some(date.duration_since(now).unwrap_or_default());
     }
     let limit = text(headers, "ratelimit")?;
     let (remaining, reset) = (parameter(limit, "r")?, parameter(limit, "t")?);
@@ -350,13 +355,16 @@ mod tests {
         }
     }
 
+    fn io_failure(kind: ErrorKind) -> Failure {
+        failure(ureq::Error::Io(kind.into()))
+    }
+
     #[test]
     fn failures_that_another_attempt_may_mend_are_told_apart() {
-        let io = |kind: ErrorKind| failure(ureq::Error::Io(kind.into()));
-        assert!(matches!(io(ErrorKind::ConnectionRefused), Failure::Passing(_)));
-        assert!(matches!(io(ErrorKind::ConnectionReset), Failure::Passing(_)));
-        assert!(matches!(io(ErrorKind::InvalidData), Failure::Lasting(_)));
-        assert!(matches!(io(ErrorKind::Other), Failure::NoHost(_)));
+        assert!(matches!(io_failure(ErrorKind::ConnectionRefused), Failure::Passing(_)));
+        assert!(matches!(io_failure(ErrorKind::ConnectionReset), Failure::Passing(_)));
+        assert!(matches!(io_failure(ErrorKind::InvalidData), Failure::Lasting(_)));
+        assert!(matches!(io_failure(ErrorKind::Other), Failure::NoHost(_)));
         assert!(matches!(failure(ureq::Error::HostNotFound), Failure::NoHost(_)));
     }
 }

@@ -9,13 +9,13 @@ use crate::{Coefficients, Degrees};
 /// One minimax fit of an activation on `[-range, range]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Minimax {
-    /// The function fitted.
+    /// The function that the coefficients stand for.
     pub activation: Activation,
-    /// Half-width of the range.
+    /// The fit holds on `[-range, range]`.
     pub range: u32,
-    /// `a_0 ..= a_n`.
+    /// `a_0` to `a_n`, ascending powers.
     pub numerator: &'static [f64],
-    /// `b_1 ..= b_m`.
+    /// `b_1` to `b_m`, ascending powers; `b_0` is 1.
     pub denominator: &'static [f64],
     /// Largest error on the range.
     pub max_error: f64,
@@ -29,7 +29,7 @@ impl Minimax {
         Coefficients::new(self.numerator, self.denominator)
     }
 
-    /// Degrees of the fit.
+    /// Degrees, as the numbers of coefficients tell.
     pub fn degrees(&self) -> Degrees {
         Degrees {
             numerator: self.numerator.len() - 1,
@@ -41,12 +41,12 @@ impl Minimax {
 impl Activation {
     /// The stored minimax fit with exactly these degrees on `[-range, range]`.
     pub fn minimax(self, degrees: Degrees, range: u32) -> Option<&'static Minimax> {
-        let fits = |entry: &&Minimax| entry.activation == self && entry.range == range && entry.degrees() == degrees;
-        MINIMAX.iter().find(fits)
+        let mut of_activation = MINIMAX.iter().filter(|entry| entry.activation == self);
+        of_activation.find(|entry| entry.range == range && entry.degrees() == degrees)
     }
 }
 
-/// Every stored fit.
+/// Every stored fit, by activation, range and degrees.
 pub(super) static MINIMAX: &[Minimax] = &[
     Minimax {
         activation: Activation::Swish,

@@ -12,9 +12,9 @@ use crate::{Coefficients, Denominator};
 pub struct Published {
     /// Name in the published file.
     pub name: &'static str,
-    /// `a_0 ..= a_5`.
+    /// `a_0` to `a_5`, ascending powers.
     pub numerator: [f64; 6],
-    /// `b_1 ..= b_4`.
+    /// `b_1` to `b_4`, ascending powers; `b_0` is 1.
     pub denominator: [f64; 4],
     /// The form it was fitted for.
     pub fitted_for: Denominator,

@@ -10,9 +10,9 @@ const SEARCH_SAMPLES: usize = 768;
 /// Weighted samples of a function.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Samples {
-    /// Abscissae.
+    /// Abscissae, in any order.
     pub x: Vec<f64>,
-    /// Values to reach.
+    /// The value to reach at each abscissa.
     pub y: Vec<f64>,
     /// Non-negative weight of each squared error.
     pub weights: Vec<f64>,
@@ -65,8 +65,11 @@ impl Samples {
             }
         }
         for (what, list) in [("x", &self.x), ("y", &self.y), ("weights", &self.weights)] {
-            let refused = |value: &f64| !value.is_finite() || (what == "weights" && *value < 0.0);
-            if let Some(index) = list.iter().position(refused) {
+            let is_weight = what == "weights";
+            let refused = list
+                .iter()
+                .position(|value| !value.is_finite() || is_weight && *value < 0.0);
+            if let Some(index) = refused {
                 return Err(RationalError::NotFinite {
                     what,
                     index,
@@ -147,16 +150,21 @@ fn thin(problem: &Problem, stride: usize) -> Problem {
     if kept.last() != Some(&last) {
         kept.push(last);
     }
-    let mean_root = |&i: &usize| {
-        let window = &problem.roots[i.saturating_sub(stride / 2)..(i + stride.div_ceil(2)).min(last + 1)];
-        (window.iter().map(|root| root * root).sum::<f64>() / window.len() as f64).sqrt()
-    };
     Problem {
         u: kept.iter().map(|&i| problem.u[i]).collect(),
         y: kept.iter().map(|&i| problem.y[i]).collect(),
-        roots: kept.iter().map(mean_root).collect(),
+        roots: kept
+            .iter()
+            .map(|&i| {
+                root_mean_square(&problem.roots[i.saturating_sub(stride / 2)..(i + stride.div_ceil(2)).min(last + 1)])
+            })
+            .collect(),
         ..*problem
     }
+}
+
+fn root_mean_square(values: &[f64]) -> f64 {
+    (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
 }
 
 fn summarise(samples: &Samples, coefficients: Coefficients, form: Denominator) -> Fit {

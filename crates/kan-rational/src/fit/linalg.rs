@@ -95,24 +95,30 @@ pub(super) fn quadratic_programme(matrix: &[Vec<f64>], h: &[f64], bounded: bool)
         .map(|i| (0..count).map(|j| matrix[i][j] / (scale[i] * scale[j])).collect())
         .collect();
     let h: Vec<f64> = (0..count).map(|i| h[i] / scale[i]).collect();
-    let unscale = |v: Vec<f64>| v.iter().zip(&scale).map(|(v, s)| v / s).collect::<Vec<f64>>();
-    if !bounded {
-        return cholesky_solve(&m, &h, &(0..count).collect::<Vec<_>>()).map(unscale);
-    }
+    let v = if bounded {
+        bounded_minimum(&m, &h)?
+    } else {
+        cholesky_solve(&m, &h, &(0..count).collect::<Vec<_>>())?
+    };
+    Some(v.iter().zip(&scale).map(|(v, s)| v / s).collect())
+}
+
+/// The minimum over `v >= 0`, variables freed one by one.
+fn bounded_minimum(m: &[Vec<f64>], h: &[f64]) -> Option<Vec<f64>> {
+    let count = h.len();
     let mut v = vec![0.0; count];
     let mut free: Vec<usize> = Vec::new();
     for _ in 0..4 * count {
-        let slope = |i: usize| h[i] - (0..count).map(|j| m[i][j] * v[j]).sum::<f64>();
         let entering = (0..count)
             .filter(|i| !free.contains(i))
-            .map(|i| (i, slope(i)))
+            .map(|i| (i, h[i] - (0..count).map(|j| m[i][j] * v[j]).sum::<f64>()))
             .filter(|&(_, slope)| slope > 1e-14)
             .max_by(|a, b| a.1.total_cmp(&b.1));
         let Some((entering, _)) = entering else { break };
         free.push(entering);
-        settle(&m, &h, &mut free, &mut v)?;
+        settle(m, h, &mut free, &mut v)?;
     }
-    Some(unscale(v))
+    Some(v)
 }
 
 /// Moves `v` to the minimum over the free variables, fixing at zero those that would turn negative on the way.

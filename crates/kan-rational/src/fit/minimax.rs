@@ -3,6 +3,7 @@ use super::{
     least_squares::solve,
     projection::{Candidate, Problem},
 };
+use crate::reference::scalar;
 use crate::{Degrees, Denominator, RationalError};
 use std::f64::consts::PI;
 
@@ -58,8 +59,10 @@ pub fn minimax(
 
 fn nodes(f: impl Fn(f64) -> f64, (low, high): (f64, f64), degrees: Degrees, form: Denominator) -> Problem {
     let scale = low.abs().max(high.abs());
-    let node = |i: usize| 0.5 * (low + high) - 0.5 * (high - low) * (PI * i as f64 / (NODES - 1) as f64).cos();
-    let x: Vec<f64> = (0..NODES).map(node).collect();
+    let angles = (0..NODES).map(|i| PI * i as f64 / (NODES - 1) as f64);
+    let x: Vec<f64> = angles
+        .map(|angle| 0.5 * (low + high) - 0.5 * (high - low) * angle.cos())
+        .collect();
     Problem {
         u: x.iter().map(|x| x / scale).collect(),
         y: x.iter().map(|&x| f(x)).collect(),
@@ -101,11 +104,11 @@ fn level(problem: &mut Problem, start: Candidate) -> Candidate {
 }
 
 fn errors(problem: &Problem, candidate: &Candidate) -> Vec<f64> {
-    let value = |u: f64| crate::reference::scalar::value(u, &candidate.numerator, &candidate.denominator, problem.form);
-    problem
-        .u
-        .iter()
-        .zip(&problem.y)
-        .map(|(&u, y)| (value(u) - y).abs())
+    let Candidate {
+        numerator, denominator, ..
+    } = candidate;
+    let samples = problem.u.iter().zip(&problem.y);
+    samples
+        .map(|(&u, y)| (scalar::value(u, numerator, denominator, problem.form) - y).abs())
         .collect()
 }

@@ -39,27 +39,17 @@ struct State {
 impl Problem {
     /// The coefficients of `x` from those of `u`.
     pub(super) fn unscaled(&self, candidate: &Candidate) -> Coefficients {
-        let power = |k: usize| self.scale.powi(k as i32);
         Coefficients {
-            numerator: candidate
-                .numerator
-                .iter()
-                .enumerate()
-                .map(|(k, a)| a / power(k))
-                .collect(),
-            denominator: candidate
-                .denominator
-                .iter()
-                .enumerate()
-                .map(|(k, b)| b / power(k + 1))
-                .collect(),
+            numerator: divided_by_powers(&candidate.numerator, self.scale, 0),
+            denominator: divided_by_powers(&candidate.denominator, self.scale, 1),
         }
     }
 
     /// Even denominators `(1 + (u / t)^2)^(m / 2)` whose bend lies at several fractions of the range.
     pub(super) fn starts(&self) -> Vec<Vec<f64>> {
         let half = self.degrees.denominator / 2;
-        let bend = |t: f64| {
+        let mut starts = Vec::new();
+        for t in [0.03, 0.08, 0.2, 0.5, 1.2_f64] {
             let mut start = vec![0.0; self.degrees.denominator];
             let mut binomial = 1.0;
             for j in 1..=half {
@@ -69,9 +59,9 @@ impl Problem {
             if half == 0 {
                 start[0] = 1.0 / t;
             }
-            start
-        };
-        [0.03, 0.08, 0.2, 0.5, 1.2].map(bend).to_vec()
+            starts.push(start);
+        }
+        starts
     }
 
     /// Searches from `start`; `None` when not even the start is finite.
@@ -143,14 +133,16 @@ impl Problem {
 
     /// `1 / Q` and, for form B, the sign of the inner sum, at every sample.
     fn reciprocals(&self, denominator: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let horner = |u: f64| denominator.iter().rev().fold(0.0, |sum, b| (sum + b) * u);
         match self.form {
             Denominator::SumOfAbs => (
-                self.u.iter().map(|u| 1.0 / (1.0 + horner(u.abs()))).collect(),
+                self.u
+                    .iter()
+                    .map(|u| 1.0 / (1.0 + without_constant(denominator, u.abs())))
+                    .collect(),
                 Vec::new(),
             ),
             Denominator::AbsOfSum => {
-                let inner: Vec<f64> = self.u.iter().map(|&u| horner(u)).collect();
+                let inner: Vec<f64> = self.u.iter().map(|&u| without_constant(denominator, u)).collect();
                 (
                     inner.iter().map(|s| 1.0 / (1.0 + s.abs())).collect(),
                     inner.iter().map(|s| s.signum()).collect(),
@@ -207,4 +199,15 @@ impl Problem {
             .collect();
         quadratic_programme(&matrix, &target, self.form == Denominator::SumOfAbs)
     }
+}
+
+/// `c_k / scale^(k + first)`.
+fn divided_by_powers(coefficients: &[f64], scale: f64, first: usize) -> Vec<f64> {
+    let numbered = coefficients.iter().enumerate();
+    numbered.map(|(k, c)| c / scale.powi((k + first) as i32)).collect()
+}
+
+/// `b_1 u + b_2 u^2 + ..` by Horner's rule.
+fn without_constant(denominator: &[f64], u: f64) -> f64 {
+    denominator.iter().rev().fold(0.0, |sum, b| (sum + b) * u)
 }
