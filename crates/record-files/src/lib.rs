@@ -25,6 +25,10 @@
 //! Where to start reading: `record.rs`, `lines.rs`, `rows.rs`, `pages.rs`. The example `sft` trains on such files.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod error;
 mod folder;
 mod lines;
