@@ -41,5 +41,4 @@ pub use error::RecordError;
 pub use folder::data_files;
 pub use lines::LONGEST_LINE;
 pub use pages::LARGEST_PAGE;
-pub use panics::caught;
 pub use record::{Place, Position, Record, Records, count};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gguf_file::GgufError;
 use hub_cache::HubError;
 use kan_rational::RationalError;
 
@@ -149,18 +150,9 @@ pub enum ModelError {
         found: String,
     },
 
-    /// A GGUF file is malformed, or holds another architecture.
-    #[error("{path}: GGUF {field}: expected {expected}, found {found}")]
-    Gguf {
-        /// The file.
-        path: PathBuf,
-        /// A part of the header, a metadata key, or a tensor's name with `.type`, `.dimensions` or `.offset`.
-        field: String,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
+    /// A GGUF file cannot be read, is malformed, or holds another architecture.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
 
     /// The tensors of a file are not those its configuration calls for.
     #[error("the tensors do not fit the configuration: {report}")]

@@ -1,3 +1,4 @@
+use gguf_file::GgufError;
 use hub_cache::HubError;
 use record_files::RecordError;
 use std::path::PathBuf;
@@ -49,7 +50,10 @@ pub enum DataError {
         /// The first of them: where, and what is wrong.
         first: Vec<String>,
     },
-    /// A tokenizer file, a tokenizer configuration or a GGUF file's tokenizer part is unusable.
+    /// A GGUF file cannot be read, is malformed, or its tokenizer is not SmolLM2's.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    /// A tokenizer file, a tokenizer configuration or the tokenizer that a GGUF file describes is unusable.
     #[error("{}: {field}: expected {expected}, found {found}", path.display())]
     Tokenizer {
         /// The file, or `built-in`.

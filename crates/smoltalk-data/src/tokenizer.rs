@@ -77,7 +77,7 @@ impl ChatTokenizer {
     /// From the metadata of a GGUF file.
     ///
     /// # Errors
-    /// [`DataError::Io`], [`DataError::Tokenizer`] or [`DataError::Template`] naming the file and key.
+    /// [`DataError::Gguf`], [`DataError::Tokenizer`] or [`DataError::Template`] naming the file and key.
     pub fn from_gguf(path: &Path) -> Result<Self, DataError> {
         gguf::read(path)
     }

@@ -13,10 +13,7 @@ struct Home {
 const HOMES: [Home; 3] = [
     Home {
         pattern: "b\"GGUF\"",
-        files: &[
-            "crates/smollm2-model/src/weights/gguf/header.rs",
-            "crates/gguf-file/src/",
-        ],
+        files: &["crates/gguf-file/src/"],
         job: "GGUF files",
     },
     Home {

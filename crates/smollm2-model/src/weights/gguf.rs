@@ -5,26 +5,11 @@
 //! the converter interleaves the two halves of every head (`LlamaModel.permute` in llama.cpp's
 //! `convert_hf_to_gguf.py`), and reading undoes it.
 
-mod cursor;
-mod header;
-
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::{DType, TensorData};
-use candle_core::{
-    Device,
-    quantized::{GgmlDType, ggml_file::qtensor_from_ggml},
-};
-use memmap2::Mmap;
+use gguf_file::{GgufError, GgufFile, Tensor, TensorType};
 
-use self::{
-    cursor::Value,
-    header::{Header, Tensor},
-};
 use super::{
     archive::{Archive, Shapes},
     element::decode,
@@ -34,7 +19,7 @@ use crate::{FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
 /// Every tensor of a GGUF file of the `llama` architecture under its Hugging Face name, quantised blocks as f32.
 ///
 /// # Errors
-/// [`ModelError::Io`] and [`ModelError::Gguf`]: the header is checked completely before a tensor is read.
+/// [`ModelError::Gguf`]: the header is checked completely before a tensor is read.
 pub fn read_gguf(path: &Path) -> Result<BTreeMap<String, TensorData>, ModelError> {
     let mut file = Gguf::open(path)?;
     let names: Vec<String> = file.names.keys().cloned().collect();
@@ -46,12 +31,10 @@ pub fn read_gguf(path: &Path) -> Result<BTreeMap<String, TensorData>, ModelError
     Ok(tensors)
 }
 
-/// A mapped GGUF file whose header is known to be sound.
+/// A GGUF file whose metadata describe a model of this architecture.
 #[derive(Debug)]
 pub(super) struct Gguf {
-    path: PathBuf,
-    map: Mmap,
-    header: Header,
+    file: GgufFile,
     /// The file's own name by Hugging Face name.
     names: BTreeMap<String, String>,
     config: SmolLm2Config,
@@ -59,26 +42,17 @@ pub(super) struct Gguf {
 
 impl Gguf {
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        let file = File::open(path).map_err(|error| ModelError::io("open", path, error))?;
-        // SAFETY: the map is read only; as for every memory map, the file must not be rewritten in place meanwhile.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| ModelError::io("map", path, error))?;
-        let header = Header::read(path, &map)?;
-        let config = Metadata { path, header: &header }
-            .config()
-            .map_err(|error| error.in_file(path))?;
-        let mut gguf = Self {
-            path: path.to_owned(),
-            map,
-            header,
-            names: BTreeMap::new(),
-            config,
-        };
-        for name in gguf.header.tensors.keys() {
-            if let Some(other) = gguf.names.insert(hugging_face_name(name), name.clone()) {
-                return Err(gguf.error(name, "one tensor of this meaning", format!("{other} as well")));
+        let file = GgufFile::open(path)?;
+        let config = Metadata { file: &file }.config().map_err(|error| error.in_file(path))?;
+        let mut names = BTreeMap::new();
+        for (name, _) in file.tensors() {
+            if let Some(other) = names.insert(hugging_face_name(name), name.to_owned()) {
+                return Err(file
+                    .error(name, "one tensor of this meaning", format!("{other} as well"))
+                    .into());
             }
         }
-        Ok(gguf)
+        Ok(Self { file, names, config })
     }
 
     /// The configuration in the metadata.
@@ -86,50 +60,22 @@ impl Gguf {
         self.config.clone()
     }
 
-    fn error(&self, field: &str, expected: &str, found: impl ToString) -> ModelError {
-        let (field, expected) = (field.to_owned(), expected.to_owned());
-        ModelError::Gguf {
-            path: self.path.clone(),
-            field,
-            expected,
-            found: found.to_string(),
-        }
-    }
-
-    /// Plain floats as they are, quantised blocks as f32.
-    fn dequantise(&self, name: &str, tensor: &Tensor) -> Result<TensorData, ModelError> {
-        let bytes = self.map.get(tensor.start..tensor.end);
-        let bytes = bytes.ok_or_else(|| self.error(name, "bytes inside the file", "none"))?;
-        let plain = match tensor.dtype {
-            GgmlDType::F32 => Some(DType::F32),
-            GgmlDType::F16 => Some(DType::F16),
-            GgmlDType::BF16 => Some(DType::BF16),
-            _ => None,
-        };
-        if let Some(data) = plain.and_then(|dtype| decode(bytes, &tensor.shape, dtype)) {
-            return Ok(data);
-        }
-        // Tensors lie at multiples of 8 bytes in a page-aligned map, which is more than candle's blocks need.
-        let elements = tensor.shape.iter().product();
-        let values = qtensor_from_ggml(tensor.dtype, bytes, vec![elements], &Device::Cpu)
-            .and_then(|blocks| blocks.dequantize(&Device::Cpu))
-            .and_then(|values| values.to_vec1::<f32>())
-            .map_err(|error| self.error(name, "blocks that can be dequantised", error))?;
-        Ok(TensorData::new(values, tensor.shape.clone()))
+    fn stored(&self, name: &str) -> Option<Tensor<'_>> {
+        self.names.get(name).and_then(|own| self.file.tensor(own))
     }
 }
 
 impl Archive for Gguf {
     fn shapes(&self) -> Shapes {
-        let stored =
-            |(name, own): (&String, &String)| Some((name.clone(), self.header.tensors.get(own)?.shape.clone()));
-        self.names.iter().filter_map(stored).collect()
+        let names = self.names.iter();
+        let shapes = names.filter_map(|(name, own)| Some((name.clone(), self.file.tensor(own)?.shape.to_vec())));
+        shapes.collect()
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
-        let tensor = self.names.get(name).and_then(|own| self.header.tensors.get(own));
-        let tensor = tensor.ok_or_else(|| self.error(name, "a tensor of this name", "nothing"))?;
-        let data = self.dequantise(name, tensor)?;
+        let tensor = self.stored(name);
+        let tensor = tensor.ok_or_else(|| self.file.error(name, "a tensor of this name", "nothing"))?;
+        let data = values(&tensor);
         let heads = if name.ends_with("self_attn.q_proj.weight") {
             self.config.num_attention_heads
         } else if name.ends_with("self_attn.k_proj.weight") {
@@ -139,6 +85,19 @@ impl Archive for Gguf {
         };
         Ok(separate_halves(data, heads))
     }
+}
+
+/// Plain floats as they are, quantised blocks as f32.
+fn values(tensor: &Tensor<'_>) -> TensorData {
+    let plain = match tensor.kind {
+        TensorType::F32 => Some(DType::F32),
+        TensorType::F16 => Some(DType::F16),
+        TensorType::Bf16 => Some(DType::BF16),
+        _ => None,
+    };
+    plain
+        .and_then(|dtype| decode(tensor.bytes, tensor.shape, dtype))
+        .unwrap_or_else(|| TensorData::new(tensor.dequantise(), tensor.shape.to_vec()))
 }
 
 /// From interleaved rows `(h, i, half)` to `(h, half, i)`: the inverse of llama.cpp's `permute`.
@@ -193,8 +152,7 @@ fn hugging_face_name(name: &str) -> String {
 
 /// Metadata keys as a model configuration.
 struct Metadata<'a> {
-    path: &'a Path,
-    header: &'a Header,
+    file: &'a GgufFile,
 }
 
 impl Metadata<'_> {
@@ -202,13 +160,14 @@ impl Metadata<'_> {
         self.refuse_foreign()?;
         let layers = self.required("llama.block_count")?;
         // Every layer has tensors: a larger count is a lie, and must not make a list of that length.
-        if layers > self.header.tensors.len() {
-            let expected = format!("at most the number of tensors, {}", self.header.tensors.len());
-            return Err(self.error("llama.block_count", &expected));
+        let tensors = self.file.tensors().len();
+        if layers > tensors {
+            let expected = format!("at most the number of tensors, {tensors}");
+            return Err(self.file.unexpected("llama.block_count", expected).into());
         }
         let hidden_size = self.required("llama.embedding_length")?;
         let heads = self.required("llama.attention.head_count")?;
-        let embedding = self.header.tensors.get("token_embd.weight");
+        let embedding = self.file.tensor("token_embd.weight");
         let vocab = embedding.and_then(|tensor| tensor.shape.first()).copied();
         let end = self.token("tokenizer.ggml.eos_token_id")?;
         let config = SmolLm2Config {
@@ -219,10 +178,13 @@ impl Metadata<'_> {
             num_attention_heads: heads,
             num_key_value_heads: self.size("llama.attention.head_count_kv")?.unwrap_or(heads),
             head_dim: self.head_dim(hidden_size, heads)?,
-            rms_norm_eps: self.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-5),
-            rope_theta: self.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
+            rms_norm_eps: self
+                .file
+                .float("llama.attention.layer_norm_rms_epsilon")?
+                .unwrap_or(1e-5),
+            rope_theta: self.file.float("llama.rope.freq_base")?.unwrap_or(10_000.0),
             max_position_embeddings: self.required("llama.context_length")?,
-            tie_word_embeddings: !self.header.tensors.contains_key("output.weight"),
+            tie_word_embeddings: self.file.tensor("output.weight").is_none(),
             initializer_range: 0.02,
             bos_token_id: self.token("tokenizer.ggml.bos_token_id")?,
             eos_token_ids: end.into_iter().collect(),
@@ -235,80 +197,47 @@ impl Metadata<'_> {
     }
 
     /// Refuses files that describe another computation than this crate's.
-    fn refuse_foreign(&self) -> Result<(), ModelError> {
-        let only = |key: &str, only: &str| match self.header.metadata.get(key) {
-            Some(Value::Text(text)) if text == only => Ok(()),
-            _ => Err(self.error(key, only)),
-        };
-        only("general.architecture", "llama")?;
-        if self.header.metadata.contains_key("llama.rope.scaling.type") {
-            only("llama.rope.scaling.type", "none")?;
+    fn refuse_foreign(&self) -> Result<(), GgufError> {
+        if self.file.text("general.architecture")? != Some("llama") {
+            return Err(self.file.unexpected("general.architecture", "llama"));
+        }
+        if !matches!(self.file.text("llama.rope.scaling.type")?, None | Some("none")) {
+            return Err(self.file.unexpected("llama.rope.scaling.type", "none"));
         }
         // llama.cpp scales by either key even where no type is given; 0 means 1 there.
         for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
-            if !matches!(self.number(key)?, None | Some(0.0 | 1.0)) {
-                return Err(self.error(key, "1"));
+            if !matches!(self.file.float(key)?, None | Some(0.0 | 1.0)) {
+                return Err(self.file.unexpected(key, "1"));
             }
         }
         Ok(())
     }
 
     /// Channels per head; rotation of a part of them is refused.
-    fn head_dim(&self, hidden_size: usize, heads: usize) -> Result<usize, ModelError> {
+    fn head_dim(&self, hidden_size: usize, heads: usize) -> Result<usize, GgufError> {
         let given = self.size("llama.attention.key_length")?;
         let channels = given.or(hidden_size.checked_div(heads)).unwrap_or(0);
         match self.size("llama.rope.dimension_count")? {
             Some(rotated) if rotated != channels => {
                 let expected = format!("{channels}, the channels of a head");
-                Err(self.error("llama.rope.dimension_count", &expected))
+                Err(self.file.unexpected("llama.rope.dimension_count", expected))
             }
             _ => Ok(channels),
         }
     }
 
-    fn error(&self, key: &str, expected: &str) -> ModelError {
-        let found = self
-            .header
-            .metadata
-            .get(key)
-            .map_or_else(|| "nothing".to_owned(), Value::to_string);
-        ModelError::Gguf {
-            path: self.path.to_owned(),
-            field: key.to_owned(),
-            expected: expected.to_owned(),
-            found,
-        }
+    fn size(&self, key: &str) -> Result<Option<usize>, GgufError> {
+        let size = self.file.integer(key)?.map(usize::try_from).transpose();
+        size.map_err(|_| self.file.unexpected(key, "a size"))
     }
 
-    fn size(&self, key: &str) -> Result<Option<usize>, ModelError> {
-        let refuse = || self.error(key, "a whole number");
-        match self.header.metadata.get(key) {
-            None => Ok(None),
-            Some(Value::Unsigned(value)) => usize::try_from(*value).map(Some).map_err(|_| refuse()),
-            Some(Value::Signed(value)) => usize::try_from(*value).map(Some).map_err(|_| refuse()),
-            Some(_) => Err(refuse()),
-        }
+    fn required(&self, key: &str) -> Result<usize, GgufError> {
+        self.size(key)?
+            .ok_or_else(|| self.file.unexpected(key, "a whole number"))
     }
 
-    fn required(&self, key: &str) -> Result<usize, ModelError> {
-        self.size(key)?.ok_or_else(|| self.error(key, "a whole number"))
-    }
-
-    fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
-        let id = self.size(key)?.map(u32::try_from).transpose();
-        id.map_err(|_| self.error(key, "a token id"))
-    }
-
-    /// A float, by its shortest decimal: 1e-5 is stored as the nearest f32, and means 1e-5.
-    fn number(&self, key: &str) -> Result<Option<f64>, ModelError> {
-        match self.header.metadata.get(key) {
-            None => Ok(None),
-            Some(Value::Float(value)) => value
-                .to_string()
-                .parse()
-                .map(Some)
-                .map_err(|_| self.error(key, "a finite number")),
-            Some(_) => Err(self.error(key, "a number")),
-        }
+    fn token(&self, key: &str) -> Result<Option<u32>, GgufError> {
+        let id = self.file.integer(key)?.map(u32::try_from).transpose();
+        id.map_err(|_| self.file.unexpected(key, "a token id"))
     }
 }

@@ -1,7 +1,8 @@
 //! Every GGUF tensor type, from bytes made here against values of ggml's own Python package (gguf 0.17, `quants.py`).
 
-use crate::malformed_gguf::{entry, gguf, tensor, text};
 use burn::backend::Flex;
+use fixtures::gguf::{self, entry, text};
+use gguf_file::GgufError;
 use smollm2_model::{
     ModelError,
     weights::{Loaded, ModelSource, load, named_tensors},
@@ -43,18 +44,17 @@ fn file(kind: u32, bytes: &[u8], more: &[Vec<u8>], more_norms: &[&str]) -> Vec<u
     let mut tensors = vec![("token_embd.weight".to_owned(), vec![2, 4])];
     tensors.extend(norms.iter().chain(more_norms).map(|name| (name.to_string(), vec![2])));
     tensors.extend(squares.into_iter().chain(wide));
-    let (mut described, mut data) = (Vec::new(), Vec::new());
-    for (name, shape) in tensors {
-        described.push(tensor(&name, &shape, 0, data.len() as u64));
-        let bytes = 4 * shape.iter().product::<u64>() as usize;
-        data.resize((data.len() + bytes).next_multiple_of(32), 0);
-    }
-    described.push(tensor("blk.0.ffn_down.weight", &[256, 2], kind, data.len() as u64));
-    data.extend(bytes);
-    let header = [entries.concat(), described.concat()].concat();
-    let mut file = gguf(3, described.len() as u64, entries.len() as u64, &header);
-    file.resize(file.len().next_multiple_of(32), 0);
-    [file, data].concat()
+    let zeros: Vec<_> = tensors
+        .iter()
+        .map(|(_, shape)| vec![0; 4 * shape.iter().product::<u64>() as usize])
+        .collect();
+    let mut tensors: Vec<_> = tensors
+        .iter()
+        .zip(&zeros)
+        .map(|((name, shape), zeros)| (name.as_str(), &shape[..], 0, &zeros[..]))
+        .collect();
+    tensors.push(("blk.0.ffn_down.weight", &[256, 2], kind, bytes));
+    gguf::file(&entries, &tensors)
 }
 
 fn loaded(bytes: Vec<u8>) -> Result<Loaded<Flex>, ModelError> {
@@ -126,7 +126,7 @@ fn plain_types_keep_their_bits() {
 
 fn field(bytes: Vec<u8>) -> String {
     match loaded(bytes) {
-        Err(ModelError::Gguf { field, .. }) => field,
+        Err(ModelError::Gguf(GgufError::Field { field, .. })) => field,
         other => panic!("{:?}", other.map(|loaded| loaded.model.config().clone())),
     }
 }
@@ -157,4 +157,11 @@ fn another_rotation_is_refused() {
 fn two_names_of_one_tensor_are_refused() {
     let found = field(file(0, &[0; 2048], &[], &["model.norm.weight"]));
     assert_eq!(found, "output_norm.weight");
+}
+
+#[test]
+fn headers_and_architectures_that_are_not_read_are_refused() {
+    assert_eq!(field(b"NOPE0000".to_vec()), "magic");
+    let mamba = gguf::file(&[entry("general.architecture", 8, &text("mamba"))], &[]);
+    assert_eq!(field(mamba), "general.architecture");
 }

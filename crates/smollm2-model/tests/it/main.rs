@@ -10,7 +10,6 @@ mod golden;
 #[cfg(feature = "hub")]
 mod hub;
 mod malformed;
-mod malformed_gguf;
 mod ops;
 mod ops_mismatches;
 mod weights;

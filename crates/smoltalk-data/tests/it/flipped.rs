@@ -1,6 +1,7 @@
 //! Files with bytes that fell over are read or refused, never more.
 
 use crate::parquet::{messages, write};
+use fixtures::gguf::{array, entry, file, text};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use smoltalk_data::{ChatTokenizer, DataError, Message, Source};
@@ -56,91 +57,45 @@ fn tokenizer_json() {
     });
 }
 
-/// A GGUF file of nothing but metadata.
-struct Gguf(Vec<u8>);
-
-impl Gguf {
-    fn new(keys: u64) -> Self {
-        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
-        bytes.extend(0u64.to_le_bytes());
-        bytes.extend(keys.to_le_bytes());
-        Self(bytes)
+/// A GGUF file with the built-in tokenizer's vocabulary and one merge.
+fn small_gguf(alignment: u32) -> Vec<u8> {
+    let tokenizer = ChatTokenizer::byte_level().expect("built in");
+    let folder = tempfile::tempdir().expect("a folder");
+    tokenizer.save(folder.path()).expect("written");
+    let json = std::fs::read(folder.path().join("tokenizer.json")).expect("readable");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let vocabulary = json["model"]["vocab"].as_object().expect("an object");
+    let mut tokens = vec![text(""); vocabulary.len()];
+    for (token, id) in vocabulary {
+        tokens[id.as_u64().expect("an id") as usize] = text(token);
     }
-
-    fn text(&mut self, text: &str) {
-        self.0.extend((text.len() as u64).to_le_bytes());
-        self.0.extend(text.as_bytes());
-    }
-
-    /// A key, and the type of its value.
-    fn key(&mut self, key: &str, kind: u32) {
-        self.text(key);
-        self.0.extend(kind.to_le_bytes());
-    }
-
-    fn number(mut self, key: &str, value: u32) -> Self {
-        self.key(key, 4);
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    fn string(mut self, key: &str, value: &str) -> Self {
-        self.key(key, 8);
-        self.text(value);
-        self
-    }
-
-    fn array(mut self, key: &str, kind: u32, length: usize) -> Self {
-        self.key(key, 9);
-        self.0.extend(kind.to_le_bytes());
-        self.0.extend((length as u64).to_le_bytes());
-        self
-    }
-
-    fn strings(self, key: &str, values: &[String]) -> Self {
-        let mut file = self.array(key, 8, values.len());
-        values.iter().for_each(|value| file.text(value));
-        file
-    }
-
-    /// The built-in tokenizer's vocabulary and one merge.
-    fn small(alignment: u32) -> Self {
-        let tokenizer = ChatTokenizer::byte_level().expect("built in");
-        let folder = tempfile::tempdir().expect("a folder");
-        tokenizer.save(folder.path()).expect("written");
-        let json = std::fs::read(folder.path().join("tokenizer.json")).expect("readable");
-        let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
-        let vocabulary = json["model"]["vocab"].as_object().expect("an object");
-        let mut tokens = vec![String::new(); vocabulary.len()];
-        for (token, id) in vocabulary {
-            tokens[id.as_u64().expect("an id") as usize] = token.clone();
-        }
-        tokens.push("ab".to_string());
-        let mut file = Self::new(7)
-            .number("general.alignment", alignment)
-            .string("tokenizer.ggml.pre", "smollm")
-            .strings("tokenizer.ggml.tokens", &tokens)
-            .array("tokenizer.ggml.token_type", 5, tokens.len());
-        for id in 0..tokens.len() {
-            file.0.extend(if id < 17 { 3i32 } else { 1 }.to_le_bytes());
-        }
-        file.strings("tokenizer.ggml.merges", &["a b".to_string()])
-            .number("tokenizer.ggml.eos_token_id", 2)
-            .string("tokenizer.chat_template", "{{ messages[0].content }}")
-    }
+    tokens.push(text("ab"));
+    let types: Vec<Vec<u8>> = (0..tokens.len())
+        .map(|id| if id < 17 { 3i32 } else { 1 }.to_le_bytes().to_vec())
+        .collect();
+    let entries = [
+        entry("general.alignment", 4, &alignment.to_le_bytes()),
+        entry("tokenizer.ggml.pre", 8, &text("smollm")),
+        array("tokenizer.ggml.tokens", 8, &tokens),
+        array("tokenizer.ggml.token_type", 5, &types),
+        array("tokenizer.ggml.merges", 8, &[text("a b")]),
+        entry("tokenizer.ggml.eos_token_id", 4, &2u32.to_le_bytes()),
+        entry("tokenizer.chat_template", 8, &text("{{ messages[0].content }}")),
+    ];
+    file(&entries, &[])
 }
 
 #[test]
 fn gguf() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("small.gguf");
-    std::fs::write(&path, Gguf::small(32).0).expect("written");
+    std::fs::write(&path, small_gguf(32)).expect("written");
     let whole = ChatTokenizer::from_gguf(&path).expect("a tokenizer");
     let whole = whole.with_special_tokens_in_text(true);
     assert_eq!(whole.encode("ab<|im_end|>").expect("ids"), [273, 2]);
     flip(&path, 500, |path| converse(ChatTokenizer::from_gguf(path)));
-    // Its reader divides by it.
-    std::fs::write(&path, Gguf::small(0).0).expect("written");
+    std::fs::write(&path, small_gguf(0)).expect("written");
     let error = ChatTokenizer::from_gguf(&path).expect_err("no alignment");
-    assert!(error.to_string().contains("header: expected a GGUF file"), "{error}");
+    let expected = "GGUF general.alignment: expected a multiple of 8 up to 65536, found 0";
+    assert!(error.to_string().contains(expected), "{error}");
 }

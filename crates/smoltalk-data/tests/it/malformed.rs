@@ -237,7 +237,7 @@ fn broken_gguf_headers_are_errors() {
         long_key,
     ] {
         let error = ChatTokenizer::from_gguf(&folder.file("bad.gguf", bytes)).expect_err("broken");
-        assert!(matches!(error, DataError::Tokenizer { .. }), "{error}");
+        assert!(matches!(error, DataError::Gguf(_)), "{error}");
     }
 }
 
