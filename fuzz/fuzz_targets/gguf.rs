@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         escaping(|| {
             if let Ok(file) = GgufFile::open(&path) {
                 for (_, tensor) in file.tensors() {
-                    assert_eq!(tensor.dequantise().len(), tensor.shape.iter().product());
+                    assert_eq!(tensor.dequantise().len(), tensor.shape.iter().product::<usize>());
                 }
             }
             let _ = ChatTokenizer::from_gguf(&path);
