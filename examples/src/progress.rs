@@ -261,7 +261,7 @@ impl Tasks {
     }
 }
 
-impl llm_bench::Progress for Tasks {
+impl llm_bench::EvaluationProgress for Tasks {
     fn documents(&mut self, task: &str, done: usize, total: usize) {
         let name = format!("{} {task}", self.prefix);
         self.bars.set(name.trim(), done, total);
@@ -302,7 +302,7 @@ impl StudyObserver for Study {
         self.saving = Some(Spinner::new(&format!("{variant}: saving")));
     }
 
-    fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::Progress {
+    fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::EvaluationProgress {
         self.saving = None;
         self.tasks = Tasks::new(variant);
         &mut self.tasks

@@ -23,6 +23,10 @@ impl LanguageModel for Instant {
         Ok(vec!["The answer is (B).\n#### 42".to_owned(); requests.len()])
     }
 
+    fn loglikelihood_rolling(&mut self, texts: &[String]) -> Result<Vec<f64>, BenchError> {
+        Ok(texts.iter().map(|text| -(text.len() as f64)).collect())
+    }
+
     fn apply_chat_template(&self, turns: &[Turn], _add_generation_prompt: bool) -> Result<ChatPrompt, BenchError> {
         Ok(ChatPrompt {
             text: turns.iter().map(|turn| turn.content.as_str()).collect(),

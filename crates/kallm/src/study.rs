@@ -4,7 +4,7 @@ mod folder;
 mod outcome;
 
 pub use folder::ComparisonFolder;
-pub use outcome::{Outcome, TaskOutcome, fill, table};
+pub use outcome::{Outcome, fill, table};
 
 use crate::error::Result;
 use crate::model_folder::save_model;
@@ -12,7 +12,7 @@ use crate::{functions, identity, training};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::Variant;
-use llm_bench::{EvaluateOptions, Progress, SmolLm2Evaluator, Task};
+use llm_bench::{EvaluateOptions, EvaluationProgress, QuestionOutcomes, SmolLm2Evaluator, Task};
 use serde_json::{Value, json};
 use smollm2_model::convert::Stage;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
@@ -75,7 +75,7 @@ pub trait StudyObserver {
         let _ = variant;
     }
     /// The variant is judged next: what watches its evaluation.
-    fn judging(&mut self, variant: &str) -> &mut dyn Progress;
+    fn judging(&mut self, variant: &str) -> &mut dyn EvaluationProgress;
 }
 
 impl StudyObserver for () {
@@ -83,7 +83,7 @@ impl StudyObserver for () {
         self
     }
 
-    fn judging(&mut self, _variant: &str) -> &mut dyn Progress {
+    fn judging(&mut self, _variant: &str) -> &mut dyn EvaluationProgress {
         self
     }
 }
@@ -200,7 +200,7 @@ impl<B: StepBackend> Setting<B> {
         let outcome = Outcome {
             variant: trained.variant,
             trained_on: trained.position,
-            tasks: evaluation.tasks.iter().map(TaskOutcome::of).collect::<Result<_>>()?,
+            tasks: evaluation.tasks.iter().flat_map(QuestionOutcomes::of).collect(),
             functions: functions::drawn(&start, &learned, 12, REPORT_RANGE)?,
         };
         folder.finish(&name, &outcome)?;

@@ -68,11 +68,11 @@ impl<'a> Split<'a> {
         if let Some(processor) = self.task.process_docs {
             for (doc_id, document) in documents.iter_mut().enumerate() {
                 let processed = processor.apply(document);
-                processed.map_err(|(field, problem)| BenchError::Document {
+                processed.map_err(|error| BenchError::Document {
                     task: self.task.task.clone(),
                     doc_id,
-                    field,
-                    problem,
+                    field: error.field,
+                    source: error.problem.into(),
                 })?;
             }
         }

@@ -32,8 +32,8 @@ pub enum BenchError {
         /// The parser's message, with line and column.
         source: serde_yaml_ng::Error,
     },
-    /// A value of a task file has a YAML tag. A parser that ignored `!function` would take the name of a Python function
-    /// for text.
+    /// A value of a task file has a YAML tag. A parser that ignored `!function` would take the name of a Python
+    /// function for text.
     #[error("task {task}: `{key}` has the tag {tag}, which is not supported: Python functions cannot be called")]
     TaskTag {
         /// The path of the task's file, or its name.
@@ -61,8 +61,8 @@ pub enum BenchError {
         /// The names that exist, comma-separated.
         known: String,
     },
-    /// Two tasks of one evaluation have the same name, or names that are the same as names of files, under which results
-    /// and samples are written.
+    /// Two tasks of one evaluation have the same name, or names that are the same as names of files, under which
+    /// results and samples are written.
     #[error("two tasks are called `{task}`, or so alike that their files would have one name")]
     DuplicateTask {
         /// The name.
@@ -95,14 +95,17 @@ pub enum BenchError {
     #[error(transparent)]
     Records(#[from] RecordError),
     /// A line of a journal is not an answer.
-    #[error("{path}, line {line}: {problem}")]
-    DataLine {
+    #[error(
+        "{path}, line {line}: an answer of a journal is expected: {}",
+        .source.as_ref().map_or("it does not end".to_owned(), ToString::to_string)
+    )]
+    JournalLine {
         /// The file.
         path: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// What is wrong.
-        problem: String,
+        /// The parser's message; `None` for a line that does not end.
+        source: Option<serde_json::Error>,
     },
     /// Another evaluation appends its answers to the same journal.
     #[error("{path}: another evaluation is using this journal; wait for it, or choose another file")]
@@ -111,16 +114,30 @@ pub enum BenchError {
         path: PathBuf,
     },
     /// A document lacks what a task needs.
-    #[error("task {task}, document {doc_id}: `{field}`: {problem}")]
+    #[error("task {task}, document {doc_id}: `{field}`: {source:#}")]
     Document {
         /// The task's name.
         task: String,
         /// Index of the document in its split, from 0.
         doc_id: usize,
         /// The key of the task, or the field of the document.
-        field: String,
-        /// What is wrong.
-        problem: String,
+        field: &'static str,
+        /// The template engine's error, or what is expected and what was found.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A document lacks what a task needs to show it as a few-shot example.
+    #[error("task {task}, document {doc_id}: `{field}`: as a few-shot example from split `{split}`: {source:#}")]
+    Example {
+        /// The task's name.
+        task: String,
+        /// The split that examples come from.
+        split: String,
+        /// Index of the document in that split, from 0.
+        doc_id: usize,
+        /// The key of the task.
+        field: &'static str,
+        /// The template engine's error, or what is expected and what was found.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// More few-shot examples were asked for than could be drawn.
     #[error("task {task}: {asked} few-shot examples asked for, but only {available} are there besides the document")]
@@ -131,6 +148,14 @@ pub enum BenchError {
         asked: usize,
         /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
+    },
+    /// Outcomes that are to be compared are not of the same task and metric.
+    #[error("the outcomes compared are of different things: {expected}, and {found}")]
+    DifferentMeasures {
+        /// Metric and task of the first model.
+        expected: String,
+        /// Metric and task of the other model.
+        found: String,
     },
     /// Models that are to be compared question by question answered different questions.
     #[error(
@@ -179,7 +204,7 @@ pub enum BenchError {
     },
     /// A log-likelihood is NaN or positive infinity, as after an overflow in the model.
     #[error(
-        "task {task}, document {doc_id}: the log-likelihood of choice {choice} is {value}; a model that overflows cannot \
+        "task {task}, document {doc_id}: log-likelihood {index} is {value}; a model that overflows cannot \
          be scored: check its weights, or load it in a type with a larger range"
     )]
     NotANumber {
@@ -187,8 +212,8 @@ pub enum BenchError {
         task: String,
         /// Index of the document in its split, from 0.
         doc_id: usize,
-        /// Index of the choice, from 0.
-        choice: usize,
+        /// Index among the log-likelihoods of the document, from 0: that of the choice, where there are choices.
+        index: usize,
         /// What was found.
         value: f64,
     },
@@ -215,11 +240,11 @@ pub enum BenchError {
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// A plot could not be drawn.
-    #[error("cannot draw the plot `{plot}`: {problem}")]
+    #[error("cannot draw the plot `{plot}`: {source}")]
     Plot {
         /// The plot's title.
         plot: String,
-        /// The drawing library's message.
-        problem: String,
+        /// The drawing library's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -8,12 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use crate::journal::Journal;
+use crate::metric::MetricValue;
 use crate::output::document_hash;
-use crate::task::{Metric, Task};
-use crate::{BenchError, LanguageModel, Loglikelihood, ModelDescription, Prompt, PromptOptions, SplitDigest};
+use crate::task::Task;
+use crate::{Answer, BenchError, LanguageModel, ModelDescription, Prompt, PromptOptions, SplitDigest, Turn};
 
 pub use prepare::check_tasks;
 use prepare::prepare;
@@ -54,23 +53,13 @@ impl EvaluateOptions {
 }
 
 /// Is called as an evaluation proceeds. `()` ignores every call.
-pub trait Progress {
+pub trait EvaluationProgress {
     /// `done` of `total` documents of `task` are answered; 0 at first.
     fn documents(&mut self, task: &str, done: usize, total: usize);
 }
 
-impl Progress for () {
+impl EvaluationProgress for () {
     fn documents(&mut self, _task: &str, _done: usize, _total: usize) {}
-}
-
-/// What the model answered to a document.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// One score per choice.
-    Choices(Vec<Loglikelihood>),
-    /// The generated text, cut at its stop.
-    Text(String),
 }
 
 /// One document, answered and scored under one filter.
@@ -78,35 +67,44 @@ pub enum Answer {
 pub struct Sample {
     /// The document and its requests.
     pub prompt: Arc<Prompt>,
-    /// What the model answered.
+    /// The answer before the filter.
     pub answer: Answer,
-    /// The filter's name; `none` for choices.
+    /// The filter's name; `none` where nothing is filtered.
     pub filter: String,
-    /// The text after the filter; `None` for choices.
+    /// The text after the filter; `None` where no text is generated.
     pub filtered: Option<String>,
-    /// The metrics, in the task's order.
-    pub metrics: Vec<(Metric, f64)>,
+    /// What each metric says about the document, in the task's order.
+    pub metrics: Vec<(&'static str, MetricValue)>,
 }
 
-/// The mean of a metric over a task's documents.
+/// A metric of a task, over all documents under one filter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Score {
-    /// The metric.
-    pub metric: Metric,
-    /// The filter; `none` for choices.
+    /// The name in task files.
+    pub metric: String,
+    /// The filter's name; `none` where nothing is filtered.
     pub filter: String,
-    /// The mean.
+    /// The documents put together as the metric does: mostly a mean.
     pub value: f64,
-    /// Standard error of the mean; `None` for a single document.
+    /// Standard error of the value; `None` for a single document, and for metrics that have none in the original.
     pub stderr: Option<f64>,
-    /// Documents.
+    /// Number of documents.
     pub n: usize,
+    /// One number per document, in order: what a paired comparison of two models takes.
+    pub outcomes: Vec<f64>,
+    /// Whether the larger of two values is the better one.
+    pub higher_is_better: bool,
+    /// Whether values lie between 0 and 1 and are read as percentages.
+    pub is_share: bool,
+    /// What guessing scores on these documents, where that means something: with choices, the mean of one over their
+    /// number.
+    pub chance: Option<f64>,
 }
 
 impl Score {
     /// The key in a results file: `acc,none`.
     pub fn key(&self) -> String {
-        format!("{},{}", self.metric.name(), self.filter)
+        format!("{},{}", self.metric, self.filter)
     }
 }
 
@@ -129,19 +127,12 @@ pub struct TaskEvaluation {
 
 impl TaskEvaluation {
     /// The score of a metric under the task's first filter.
-    pub fn score(&self, metric: Metric) -> Option<&Score> {
+    pub fn score(&self, metric: &str) -> Option<&Score> {
         self.scores.iter().find(|score| score.metric == metric)
     }
 
-    /// A metric's value for every document, in order: what a paired comparison of two models takes.
-    pub fn outcomes(&self, metric: Metric, filter: &str) -> Vec<f64> {
-        let samples = self.samples.iter().filter(|sample| sample.filter == filter);
-        let values = samples.filter_map(|sample| sample.metrics.iter().find(|(m, _)| *m == metric));
-        values.map(|(_, value)| *value).collect()
-    }
-
     /// The samples of the first filter: one per document.
-    fn first_samples(&self) -> impl Iterator<Item = &Sample> {
+    pub(crate) fn first_samples(&self) -> impl Iterator<Item = &Sample> {
         let filter = self.samples.first().map(|sample| &sample.filter);
         self.samples.iter().filter(move |sample| Some(&sample.filter) == filter)
     }
@@ -204,12 +195,12 @@ pub fn evaluate(
     model: &mut dyn LanguageModel,
     tasks: &[Task],
     options: &EvaluateOptions,
-    progress: &mut dyn Progress,
+    progress: &mut dyn EvaluationProgress,
 ) -> Result<Evaluation, BenchError> {
     let (start, now) = (Instant::now(), chrono::Local::now());
     let description = model.description();
     let prepared = {
-        let chat = |turns: &[crate::Turn], open: bool| model.apply_chat_template(turns, open);
+        let chat = |turns: &[Turn], open: bool| model.apply_chat_template(turns, open);
         prepare(tasks, &options.prompts, &chat, description.max_length)?
     };
     let mut evaluation = Evaluation {

@@ -4,6 +4,7 @@
 use fancy_regex::Regex;
 
 use crate::python_text::strip;
+use crate::{BenchError, Task};
 
 /// A compiled expression and how the task file writes it.
 pub(crate) struct Expression {
@@ -15,6 +16,29 @@ pub(crate) struct Expression {
 pub(crate) struct ExpressionError {
     pub(crate) pattern: String,
     pub(crate) source: Box<fancy_regex::Error>,
+}
+
+impl ExpressionError {
+    /// As the error of a task that cannot be opened.
+    pub(crate) fn in_task(self, task: &Task, field: &'static str) -> BenchError {
+        BenchError::Expression {
+            task: task.task.clone(),
+            field,
+            pattern: self.pattern,
+            source: self.source,
+        }
+    }
+
+    /// As the error of an answer that cannot be scored.
+    pub(crate) fn in_document(self, task: &Task, doc_id: usize, field: &'static str) -> BenchError {
+        BenchError::Match {
+            task: task.task.clone(),
+            doc_id,
+            field,
+            pattern: self.pattern,
+            source: self.source,
+        }
+    }
 }
 
 impl Expression {

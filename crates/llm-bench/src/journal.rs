@@ -131,13 +131,10 @@ fn read(file: &mut File, path: &Path) -> Result<HashMap<String, Answer>, BenchEr
                 break;
             }
             read => {
-                let problem = read
-                    .err()
-                    .map_or("it does not end".to_owned(), |error| error.to_string());
-                return Err(BenchError::DataLine {
+                return Err(BenchError::JournalLine {
                     path: path.to_owned(),
                     line: index + 1,
-                    problem: format!("an answer of a journal is expected: {problem}"),
+                    source: read.err(),
                 });
             }
         }

@@ -59,7 +59,7 @@
 //! )?;
 //! let options = EvaluateOptions::new(PromptOptions::new(root.path()));
 //! let evaluation = evaluate(&mut Laconic, &[task], &options, &mut ())?;
-//! assert_eq!(evaluation.tasks[0].score(Metric::Acc).map(|score| score.value), Some(0.0));
+//! assert_eq!(evaluation.tasks[0].score("acc").map(|score| score.value), Some(0.0));
 //! # Ok(())
 //! # }
 //! ```
@@ -74,17 +74,20 @@ mod encoding;
 mod error;
 mod evaluate;
 mod expression;
+mod filter;
+mod form;
 mod journal;
 mod metric;
 mod model;
+mod outcomes;
 mod output;
-mod pairing;
 mod processor;
 mod prompt;
 mod python_literal;
 mod python_random;
 mod python_text;
 pub mod report;
+mod request;
 mod scorer;
 mod smollm2;
 pub mod stats;
@@ -95,18 +98,18 @@ pub use dataset::{load_split, split_path};
 pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
 pub use evaluate::{
-    Answer, EvaluateOptions, Evaluation, OutputOptions, Progress, Sample, Score, TaskEvaluation, check_tasks, evaluate,
+    EvaluateOptions, Evaluation, EvaluationProgress, OutputOptions, Sample, Score, TaskEvaluation, check_tasks,
+    evaluate,
 };
+pub use form::OutputType;
 pub use hub_cache::{HubAccess, HubError, Retry};
-pub use metric::Loglikelihood;
+pub use metric::MetricValue;
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
+pub use outcomes::{Measure, QuestionOutcomes, check_paired};
 pub use output::OutputFiles;
-pub use pairing::{QuestionOutcomes, paired_outcomes};
 pub use processor::{Document, Processor};
-pub use prompt::{
-    ChatPrompt, ChatTemplate, GenerationRequest, Gold, LoglikelihoodRequest, Prompt, PromptOptions, PromptSet,
-    Requests, SplitDigest, Turn, build_prompts,
-};
+pub use prompt::{FormatChat, Gold, Prompt, PromptOptions, PromptSet, SplitDigest, build_prompts};
 pub use python_random::PythonRandom;
+pub use request::{Answer, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Turn};
 pub use smollm2::{Scoring, SmolLm2Evaluator, chat_prompt};
-pub use task::{Metric, OutputType, Task};
+pub use task::Task;

@@ -1,171 +1,254 @@
-//! From a model's answers to numbers: filters, normalisation, accuracies.
+//! Metrics: what an answer to a document is worth, and what a task's documents add up to.
+//!
+//! The set is open. A metric is a file below `metric/` that implements [`Metric`], and a line in [`METRICS`].
 
+mod accuracy;
+mod exact_match;
+mod perplexity;
+
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::expression::{Expression, ExpressionError};
-use crate::python_text::strip;
-use crate::task::{FilterChain, FilterStep, Metric, MetricConfig};
+use crate::expression::ExpressionError;
+use crate::{Answer, BenchError, Gold, Loglikelihood, Prompt, Task, stats};
 
-/// Log-likelihood of a continuation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Loglikelihood {
-    /// Sum of the natural log-probabilities of the continuation's tokens.
-    #[serde(with = "number")]
-    pub sum: f64,
-    /// Whether every token of the continuation is the model's most likely one.
-    pub is_greedy: bool,
+/// Every metric, found by its name.
+static METRICS: [MetricKind; 7] = [
+    accuracy::ACC,
+    accuracy::ACC_NORM,
+    accuracy::ACC_BYTES,
+    exact_match::EXACT_MATCH,
+    perplexity::WORD_PERPLEXITY,
+    perplexity::BYTE_PERPLEXITY,
+    perplexity::BITS_PER_BYTE,
+];
+
+/// A metric before it knows its options.
+pub(crate) struct MetricKind {
+    /// The name in task files and results.
+    name: &'static str,
+    /// Names of the forms whose answers it reads.
+    forms: &'static [&'static str],
+    /// Reads the further keys of its entry in `metric_list`.
+    new: fn(&Map<String, Value>) -> Opened,
 }
 
-/// JSON has no infinity, which is the log-likelihood of a continuation that a model excludes; it is written as text.
-mod number {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+type Opened = Result<Box<dyn Metric>, OptionError>;
 
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Number(f64),
-        Text(String),
+/// A metric with its options.
+pub(crate) trait Metric {
+    /// What the answer to a document is worth.
+    fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError>;
+
+    /// `aggregation` in task files.
+    fn aggregation(&self) -> &'static str {
+        "mean"
     }
 
-    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        if value.is_finite() {
-            serializer.serialize_f64(*value)
+    /// One number for all documents, of which there is at least one.
+    fn aggregate(&self, values: &[MetricValue]) -> f64 {
+        stats::mean(&self.outcomes(values))
+    }
+
+    /// Standard error of [`Metric::aggregate`], where the original has one.
+    fn stderr(&self, values: &[MetricValue]) -> Option<f64> {
+        stats::mean_stderr(&self.outcomes(values))
+    }
+
+    /// One number per document. Two models are compared by the mean of the differences of these.
+    fn outcomes(&self, values: &[MetricValue]) -> Vec<f64> {
+        values.iter().map(|value| value.outcome).collect()
+    }
+
+    /// Whether the larger of two values is the better one.
+    fn higher_is_better(&self) -> bool {
+        true
+    }
+
+    /// Whether values lie between 0 and 1 and are read as percentages.
+    fn is_share(&self) -> bool {
+        true
+    }
+
+    /// Expected value of a document whose answer is guessed, where that means something.
+    fn chance(&self, _prompt: &Prompt) -> Option<f64> {
+        None
+    }
+}
+
+/// What a metric says about one document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricValue {
+    /// The document's value as one number.
+    pub outcome: f64,
+    /// What samples files hold instead, where one number is not enough to compute the score of all documents: a
+    /// log-likelihood and the number of words, for instance. Otherwise empty.
+    pub parts: Vec<f64>,
+}
+
+impl MetricValue {
+    pub(crate) fn to_json(&self) -> Value {
+        if self.parts.is_empty() {
+            Value::from(self.outcome)
         } else {
-            serializer.collect_str(value)
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        match Written::deserialize(deserializer)? {
-            Written::Number(value) => Ok(value),
-            Written::Text(text) => text.parse().map_err(D::Error::custom),
+            Value::from(self.parts.clone())
         }
     }
 }
 
-/// A filter chain with its expressions compiled.
-pub(crate) struct Filter {
-    pub(crate) name: String,
-    steps: Vec<Step>,
-}
-
-enum Step {
-    Select {
-        expression: Expression,
-        group: i64,
-        fallback: String,
-    },
-    Map(fn(&str) -> String),
-}
-
-impl Step {
-    fn new(step: &FilterStep) -> Result<Self, ExpressionError> {
-        Ok(match step {
-            FilterStep::Regex {
-                regex_pattern,
-                group_select,
-                fallback,
-            } => Self::Select {
-                expression: Expression::new(regex_pattern)?,
-                group: *group_select,
-                fallback: fallback.clone(),
-            },
-            FilterStep::TakeFirst {} => Self::Map(str::to_owned),
-            FilterStep::Lowercase {} => Self::Map(str::to_lowercase),
-            FilterStep::Uppercase {} => Self::Map(str::to_uppercase),
-            FilterStep::RemoveWhitespace {} => Self::Map(|text| strip(text).to_owned()),
-        })
-    }
-
-    fn apply(&self, text: &str) -> Result<String, ExpressionError> {
-        match self {
-            Self::Map(map) => Ok(map(text)),
-            Self::Select {
-                expression,
-                group,
-                fallback,
-            } => Ok(expression.select(text, *group)?.unwrap_or_else(|| fallback.clone())),
-        }
+impl From<f64> for MetricValue {
+    fn from(outcome: f64) -> Self {
+        let parts = Vec::new();
+        Self { outcome, parts }
     }
 }
 
-impl Filter {
-    pub(crate) fn new(chain: &FilterChain) -> Result<Self, ExpressionError> {
-        Ok(Self {
-            name: chain.name.clone(),
-            steps: chain.filter.iter().map(Step::new).collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// Applies the chain to one response.
-    pub(crate) fn apply(&self, response: &str) -> Result<String, ExpressionError> {
-        let mut text = response.to_owned();
-        for step in &self.steps {
-            text = step.apply(&text)?;
-        }
-        Ok(text)
+impl From<bool> for MetricValue {
+    fn from(right: bool) -> Self {
+        Self::from(f64::from(u8::from(right)))
     }
 }
 
-/// `exact_match` with its expressions compiled.
-pub(crate) struct ExactMatch {
-    config: MetricConfig,
-    ignored: Vec<Expression>,
+/// A document with its answer after a filter.
+pub(crate) struct Answered<'a> {
+    pub(crate) prompt: &'a Prompt,
+    pub(crate) answer: &'a Answer,
+    /// The generated text after the filter.
+    pub(crate) filtered: Option<&'a str>,
 }
 
-impl ExactMatch {
-    pub(crate) fn new(config: &MetricConfig) -> Result<Self, ExpressionError> {
-        let ignored = config.regexes_to_ignore.iter().map(|pattern| Expression::new(pattern));
-        Ok(Self {
-            config: config.clone(),
-            ignored: ignored.collect::<Result<_, _>>()?,
-        })
+impl Answered<'_> {
+    /// One log-likelihood per choice, and the index of the right choice if there is one.
+    fn choices(&self) -> Result<(&[Loglikelihood], Option<usize>), ValueError> {
+        match (self.answer, &self.prompt.gold) {
+            (Answer::Choices(scores), Gold::Choice(gold)) => Ok((scores, *gold)),
+            _ => Err(ValueError::WrongAnswer),
+        }
     }
 
-    /// 1 if the prediction equals one of the references after normalisation, else 0.
-    pub(crate) fn score(&self, prediction: &str, references: &[String]) -> Result<f64, ExpressionError> {
-        let prediction = self.normalise(prediction)?;
-        for reference in references {
-            if self.normalise(reference)? == prediction {
-                return Ok(1.0);
-            }
+    /// The filtered text, and the texts of which any is right.
+    fn text(&self) -> Result<(&str, &[String]), ValueError> {
+        match (self.filtered, &self.prompt.gold) {
+            (Some(text), Gold::Texts(references)) => Ok((text, references)),
+            _ => Err(ValueError::WrongAnswer),
         }
-        Ok(0.0)
     }
 
-    /// In this order: expressions deleted, lower case, punctuation, digits.
-    fn normalise(&self, text: &str) -> Result<String, ExpressionError> {
-        let mut text = text.to_owned();
-        for expression in &self.ignored {
-            text = expression.delete(&text)?;
+    /// The log-likelihood of a text, and the text.
+    fn rolling(&self) -> Result<(f64, &str), ValueError> {
+        match self.answer {
+            Answer::Rolling(sum) => Ok((*sum, &self.prompt.target)),
+            _ => Err(ValueError::WrongAnswer),
         }
-        if self.config.ignore_case {
-            text = text.to_lowercase();
-        }
-        if self.config.ignore_punctuation {
-            text.retain(|c| !c.is_ascii_punctuation());
-        }
-        if self.config.ignore_numbers {
-            text.retain(|c| !c.is_ascii_digit());
-        }
-        Ok(text)
     }
 }
 
-/// The choice that a metric prefers: the first of the largest, as with NumPy's `argmax`. What is not a number is never
-/// preferred; only an empty choice of log-likelihood 0 has such a value.
-pub(crate) fn preferred(metric: Metric, scores: &[Loglikelihood], choices: &[String]) -> Option<usize> {
-    let values = scores.iter().zip(choices).map(|(score, choice)| match metric {
-        Metric::AccNorm => score.sum / choice.chars().count() as f64,
-        Metric::AccBytes => score.sum / choice.len() as f64,
-        Metric::Acc | Metric::ExactMatch => score.sum,
-    });
-    let mut best: Option<(usize, f64)> = None;
-    for (index, value) in values.enumerate() {
-        if !value.is_nan() && best.is_none_or(|(_, top)| value > top) {
-            best = Some((index, value));
-        }
+/// Why a document has no value.
+pub(crate) enum ValueError {
+    /// An expression could not be matched.
+    Expression(ExpressionError),
+    /// The answer is of another form than the metric reads. Only a journal written by something else has such answers.
+    WrongAnswer,
+}
+
+impl From<ExpressionError> for ValueError {
+    fn from(error: ExpressionError) -> Self {
+        Self::Expression(error)
     }
-    best.map(|(index, _)| index)
+}
+
+/// Why options are refused.
+pub(crate) enum OptionError {
+    /// A key that the metric does not know, or a value of another type.
+    Key(serde_json::Error),
+    /// An expression that does not compile.
+    Expression(ExpressionError),
+}
+
+impl From<ExpressionError> for OptionError {
+    fn from(error: ExpressionError) -> Self {
+        Self::Expression(error)
+    }
+}
+
+/// Reads a metric's options from the further keys of its entry.
+fn options<T: DeserializeOwned>(keys: &Map<String, Value>) -> Result<T, OptionError> {
+    serde_json::from_value(Value::Object(keys.clone())).map_err(OptionError::Key)
+}
+
+/// The options of a metric that has none.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
+
+/// One entry of `metric_list`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricConfig {
+    /// The metric's name.
+    pub metric: String,
+    /// How documents are put together. A metric has one way, and any other is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<String>,
+    /// Checked against the metric's own direction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub higher_is_better: Option<bool>,
+    /// Further keys, which the metric knows: `ignore_case` of `exact_match`, for instance. Any other is refused.
+    #[serde(flatten)]
+    pub options: Map<String, Value>,
+}
+
+impl MetricConfig {
+    /// Writes out what the entry left to the metric.
+    pub(crate) fn resolve(&mut self, metric: &dyn Metric) {
+        let aggregation = &mut self.aggregation;
+        aggregation.get_or_insert_with(|| metric.aggregation().to_owned());
+        self.higher_is_better.get_or_insert(metric.higher_is_better());
+    }
+}
+
+/// The metric of an entry of a task's `metric_list`.
+pub(crate) fn open(task: &Task, entry: &MetricConfig) -> Result<(&'static str, Box<dyn Metric>), BenchError> {
+    let kind = find(task, &entry.metric)?;
+    let metric = match (kind.new)(&entry.options) {
+        Ok(metric) => metric,
+        Err(OptionError::Key(error)) => return task.refuse("metric_list", format!("{}: {error}", kind.name)),
+        Err(OptionError::Expression(error)) => return Err(error.in_task(task, "metric_list")),
+    };
+    check_entry(task, entry, kind.name, metric.as_ref())?;
+    Ok((kind.name, metric))
+}
+
+/// Forms may have metrics of the same name.
+fn find(task: &Task, name: &str) -> Result<&'static MetricKind, BenchError> {
+    let form = task.output_type.name();
+    let named: Vec<&MetricKind> = METRICS.iter().filter(|kind| kind.name == name).collect();
+    if let Some(kind) = named.iter().find(|kind| kind.forms.contains(&form)) {
+        return Ok(kind);
+    }
+    if named.is_empty() {
+        let known: Vec<&str> = METRICS.iter().map(|kind| kind.name).collect();
+        let known = known.join(", ");
+        return task.refuse("metric_list", format!("unknown metric `{name}`: supported are {known}"));
+    }
+    let forms: Vec<&str> = named.iter().flat_map(|kind| kind.forms).copied().collect();
+    let forms = forms.join(" or ");
+    task.refuse("metric_list", format!("{name} needs output_type {forms}, found {form}"))
+}
+
+fn check_entry(task: &Task, entry: &MetricConfig, name: &str, metric: &dyn Metric) -> Result<(), BenchError> {
+    let (aggregation, higher) = (metric.aggregation(), metric.higher_is_better());
+    if let Some(found) = entry.aggregation.as_ref().filter(|found| *found != aggregation) {
+        return task.refuse(
+            "metric_list",
+            format!("{name} is aggregated by `{aggregation}`, found `aggregation: {found}`"),
+        );
+    }
+    if entry.higher_is_better.is_some_and(|found| found != higher) {
+        return task.refuse(
+            "metric_list",
+            format!("{name} has `higher_is_better: {higher}`, found `{}`", !higher),
+        );
+    }
+    Ok(())
 }

@@ -44,6 +44,17 @@ pub trait LanguageModel {
     /// [`BenchError::Model`] for a failure inside.
     fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError>;
 
+    /// Log-likelihoods of whole texts, in nats; one per text, in order. The first token is predicted from the model's
+    /// beginning token. A text longer than the model's longest sequence is scored in pieces, of which each token
+    /// belongs to exactly one and is predicted from as much of the text before it as the piece has room for. Needed by
+    /// tasks of `output_type: loglikelihood_rolling` alone.
+    ///
+    /// # Errors
+    /// [`BenchError::Model`] for a failure inside, and by default.
+    fn loglikelihood_rolling(&mut self, _texts: &[String]) -> Result<Vec<f64>, BenchError> {
+        Err(BenchError::Model("it does not score whole texts".into()))
+    }
+
     /// Turns as one text in the model's chat format; `add_generation_prompt` opens the assistant's next turn.
     ///
     /// # Errors
@@ -53,9 +64,9 @@ pub trait LanguageModel {
     /// What results say about the model.
     fn description(&self) -> ModelDescription;
 
-    /// An identifier that changes whenever the model's answers could change: a digest of the weights and of the settings
-    /// that go with them. It identifies the model in results, and a journal keeps the answers of different fingerprints
-    /// apart, whatever the models are called. Called once per evaluation.
+    /// An identifier that changes whenever the model's answers could change: a digest of the weights and of the
+    /// settings that go with them. It identifies the model in results, and a journal keeps the answers of different
+    /// fingerprints apart, whatever the models are called. Called once per evaluation.
     fn fingerprint(&self) -> String;
 }
 

@@ -1,5 +1,7 @@
 //! Results and samples on disk, in the layout of lm-evaluation-harness.
 
+mod samples;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -7,11 +9,10 @@ use serde_json::{Map, Value, json};
 
 use crate::evaluate::OutputOptions;
 use crate::journal::{not_written, sha256};
-use crate::task::GenerationKwargs;
-use crate::{
-    Answer, BenchError, Document, Evaluation, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sample,
-    Task, TaskEvaluation,
-};
+use crate::{BenchError, Evaluation, TaskEvaluation};
+
+pub(crate) use samples::document_hash;
+use samples::{task_hash, write_samples};
 
 /// The files an evaluation wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,30 +35,31 @@ impl Evaluation {
             .collect()
     }
 
+    fn per_task(&self, value: fn(&TaskEvaluation) -> Value) -> Value {
+        let entries = self.tasks.iter().map(|task| (task.task.task.clone(), value(task)));
+        Value::Object(entries.collect())
+    }
+
     /// What is kept by the task's name.
     fn task_fields(&self) -> Vec<(&'static str, Value)> {
-        let per_task = |value: fn(&TaskEvaluation) -> Value| {
-            let entries = self.tasks.iter().map(|task| (task.task.task.clone(), value(task)));
-            Value::Object(entries.collect())
-        };
         vec![
-            ("results", per_task(task_results)),
+            ("results", self.per_task(task_results)),
             // Of groups, which are not supported.
             ("group_subtasks", json!({})),
             (
                 "configs",
-                per_task(|task| serde_json::to_value(&task.task).expect("what was read from YAML is JSON")),
+                self.per_task(|task| serde_json::to_value(&task.task).expect("what was read from YAML is JSON")),
             ),
-            ("versions", per_task(|task| task.task.version())),
-            ("n-shot", per_task(|task| json!(task.num_fewshot))),
-            ("higher_is_better", per_task(higher_is_better)),
+            ("versions", self.per_task(|task| task.task.version())),
+            ("n-shot", self.per_task(|task| json!(task.num_fewshot))),
+            ("higher_is_better", self.per_task(higher_is_better)),
             (
                 "n-samples",
-                per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
+                self.per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
             ),
-            ("task_hashes", per_task(|task| json!(task_hash(task)))),
-            ("data", per_task(|task| json!(task.splits))),
-            ("warnings", per_task(|task| json!(task.warnings()))),
+            ("task_hashes", self.per_task(|task| json!(task_hash(task)))),
+            ("data", self.per_task(|task| json!(task.splits))),
+            ("warnings", self.per_task(|task| json!(task.warnings()))),
         ]
     }
 
@@ -92,9 +94,7 @@ impl Evaluation {
 
     fn model_fields(&self) -> Vec<(&'static str, Value)> {
         let model = &self.model;
-        // Of tokens the text and the id, both as text. A template that was not applied is not there.
-        let token =
-            |token: &Option<(String, u32)>| json!(token.as_ref().map(|(text, id)| [text.clone(), id.to_string()]));
+        // A template that was not applied is not there.
         let template = model.chat_template.as_deref();
         let template = template.filter(|_| self.options.prompts.apply_chat_template);
         vec![
@@ -111,9 +111,9 @@ impl Evaluation {
         ]
     }
 
-    /// Writes `results_{date}.json` and, with `log_samples`, `samples_{task}_{date}.jsonl` into
-    /// `directory/{model}`, which is created. [`EvaluateOptions::output`](crate::EvaluateOptions::output) writes the same
-    /// as each task is done.
+    /// Writes `results_{date}.json` and, with `log_samples`, `samples_{task}_{date}.jsonl` into `directory/{model}`,
+    /// which is created. [`EvaluateOptions::output`](crate::EvaluateOptions::output) writes the same as each task is
+    /// done.
     ///
     /// # Errors
     /// When a folder or file cannot be written.
@@ -171,17 +171,8 @@ fn partial(path: &Path) -> PathBuf {
     path.with_extension("json.partial")
 }
 
-fn write_samples(task: &TaskEvaluation, path: &Path) -> Result<(), BenchError> {
-    let mut lines = String::new();
-    for sample in &task.samples {
-        lines.push_str(&serde_json::to_string(&sample_json(&task.task, sample))?);
-        lines.push('\n');
-    }
-    std::fs::write(path, lines).map_err(not_written(path))
-}
-
-/// A name as part of a file's name: every run of characters that a file name should not hold becomes `__`, and so does a
-/// name that is empty or leads to another folder.
+/// A name as part of a file's name: every run of characters that a file name should not hold becomes `__`, and so does
+/// a name that is empty or leads to another folder.
 pub(crate) fn sanitized(name: &str) -> String {
     if matches!(name, "" | "." | "..") {
         return "__".to_owned();
@@ -200,6 +191,11 @@ pub(crate) fn sanitized(name: &str) -> String {
     file
 }
 
+/// A token's text and id, both as text.
+fn token(token: &Option<(String, u32)>) -> Value {
+    json!(token.as_ref().map(|(text, id)| [text.clone(), id.to_string()]))
+}
+
 /// Documents evaluated.
 fn evaluated(task: &TaskEvaluation) -> usize {
     task.scores.first().map_or(0, |score| score.n)
@@ -214,112 +210,16 @@ fn task_results(task: &TaskEvaluation) -> Value {
     for score in &task.scores {
         let stderr = score.stderr.map_or_else(|| json!("N/A"), |stderr| json!(stderr));
         results.insert(score.key(), json!(score.value));
-        results.insert(format!("{}_stderr,{}", score.metric.name(), score.filter), stderr);
+        results.insert(format!("{}_stderr,{}", score.metric, score.filter), stderr);
     }
     Value::Object(results)
 }
 
 fn higher_is_better(task: &TaskEvaluation) -> Value {
-    let metrics = task.task.metric_list.iter();
+    let scores = task.scores.iter();
     Value::Object(
-        metrics
-            .map(|entry| (entry.metric.name().to_owned(), json!(entry.higher_is_better)))
+        scores
+            .map(|score| (score.metric.clone(), json!(score.higher_is_better)))
             .collect(),
     )
-}
-
-/// SHA-256 of a document as indented JSON, as the original hashes it.
-pub(crate) fn document_hash(document: &Document) -> String {
-    sha256(&serde_json::to_string_pretty(document).expect("a map of JSON values is JSON"))
-}
-
-/// Hash over the hashes of all samples, so that two files can be seen to hold the same questions.
-fn task_hash(task: &TaskEvaluation) -> String {
-    let hashes = task.samples.iter().map(|sample| {
-        document_hash(&sample.prompt.document)
-            + &sha256(first_context(&sample.prompt.requests))
-            + &sha256(&sample.prompt.target)
-    });
-    sha256(&hashes.collect::<String>())
-}
-
-fn first_context(requests: &Requests) -> &str {
-    match requests {
-        Requests::Choices(pairs) => pairs.first().map_or("", |pair| &pair.context),
-        Requests::Text(request) => &request.context,
-    }
-}
-
-/// A log-likelihood and its flag as Python prints them, which is how the original writes them.
-fn score_json(score: &Loglikelihood) -> Value {
-    let greedy = if score.is_greedy { "True" } else { "False" };
-    json!([python_float(score.sum), greedy])
-}
-
-/// A number as Python prints it: always with a point or an exponent, the exponent signed and of two digits.
-fn python_float(value: f64) -> String {
-    let text = format!("{value:?}").to_lowercase();
-    let parts = text.split_once('e');
-    match parts.and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
-        Some((digits, exponent)) => format!("{digits}e{exponent:+03}"),
-        None => text,
-    }
-}
-
-/// The task's own generation settings, or the original's where the task has none.
-fn generation_json(task: &Task, request: &GenerationRequest) -> Value {
-    let kwargs = &task.generation_kwargs;
-    if *kwargs == GenerationKwargs::default() {
-        return json!({
-            "temperature": 0.0, "do_sample": false, "max_gen_toks": request.max_gen_toks, "until": request.until,
-        });
-    }
-    let mut written = json!(kwargs);
-    if kwargs.until.is_none() {
-        written["until"] = json!(request.until);
-    }
-    written
-}
-
-fn arguments_json(task: &Task, requests: &Requests) -> Value {
-    let arguments = match requests {
-        Requests::Choices(pairs) => {
-            let pair = |pair: &LoglikelihoodRequest| json!({"arg_0": &*pair.context, "arg_1": pair.continuation});
-            pairs.iter().map(pair).collect()
-        }
-        Requests::Text(request) => vec![json!({"arg_0": request.context, "arg_1": generation_json(task, request)})],
-    };
-    let numbered = arguments.into_iter().enumerate();
-    numbered
-        .map(|(index, value)| (format!("gen_args_{index}"), value))
-        .collect()
-}
-
-fn sample_json(task: &Task, sample: &Sample) -> Value {
-    let prompt = &sample.prompt;
-    let (responses, filtered): (Vec<Value>, Vec<Value>) = match &sample.answer {
-        Answer::Choices(scores) => {
-            let scores = scores.iter().map(score_json);
-            (scores.clone().map(|score| json!([score])).collect(), scores.collect())
-        }
-        Answer::Text(text) => (vec![json!([text])], vec![json!(sample.filtered)]),
-    };
-    let metrics = sample.metrics.iter().map(|(metric, value)| (metric.name(), *value));
-    let mut line = json!({
-        "doc_id": prompt.doc_id,
-        "doc": prompt.document,
-        "target": prompt.target,
-        "arguments": arguments_json(task, &prompt.requests),
-        "resps": responses,
-        "filtered_resps": filtered,
-        "filter": sample.filter,
-        "metrics": metrics.clone().map(|(name, _)| name).collect::<Vec<_>>(),
-        "doc_hash": document_hash(&prompt.document),
-        "prompt_hash": sha256(first_context(&prompt.requests)),
-        "target_hash": sha256(&prompt.target),
-    });
-    for (name, value) in metrics {
-        line[name] = json!(value);
-    }
-    line
 }

@@ -1,82 +1,21 @@
 //! From documents to requests: the question, the examples before it, the chat template round it.
 
 mod builder;
+mod context;
 mod examples;
 
-use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use hub_cache::HubAccess;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::Split;
 use crate::journal::hexadecimal;
 use crate::task::Task;
-use crate::{BenchError, Document};
-pub(crate) use builder::max_gen_toks;
-use builder::{Asked, Builder};
+use crate::{BenchError, ChatPrompt, Document, Requests, Turn};
+use builder::Builder;
 use examples::Examples;
-
-/// One turn of a chat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// `system`, `user` or `assistant`.
-    pub role: &'static str,
-    /// The text.
-    pub content: String,
-}
-
-/// Text before the answer, and the special tokens in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChatPrompt {
-    /// The text.
-    pub text: String,
-    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
-    /// document spells out a special token.
-    pub special: Vec<Range<usize>>,
-}
-
-/// Asks for the log-likelihood of a continuation of a context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LoglikelihoodRequest {
-    /// The text before the continuation; not scored. The requests of a document share it.
-    #[serde(serialize_with = "shared_text")]
-    pub context: Arc<str>,
-    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub special: Vec<Range<usize>>,
-    /// What is scored.
-    pub continuation: String,
-}
-
-fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text)
-}
-
-/// Asks for greedy text after a context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct GenerationRequest {
-    /// The prompt.
-    pub context: String,
-    /// Byte ranges of the prompt's special tokens, as in [`ChatPrompt`].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub special: Vec<Range<usize>>,
-    /// The text is cut before the first of these.
-    pub until: Vec<String>,
-    /// Tokens generated at most.
-    pub max_gen_toks: usize,
-}
-
-/// The requests of one document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Requests {
-    /// One per choice.
-    Choices(Vec<LoglikelihoodRequest>),
-    /// One text.
-    Text(GenerationRequest),
-}
 
 /// The right answer of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,14 +131,14 @@ impl PromptOptions {
     }
 }
 
-/// A model's chat template: turns, and whether to open the assistant's next turn, to text.
-pub type ChatTemplate<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
+/// Turns, and whether to open the assistant's next turn, to a prompt in a model's chat format.
+pub type FormatChat<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
-pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) -> Result<PromptSet, BenchError> {
+pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) -> Result<PromptSet, BenchError> {
     let evaluated = open(task, options, task.evaluated_split())?;
     let total = evaluated.count()?;
     let documents = evaluated.documents(limit(options.limit, total))?;
@@ -217,13 +156,10 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &ChatTemplate) 
         splits.push(SplitDigest::of(task.examples_split(), &pool));
     }
     let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
-    let asked = documents.iter().enumerate();
-    let asked = asked.map(|(doc_id, document)| builder.ask(doc_id, document));
-    let asked = asked.collect::<Result<Vec<Asked>, _>>()?;
-    let numbered = documents.into_iter().zip(asked).enumerate();
-    let prompts = numbered.map(|(doc_id, (document, asked))| asked.prompt(doc_id, document));
+    let numbered = documents.into_iter().enumerate();
+    let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
     Ok(PromptSet {
-        prompts: prompts.collect(),
+        prompts: prompts.collect::<Result<_, _>>()?,
         documents: total,
         num_fewshot,
         splits,
@@ -236,6 +172,9 @@ fn open<'a>(task: &'a Task, options: &PromptOptions, split: &str) -> Result<Spli
 
 /// Examples before each question. A task that says 0 means it, as in the original.
 fn shots(task: &Task, options: &PromptOptions) -> usize {
+    if !task.output_type.form().has_examples() {
+        return 0;
+    }
     match task.num_fewshot {
         Some(0) => 0,
         own => options.num_fewshot.or(own).unwrap_or(0),

@@ -2,35 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::evaluate::{Answer, Sample, Score};
-use crate::expression::ExpressionError;
-use crate::metric::{ExactMatch, Filter, Loglikelihood, preferred};
-use crate::task::{Metric, Task};
-use crate::{BenchError, Gold, Prompt, stats};
+use crate::evaluate::{Sample, Score};
+use crate::filter::Filter;
+use crate::metric::{self, Answered, Metric, MetricValue, ValueError};
+use crate::task::Task;
+use crate::{Answer, BenchError, Prompt, stats};
 
 /// Filters and metrics with their expressions compiled.
 pub(crate) struct Scorer<'a> {
     task: &'a Task,
     filters: Vec<Filter>,
-    exact: Vec<ExactMatch>,
+    metrics: Vec<(&'static str, Box<dyn Metric>)>,
 }
 
 impl<'a> Scorer<'a> {
     pub(crate) fn new(task: &'a Task) -> Result<Self, BenchError> {
-        let invalid = |field: &'static str| {
-            move |ExpressionError { pattern, source }| BenchError::Expression {
-                task: task.task.clone(),
-                field,
-                pattern,
-                source,
-            }
-        };
         let filters = task.filters().iter().map(Filter::new).collect::<Result<_, _>>();
-        let exact = task.metric_list.iter().map(ExactMatch::new).collect::<Result<_, _>>();
+        let metrics = task.metric_list.iter().map(|entry| metric::open(task, entry));
         Ok(Self {
             task,
-            filters: filters.map_err(invalid("filter_list"))?,
-            exact: exact.map_err(invalid("metric_list"))?,
+            filters: filters.map_err(|error| error.in_task(task, "filter_list"))?,
+            metrics: metrics.collect::<Result<_, _>>()?,
         })
     }
 
@@ -41,69 +33,69 @@ impl<'a> Scorer<'a> {
 
     /// One sample per filter.
     pub(crate) fn samples(&self, prompt: &Arc<Prompt>, answer: &Answer) -> Result<Vec<Sample>, BenchError> {
-        self.filters
-            .iter()
-            .map(|filter| self.sample(prompt, answer, filter))
-            .collect()
+        let samples = self.filters.iter().map(|filter| self.sample(prompt, answer, filter));
+        samples.collect()
     }
 
     fn sample(&self, prompt: &Arc<Prompt>, answer: &Answer, filter: &Filter) -> Result<Sample, BenchError> {
-        let (filtered, metrics) = match (answer, &prompt.gold) {
-            (Answer::Choices(scores), Gold::Choice(gold)) => (None, self.choice_metrics(prompt, scores, *gold)),
-            (Answer::Text(text), Gold::Texts(references)) => {
-                let failed = |field| move |error| self.failed(prompt.doc_id, field, error);
-                let filtered = filter.apply(text).map_err(failed("filter_list"))?;
-                let metrics = self.task.metric_list.iter().zip(&self.exact).map(|(entry, exact)| {
-                    let value = exact.score(&filtered, references).map_err(failed("metric_list"))?;
-                    Ok((entry.metric, value))
-                });
-                let metrics = metrics.collect::<Result<_, BenchError>>()?;
-                (Some(filtered), metrics)
+        let filtered = match answer {
+            Answer::Text(text) => {
+                let filtered = filter.apply(text);
+                Some(filtered.map_err(|error| error.in_document(self.task, prompt.doc_id, "filter_list"))?)
             }
-            _ => return Err(BenchError::Model("an answer of the wrong kind".into())),
+            Answer::Choices(_) | Answer::Rolling(_) => None,
         };
+        let answered = Answered {
+            prompt,
+            answer,
+            filtered: filtered.as_deref(),
+        };
+        let metrics = self.metrics.iter().map(|(name, metric)| {
+            let value = metric.value(&answered);
+            Ok((*name, value.map_err(|error| self.no_value(prompt.doc_id, error))?))
+        });
         Ok(Sample {
+            metrics: metrics.collect::<Result<_, BenchError>>()?,
             prompt: prompt.clone(),
             answer: answer.clone(),
             filter: filter.name.clone(),
             filtered,
-            metrics,
         })
     }
 
-    fn choice_metrics(&self, prompt: &Prompt, scores: &[Loglikelihood], gold: Option<usize>) -> Vec<(Metric, f64)> {
-        let metrics = self.task.metric_list.iter().map(|entry| {
-            let right = gold.is_some() && preferred(entry.metric, scores, &prompt.choices) == gold;
-            (entry.metric, f64::from(u8::from(right)))
-        });
-        metrics.collect()
-    }
-
-    fn failed(&self, doc_id: usize, field: &'static str, error: ExpressionError) -> BenchError {
-        BenchError::Match {
-            task: self.task.task.clone(),
-            doc_id,
-            field,
-            pattern: error.pattern,
-            source: error.source,
+    fn no_value(&self, doc_id: usize, error: ValueError) -> BenchError {
+        match error {
+            ValueError::Expression(error) => error.in_document(self.task, doc_id, "metric_list"),
+            ValueError::WrongAnswer => BenchError::Model("an answer of the wrong kind".into()),
         }
     }
 
-    /// The mean of every metric over one filter's samples.
+    /// The score of every metric over one filter's samples.
     pub(crate) fn scores(&self, samples: &[Sample]) -> Vec<Score> {
         let Some(filter) = samples.first().map(|sample| &sample.filter) else {
             return Vec::new();
         };
-        let metrics = self.task.metric_list.iter().enumerate().map(|(index, entry)| {
-            let values: Vec<f64> = samples.iter().map(|sample| sample.metrics[index].1).collect();
+        let metrics = self.metrics.iter().enumerate().map(|(index, (name, metric))| {
+            let values: Vec<MetricValue> = samples.iter().map(|sample| sample.metrics[index].1.clone()).collect();
             Score {
-                metric: entry.metric,
+                metric: (*name).to_owned(),
                 filter: filter.clone(),
-                value: stats::mean(&values),
-                stderr: stats::mean_stderr(&values),
+                value: metric.aggregate(&values),
+                stderr: metric.stderr(&values),
                 n: values.len(),
+                outcomes: metric.outcomes(&values),
+                higher_is_better: metric.higher_is_better(),
+                is_share: metric.is_share(),
+                chance: chance(metric.as_ref(), samples),
             }
         });
         metrics.collect()
     }
+}
+
+/// The mean over the documents, if it means something for all of them.
+fn chance(metric: &dyn Metric, samples: &[Sample]) -> Option<f64> {
+    let chances = samples.iter().map(|sample| metric.chance(&sample.prompt));
+    let chances = chances.collect::<Option<Vec<f64>>>()?;
+    Some(stats::mean(&chances))
 }

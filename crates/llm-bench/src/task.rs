@@ -4,213 +4,21 @@
 //! silently ignored is a score silently different.
 
 mod builtin;
+mod keys;
 mod tag;
+mod validate;
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{BenchError, Processor};
+use crate::{BenchError, OutputType, Processor, metric};
 
-/// What a task asks of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputType {
-    /// The log-likelihood of every choice after the question; the largest one is the answer.
-    MultipleChoice,
-    /// Text generated after the question, until a stop string.
-    GenerateUntil,
-}
-
-/// `doc_to_choice`: a template that yields a list, or the list itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "doc_to_choice: a template or a list of texts is expected")]
-pub enum ChoiceField {
-    /// One template whose value is a list of strings.
-    Template(String),
-    /// The choices, which are not templates.
-    List(Vec<String>),
-}
-
-/// `doc_to_target`: a template, or the index of the right choice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "doc_to_target: an index or a template is expected; several right answers are a template that yields a list"
-)]
-pub enum TargetField {
-    /// The same index for every document.
-    Index(usize),
-    /// A template that yields an index, one of the choices, or the expected text or texts.
-    Template(String),
-}
-
-/// How few-shot examples are drawn from their pool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampler {
-    /// At random, by CPython's `random.Random(1234).sample`, one state running over all documents.
-    #[default]
-    Default,
-    /// The first rows of the pool, the same for every document.
-    FirstN,
-}
-
-/// `fewshot_config`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FewshotConfig {
-    /// How examples are drawn.
-    #[serde(default)]
-    pub sampler: Sampler,
-    /// Replaces the task's `fewshot_split`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split: Option<String>,
-}
-
-/// A string, or a list of strings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum StringOrList {
-    /// One string.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-impl StringOrList {
-    /// The strings.
-    pub fn to_vec(&self) -> Vec<String> {
-        match self {
-            Self::One(s) => vec![s.clone()],
-            Self::Many(list) => list.clone(),
-        }
-    }
-}
-
-/// `generation_kwargs`. Decoding is greedy: a task that asks for sampling is refused.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GenerationKwargs {
-    /// Strings that end the text; the few-shot delimiter when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<StringOrList>,
-    /// Must be false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub do_sample: Option<bool>,
-    /// Must be 0 when present.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Tokens generated at most; 256 when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_gen_toks: Option<usize>,
-}
-
-/// One step of a filter, applied to the text a model generated. Steps without settings have braces because serde would
-/// ignore further keys of a bare name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FilterStep {
-    /// All matches of a regular expression, one of them selected.
-    Regex {
-        /// The expression, in Python's syntax.
-        #[serde(default = "default_regex")]
-        regex_pattern: String,
-        /// Which match: 0 the first, -1 the last.
-        #[serde(default)]
-        group_select: i64,
-        /// The value when nothing matches.
-        #[serde(default = "default_fallback")]
-        fallback: String,
-    },
-    /// The first response (there is only one).
-    TakeFirst {},
-    /// Lower case.
-    Lowercase {},
-    /// Upper case.
-    Uppercase {},
-    /// White space at both ends removed.
-    RemoveWhitespace {},
-}
-
-fn default_regex() -> String {
-    r"#### (\-?[0-9\.\,]+)".to_owned()
-}
-
-fn default_fallback() -> String {
-    "[invalid]".to_owned()
-}
-
-/// A named chain of filter steps; every metric is reported once per chain.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FilterChain {
-    /// The second half of the metric's key, as in `exact_match,strict-match`.
-    pub name: String,
-    /// The steps, in order.
-    pub filter: Vec<FilterStep>,
-}
-
-/// The metrics this crate computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// The choice of largest log-likelihood is the right one.
-    Acc,
-    /// The same after dividing by the choice's length in Unicode code points (Python's `len`).
-    AccNorm,
-    /// The same after dividing by the choice's length in UTF-8 bytes.
-    AccBytes,
-    /// The text equals the expected text after normalisation.
-    ExactMatch,
-}
-
-impl Metric {
-    /// The name in task files and results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Acc => "acc",
-            Self::AccNorm => "acc_norm",
-            Self::AccBytes => "acc_bytes",
-            Self::ExactMatch => "exact_match",
-        }
-    }
-}
-
-/// One entry of `metric_list`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricConfig {
-    /// The metric.
-    pub metric: Metric,
-    /// Must be `mean`.
-    #[serde(default = "default_aggregation")]
-    pub aggregation: String,
-    /// Must be true: every metric here is an accuracy.
-    #[serde(default = "default_true")]
-    pub higher_is_better: bool,
-    /// `exact_match`: compare in lower case.
-    #[serde(default)]
-    pub ignore_case: bool,
-    /// `exact_match`: compare without ASCII punctuation.
-    #[serde(default)]
-    pub ignore_punctuation: bool,
-    /// `exact_match`: compare without decimal digits.
-    #[serde(default)]
-    pub ignore_numbers: bool,
-    /// `exact_match`: regular expressions deleted from both sides first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub regexes_to_ignore: Vec<String>,
-}
-
-fn default_aggregation() -> String {
-    "mean".to_owned()
-}
-
-fn default_true() -> bool {
-    true
-}
+pub use crate::filter::{FilterChain, FilterStep};
+pub use crate::metric::MetricConfig;
+pub use keys::{ChoiceField, FewshotConfig, FewshotSampler, GenerationKwargs, StringOrList, TargetField};
 
 fn default_target_delimiter() -> String {
     " ".to_owned()
@@ -222,6 +30,13 @@ fn default_repeats() -> usize {
 
 fn default_fewshot_delimiter() -> String {
     "\n\n".to_owned()
+}
+
+fn parsed<T: DeserializeOwned>(yaml: &str, origin: &str) -> Result<T, BenchError> {
+    serde_yaml_ng::from_str(yaml).map_err(|source| BenchError::TaskSyntax {
+        task: origin.to_owned(),
+        source,
+    })
 }
 
 /// A benchmark: where its data lies, how a document becomes a question, how an answer is scored.
@@ -310,15 +125,16 @@ impl Task {
     ///
     /// # Errors
     /// [`BenchError::TaskSyntax`] names an unknown key; [`BenchError::TaskTag`] a key whose value is tagged, as with
-    /// `!function`; [`BenchError::TaskField`] a contradiction.
+    /// `!function`; the others as [`Task::validate`].
     pub fn from_yaml(yaml: &str, origin: &str) -> Result<Self, BenchError> {
-        let syntax = |source| BenchError::TaskSyntax {
-            task: origin.to_owned(),
-            source,
-        };
-        tag::refuse(yaml, origin, &serde_yaml_ng::from_str(yaml).map_err(syntax)?)?;
-        let task: Self = serde_yaml_ng::from_str(yaml).map_err(syntax)?;
+        tag::refuse(yaml, origin, &parsed(yaml, origin)?)?;
+        let mut task: Self = parsed(yaml, origin)?;
         task.validate()?;
+        let opened = task.metric_list.iter().map(|entry| metric::open(&task, entry));
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        for (entry, (_, metric)) in task.metric_list.iter_mut().zip(&opened) {
+            entry.resolve(metric.as_ref());
+        }
         Ok(task)
     }
 
@@ -356,90 +172,6 @@ impl Task {
             return Self::from_file(Path::new(name_or_path));
         }
         Self::builtin(name_or_path)
-    }
-
-    /// Checks what the types cannot.
-    ///
-    /// # Errors
-    /// [`BenchError::TaskField`] with the key and what it should be.
-    pub fn validate(&self) -> Result<(), BenchError> {
-        self.validate_splits_and_choices()?;
-        self.validate_prompt()?;
-        self.validate_generation()?;
-        self.validate_metrics()
-    }
-
-    fn field<T>(&self, field: &'static str, problem: impl Into<String>) -> Result<T, BenchError> {
-        Err(BenchError::TaskField {
-            task: self.task.clone(),
-            field,
-            problem: problem.into(),
-        })
-    }
-
-    fn validate_splits_and_choices(&self) -> Result<(), BenchError> {
-        if self.test_split.is_none() && self.validation_split.is_none() {
-            return self.field("test_split", "neither a test split nor a validation split is given");
-        }
-        if self.output_type == OutputType::MultipleChoice && self.doc_to_choice.is_none() {
-            return self.field("doc_to_choice", "required by output_type multiple_choice");
-        }
-        if self.output_type == OutputType::MultipleChoice && !self.filter_list.is_empty() {
-            return self.field("filter_list", "filters apply to generated text, not to multiple_choice");
-        }
-        if self.output_type == OutputType::GenerateUntil && self.doc_to_choice.is_some() {
-            return self.field("doc_to_choice", "generated text has no choices");
-        }
-        Ok(())
-    }
-
-    fn validate_prompt(&self) -> Result<(), BenchError> {
-        if ["{{", "{%", "{#"].iter().any(|mark| self.description.contains(mark)) {
-            return self.field(
-                "description",
-                "plain text is expected, templates are not supported here",
-            );
-        }
-        if self.repeats != 1 {
-            return self.field("repeats", format!("only 1 is supported, found {}", self.repeats));
-        }
-        Ok(())
-    }
-
-    fn validate_generation(&self) -> Result<(), BenchError> {
-        let kwargs = &self.generation_kwargs;
-        if kwargs.do_sample == Some(true) || kwargs.temperature.is_some_and(|t| t != 0.0) {
-            return self.field(
-                "generation_kwargs",
-                "only greedy decoding is supported: do_sample false, temperature 0",
-            );
-        }
-        if kwargs.max_gen_toks == Some(0) {
-            return self.field("generation_kwargs", "max_gen_toks must be at least 1");
-        }
-        Ok(())
-    }
-
-    fn validate_metrics(&self) -> Result<(), BenchError> {
-        if self.metric_list.is_empty() {
-            return self.field("metric_list", "at least one metric is needed");
-        }
-        for entry in &self.metric_list {
-            let generates = self.output_type == OutputType::GenerateUntil;
-            if (entry.metric == Metric::ExactMatch) != generates {
-                return self.field(
-                    "metric_list",
-                    format!("{} does not fit this output_type", entry.metric.name()),
-                );
-            }
-            if entry.aggregation != "mean" || !entry.higher_is_better {
-                return self.field(
-                    "metric_list",
-                    "only `aggregation: mean`, `higher_is_better: true` is supported",
-                );
-            }
-        }
-        Ok(())
     }
 
     /// The split that is evaluated: test, else validation.

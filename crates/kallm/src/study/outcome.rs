@@ -1,8 +1,8 @@
 //! The results of the variants of a comparison, and the report on all of them.
 
 use crate::error::{AtPlace, Result, refuse};
-use llm_bench::report::{LearnedFunction, Report, Variant, p_text};
-use llm_bench::{Answer, Metric, QuestionOutcomes, TaskEvaluation, paired_outcomes};
+use llm_bench::report::{Comparison, LearnedFunction, Report, Variant, VariantScore, p_text};
+use llm_bench::{QuestionOutcomes, check_paired};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,35 +13,10 @@ pub struct Outcome {
     pub variant: Variant,
     /// Where the training data were left, with a digest of the conversations read: the same for every variant.
     pub trained_on: Value,
-    /// The answers, task by task.
-    pub tasks: Vec<TaskOutcome>,
+    /// One entry per task and metric, and per filter of a task that has several.
+    pub tasks: Vec<QuestionOutcomes>,
     /// Some of its rational functions.
     pub functions: Vec<LearnedFunction>,
-}
-
-/// The answers to a task, under its first metric and filter.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TaskOutcome {
-    metric: String,
-    chance: Option<f64>,
-    /// The metric's value for every question.
-    outcomes: QuestionOutcomes,
-}
-
-impl TaskOutcome {
-    /// # Errors
-    /// When the task has no score.
-    pub(super) fn of(evaluation: &TaskEvaluation) -> Result<Self> {
-        let score = evaluation.scores.first();
-        let Some(score) = score else {
-            refuse!("task {} has no score", evaluation.task.task)
-        };
-        Ok(Self {
-            metric: score.key().trim_end_matches(",none").to_string(),
-            chance: chance(evaluation, score.metric),
-            outcomes: QuestionOutcomes::of(evaluation, score.metric, &score.filter),
-        })
-    }
 }
 
 /// Puts the outcomes into a report, the first as the baseline.
@@ -56,14 +31,9 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
         check_comparable(first, other)?;
     }
     report.variants = outcomes.iter().map(|outcome| outcome.variant.clone()).collect();
-    for (index, task) in first.tasks.iter().enumerate() {
-        let answers: Vec<_> = outcomes.iter().map(|outcome| &outcome.tasks[index].outcomes).collect();
-        report.add_task(
-            &task.outcomes.task,
-            &task.metric,
-            task.chance,
-            &paired_outcomes(&answers)?,
-        )?;
+    for index in 0..first.tasks.len() {
+        let models: Vec<_> = outcomes.iter().map(|outcome| &outcome.tasks[index]).collect();
+        report.add_task(&models)?;
     }
     for outcome in outcomes {
         report
@@ -96,7 +66,7 @@ fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
         );
     }
     for (here, there) in first.tasks.iter().zip(&other.tasks) {
-        paired_outcomes(&[&here.outcomes, &there.outcomes]).at_place(|| {
+        check_paired(&[here, there]).at_place(|| {
             format!(
                 "{} and {} cannot be compared; did --data-dir change? Remove the folder of one of them to train and judge \
                  it again",
@@ -109,26 +79,10 @@ fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
 
 /// Tasks and metrics in order.
 fn asked(outcome: &Outcome) -> Vec<(&str, &str)> {
-    let tasks = outcome.tasks.iter();
-    tasks
-        .map(|task| (task.outcomes.task.as_str(), task.metric.as_str()))
+    let measures = outcome.tasks.iter().map(|outcomes| &outcomes.measure);
+    measures
+        .map(|measure| (measure.task.as_str(), measure.metric.as_str()))
         .collect()
-}
-
-/// What guessing scores: one over the number of choices, on average.
-fn chance(task: &TaskEvaluation, metric: Metric) -> Option<f64> {
-    if metric == Metric::ExactMatch {
-        return None;
-    }
-    let choices: Vec<f64> = task
-        .samples
-        .iter()
-        .filter_map(|sample| match &sample.answer {
-            Answer::Choices(choices) => Some(1.0 / choices.len().max(1) as f64),
-            Answer::Text(_) => None,
-        })
-        .collect();
-    (!choices.is_empty()).then(|| choices.iter().sum::<f64>() / choices.len() as f64)
 }
 
 /// The report as a table for the terminal.
@@ -138,47 +92,59 @@ pub fn table(report: &Report) -> String {
         "variant", "parameters", "tokens/s", "held-out"
     );
     for task in &report.tasks {
-        text.push_str(&format!(" {:>28}", format!("{} ({})", task.task, task.metric)));
+        text.push_str(&format!(
+            " {:>28}",
+            format!("{} ({})", task.measure.task, task.measure.metric)
+        ));
     }
     for (index, variant) in report.variants.iter().enumerate() {
-        let number =
-            |value: Option<f64>, digits: usize| value.map_or("-".to_string(), |value| format!("{value:.digits$}"));
         text.push_str(&format!(
             "\n{:16} {:>10} {:>10} {:>10}",
             variant.name,
             variant.parameters,
-            number(variant.tokens_per_second, 0),
-            number(variant.held_out_loss, 4)
+            optional(variant.tokens_per_second, 0),
+            optional(variant.held_out_loss, 4)
         ));
         for task in &report.tasks {
-            let score = &task.scores[index];
-            let interval = format!(
-                "{:.3} [{:.3}, {:.3}]",
-                score.value, score.interval.low, score.interval.high
-            );
-            text.push_str(&format!(" {interval:>28}"));
+            text.push_str(&format!(" {:>28}", score(&task.scores[index])));
         }
     }
-    text.push_str("\n\npaired with the first variant (exact McNemar, Holm-corrected)");
+    text.push_str("\n\npaired with the first variant (exact McNemar, or Student's t; Holm-corrected)");
     for comparison in &report.comparisons {
-        let result = &comparison.result;
-        text.push_str(&format!(
-            "\n{:16} {:24} difference {:+.3} [{:+.3}, {:+.3}]  p {}",
-            comparison.candidate,
-            comparison.task,
-            result.difference,
-            result.interval.low,
-            result.interval.high,
-            p_text(comparison.p_adjusted),
-        ));
+        text.push_str(&row(comparison));
     }
     text.push_str(&format!("\n\n{}", report.headline()));
     text
 }
 
+fn optional(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".to_string(), |value| format!("{value:.digits$}"))
+}
+
+fn score(score: &VariantScore) -> String {
+    match score.interval {
+        Some(interval) => format!("{:.3} [{:.3}, {:.3}]", score.value, interval.low, interval.high),
+        None => format!("{:.3}", score.value),
+    }
+}
+
+fn row(comparison: &Comparison) -> String {
+    let (measure, result) = (&comparison.measure, &comparison.result);
+    format!(
+        "\n{:16} {:32} difference {:+.3} [{:+.3}, {:+.3}]  p {}",
+        comparison.candidate,
+        format!("{} ({})", measure.task, measure.metric),
+        result.difference,
+        result.interval.low,
+        result.interval.high,
+        p_text(comparison.p_adjusted),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use llm_bench::Measure;
 
     fn outcome(name: &str, questions: [&str; 2]) -> Outcome {
         Outcome {
@@ -190,14 +156,17 @@ mod tests {
                 curve: Vec::new(),
             },
             trained_on: Value::from(7),
-            tasks: vec![TaskOutcome {
-                metric: "acc".to_string(),
-                chance: None,
-                outcomes: QuestionOutcomes {
+            tasks: vec![QuestionOutcomes {
+                measure: Measure {
                     task: "sums".to_string(),
-                    questions: questions.map(str::to_string).to_vec(),
-                    values: vec![0.0, 1.0],
+                    metric: "acc".to_string(),
+                    higher_is_better: true,
+                    is_share: true,
+                    chance: None,
                 },
+                score: 0.5,
+                questions: questions.map(str::to_string).to_vec(),
+                values: vec![0.0, 1.0],
             }],
             functions: Vec::new(),
         }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Answer;
 use crate::journal::Journal;
-use crate::{BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Prompt, Requests};
+use crate::{Answer, BenchError, LanguageModel, Loglikelihood, Prompt, Requests};
 
 /// Answers a batch; documents the journal knows are not asked again.
 pub(super) fn answer_batch(
@@ -14,69 +13,71 @@ pub(super) fn answer_batch(
     journal: &mut Journal,
 ) -> Result<Vec<Answer>, BenchError> {
     let mut answers: Vec<Option<Answer>> = batch.iter().map(|prompt| journal.answer(&prompt.requests)).collect();
-    let open: Vec<usize> = (0..batch.len()).filter(|&index| answers[index].is_none()).collect();
-    let (mut pairs, mut texts) = (Vec::new(), Vec::new());
-    for &index in &open {
-        match &batch[index].requests {
-            Requests::Choices(requests) => pairs.extend(requests.iter().cloned()),
-            Requests::Text(request) => texts.push(request.clone()),
-        }
+    let unknown: Vec<usize> = (0..batch.len()).filter(|&index| answers[index].is_none()).collect();
+    let prompts: Vec<&Prompt> = unknown.iter().map(|&index| &*batch[index]).collect();
+    let asked = ask(model, task, &prompts)?;
+    journal.append(task, prompts.into_iter().zip(&asked))?;
+    for (index, answer) in unknown.into_iter().zip(asked) {
+        answers[index] = Some(answer);
     }
-    let mut scores = scored(model, &pairs)?.into_iter();
-    let mut texts = generated(model, &texts)?.into_iter();
-    for &index in &open {
-        answers[index] = match &batch[index].requests {
-            Requests::Choices(requests) => {
-                let scores: Vec<_> = scores.by_ref().take(requests.len()).collect();
-                check_numbers(task, batch[index].doc_id, &scores)?;
-                Some(Answer::Choices(scores))
-            }
-            Requests::Text(_) => texts.next().map(Answer::Text),
-        };
-    }
-    let fresh = open
-        .iter()
-        .filter_map(|&index| Some((&*batch[index], answers[index].as_ref()?)));
-    journal.append(task, fresh)?;
     Ok(answers.into_iter().flatten().collect())
 }
 
-fn scored(model: &mut dyn LanguageModel, pairs: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
-    if pairs.is_empty() {
-        return Ok(Vec::new());
+/// One answer per prompt, in order. All requests of a kind go to the model together.
+fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]) -> Result<Vec<Answer>, BenchError> {
+    let (mut pairs, mut texts, mut rolling) = (Vec::new(), Vec::new(), Vec::new());
+    for prompt in prompts {
+        match &prompt.requests {
+            Requests::Choices(requests) => pairs.extend(requests.iter().cloned()),
+            Requests::Text(request) => texts.push(request.clone()),
+            Requests::Rolling(text) => rolling.push(text.clone()),
+        }
     }
-    expect_len(model.loglikelihood(pairs)?, pairs.len())
+    let mut pairs = answered(&pairs, |pairs| model.loglikelihood(pairs))?.into_iter();
+    let mut texts = answered(&texts, |texts| model.generate_until(texts))?.into_iter();
+    let mut rolling = answered(&rolling, |texts| model.loglikelihood_rolling(texts))?.into_iter();
+    let answers = prompts.iter().map(|prompt| match &prompt.requests {
+        Requests::Choices(requests) => {
+            let scores: Vec<Loglikelihood> = pairs.by_ref().take(requests.len()).collect();
+            check_numbers(task, prompt.doc_id, scores.iter().map(|score| score.sum))?;
+            Ok(Some(Answer::Choices(scores)))
+        }
+        Requests::Text(_) => Ok(texts.next().map(Answer::Text)),
+        Requests::Rolling(_) => {
+            let sum = rolling.next();
+            check_numbers(task, prompt.doc_id, sum.into_iter())?;
+            Ok(sum.map(Answer::Rolling))
+        }
+    });
+    answers.filter_map(Result::transpose).collect()
 }
 
-fn generated(model: &mut dyn LanguageModel, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+/// Puts requests to a model if there are any.
+fn answered<R, A>(requests: &[R], ask: impl FnOnce(&[R]) -> Result<Vec<A>, BenchError>) -> Result<Vec<A>, BenchError> {
     if requests.is_empty() {
         return Ok(Vec::new());
     }
-    expect_len(model.generate_until(requests)?, requests.len())
-}
-
-fn expect_len<T>(answers: Vec<T>, expected: usize) -> Result<Vec<T>, BenchError> {
-    if answers.len() == expected {
+    let answers = ask(requests)?;
+    if answers.len() == requests.len() {
         return Ok(answers);
     }
-    let found = answers.len();
+    let (expected, found) = (requests.len(), answers.len());
     Err(BenchError::Model(
         format!("{expected} answers expected, found {found}").into(),
     ))
 }
 
 /// An answer must not be chosen among numbers that are none. Negative infinity is a choice the model excludes.
-fn check_numbers(task: &str, doc_id: usize, scores: &[Loglikelihood]) -> Result<(), BenchError> {
-    let odd = scores
-        .iter()
-        .position(|score| score.sum.is_nan() || score.sum == f64::INFINITY);
-    let Some(choice) = odd else {
-        return Ok(());
-    };
-    Err(BenchError::NotANumber {
-        task: task.to_owned(),
-        doc_id,
-        choice,
-        value: scores[choice].sum,
-    })
+fn check_numbers(task: &str, doc_id: usize, sums: impl Iterator<Item = f64>) -> Result<(), BenchError> {
+    for (index, value) in sums.enumerate() {
+        if value.is_nan() || value == f64::INFINITY {
+            return Err(BenchError::NotANumber {
+                task: task.to_owned(),
+                doc_id,
+                index,
+                value,
+            });
+        }
+    }
+    Ok(())
 }

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::answers::answer_batch;
-use super::{Progress, TaskEvaluation};
+use super::{EvaluationProgress, TaskEvaluation};
 use crate::journal::Journal;
 use crate::output::sanitized;
-use crate::prompt::max_gen_toks;
 use crate::scorer::Scorer;
-use crate::task::{OutputType, Task};
-use crate::{BenchError, ChatTemplate, LanguageModel, Prompt, PromptOptions, PromptSet, build_prompts};
+use crate::task::Task;
+use crate::{BenchError, FormatChat, LanguageModel, Prompt, PromptOptions, PromptSet, build_prompts};
 
 /// Looks for everything that can be wrong with tasks without asking a model: their names, their expressions, their data
 /// and few-shot splits, every prompt, and whether a model of `max_length` tokens has room for their answers. Call it
@@ -21,7 +20,7 @@ use crate::{BenchError, ChatTemplate, LanguageModel, Prompt, PromptOptions, Prom
 pub fn check_tasks(
     tasks: &[Task],
     prompts: &PromptOptions,
-    chat: &ChatTemplate,
+    chat: &FormatChat,
     max_length: usize,
 ) -> Result<(), BenchError> {
     prepare(tasks, prompts, chat, max_length).map(drop)
@@ -37,7 +36,7 @@ pub(super) struct PreparedTask<'a> {
 pub(super) fn prepare<'a>(
     tasks: &'a [Task],
     prompts: &PromptOptions,
-    chat: &ChatTemplate,
+    chat: &FormatChat,
     max_length: usize,
 ) -> Result<Vec<PreparedTask<'a>>, BenchError> {
     let mut names = HashSet::new();
@@ -64,17 +63,13 @@ pub(super) fn prepare<'a>(
 }
 
 fn check_length(task: &Task, max_length: usize) -> Result<(), BenchError> {
-    let longest = max_gen_toks(task);
-    if task.output_type != OutputType::GenerateUntil || longest < max_length {
-        return Ok(());
-    }
-    Err(BenchError::TaskField {
-        task: task.task.clone(),
-        field: "generation_kwargs",
-        problem: format!(
-            "max_gen_toks is {longest}, which leaves a prompt no room in the {max_length} tokens of the model"
+    match task.output_type.form().longest_answer(task) {
+        Some(longest) if longest >= max_length => task.refuse(
+            "generation_kwargs",
+            format!("max_gen_toks is {longest}, which leaves a prompt no room in the {max_length} tokens of the model"),
         ),
-    })
+        _ => Ok(()),
+    }
 }
 
 impl PreparedTask<'_> {
@@ -83,7 +78,7 @@ impl PreparedTask<'_> {
         model: &mut dyn LanguageModel,
         batch_size: usize,
         journal: &mut Journal,
-        progress: &mut dyn Progress,
+        progress: &mut dyn EvaluationProgress,
     ) -> Result<TaskEvaluation, BenchError> {
         let (task, total, batch_size) = (self.task, self.set.prompts.len(), batch_size.max(1));
         let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();

@@ -3,18 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::task::{Sampler, Task};
+use crate::form::Example;
+use crate::task::{FewshotSampler, Task};
 use crate::{BenchError, Document, PythonRandom};
 
 /// Seed of the few-shot sampler in lm-evaluation-harness.
 const FEWSHOT_SEED: u64 = 1234;
-
-/// A rendered example.
-pub(super) struct Example {
-    pub(super) question: String,
-    /// `None` for an empty target, after which neither a delimiter nor a turn follows, as in the original.
-    pub(super) answer: Option<String>,
-}
 
 /// The pool, the state of the sampler, and what was rendered of the pool.
 pub(super) struct Examples<'a> {
@@ -43,8 +37,8 @@ impl<'a> Examples<'a> {
     pub(super) fn draw(&mut self, task: &Task, document: &Document) -> Result<Vec<usize>, BenchError> {
         let drawn = match (self.shots, task.fewshot_config.sampler) {
             (0, _) => Ok(Vec::new()),
-            (_, Sampler::FirstN) => self.first(document),
-            (_, Sampler::Default) => self.random(document),
+            (_, FewshotSampler::FirstN) => self.first(document),
+            (_, FewshotSampler::Default) => self.random(document),
         };
         drawn.map_err(|available| BenchError::TooFewExamples {
             task: task.task.clone(),

@@ -4,11 +4,9 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::{Comparison, LearnedFunction, Variant};
+use super::contents::{Comparison, LearnedFunction, Variant};
+use super::html::{SERIES, escape};
 use crate::BenchError;
-
-/// Series colours defined by the style sheet.
-pub(super) const SERIES: usize = 6;
 
 // plotters writes colours as numbers; these stand for the style sheet's variables until `themed` replaces them.
 const INK: RGBColor = RGBColor(1, 0, 240);
@@ -38,24 +36,21 @@ fn themed(svg: String, width: u32, height: u32, label: &str) -> String {
         }
     }
     let fixed = format!("<svg width=\"{width}\" height=\"{height}\"");
-    svg.replace(
-        &fixed,
-        &format!("<svg role=\"img\" aria-label=\"{}\"", super::html::escape(label)),
-    )
+    svg.replace(&fixed, &format!("<svg role=\"img\" aria-label=\"{}\"", escape(label)))
 }
 
 type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 fn draw(width: u32, height: u32, label: &str, content: impl Fn(&Root) -> Drawn) -> Result<String, BenchError> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
         let drawn = content(&root).and_then(|()| root.present().map_err(Into::into));
-        drawn.map_err(|error| BenchError::Plot {
+        drawn.map_err(|source| BenchError::Plot {
             plot: label.to_owned(),
-            problem: error.to_string(),
+            source,
         })?;
     }
     Ok(themed(svg, width, height, label))
@@ -114,11 +109,9 @@ pub(super) fn curves(variants: &[Variant]) -> Result<String, BenchError> {
     })
 }
 
-/// Differences with their intervals, one row per comparison; `colours` gives each row's series.
-pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Result<String, BenchError> {
-    let ends = comparisons
-        .iter()
-        .flat_map(|c| [c.result.interval.low * 100.0, c.result.interval.high * 100.0]);
+/// Improvements in points with their intervals, one row per comparison and the series whose colour it has.
+pub(super) fn differences(comparisons: &[(&Comparison, usize)]) -> Result<String, BenchError> {
+    let ends = comparisons.iter().flat_map(|(comparison, _)| ends(comparison));
     // Never narrower than whole points, which is what the axis says.
     let x = range(ends.chain([-5.0, 5.0]), 0.08);
     let rows = comparisons.len();
@@ -144,13 +137,18 @@ pub(super) fn differences(comparisons: &[Comparison], colours: &[usize]) -> Resu
             .draw()?;
         let zero = [(0.0, 0.0), (0.0, rows as f64)];
         chart.draw_series(LineSeries::new(zero, MUTED.stroke_width(1)))?;
-        for (row, comparison) in comparisons.iter().enumerate() {
+        for (row, (comparison, index)) in comparisons.iter().enumerate() {
             let y = rows as f64 - row as f64 - 0.5;
-            let colour = series(colours.get(row).copied().unwrap_or(1));
-            difference(root, &mut chart, y, comparison, colour)?;
+            difference(root, &mut chart, y, comparison, series(*index))?;
         }
         Ok(())
     })
+}
+
+/// Ends of a comparison's interval as improvements in points.
+fn ends(comparison: &Comparison) -> [f64; 2] {
+    let interval = comparison.result.interval;
+    [interval.low, interval.high].map(|end| comparison.measure.improvement(end) * 100.0)
 }
 
 /// Whole points with their sign.
@@ -164,12 +162,12 @@ fn signed_points(points: &f64) -> String {
 
 /// One row of [`differences`]: the interval as a line, the difference as a dot, the label on the left.
 fn difference(root: &Root, chart: &mut Chart, y: f64, comparison: &Comparison, colour: RGBColor) -> Drawn {
-    let result = &comparison.result;
-    let ends = [result.interval.low, result.interval.high].map(|end| (end * 100.0, y));
+    let ends = ends(comparison).map(|end| (end, y));
     chart.draw_series(LineSeries::new(ends, colour.stroke_width(3)))?;
-    chart.draw_series([Circle::new((result.difference * 100.0, y), 6, colour.filled())])?;
+    chart.draw_series([Circle::new((comparison.improvement() * 100.0, y), 6, colour.filled())])?;
     let position = (12, chart.backend_coord(&(0.0, y)).1 - 6);
-    let label = format!("{} · {} · {}", comparison.task, comparison.metric, comparison.candidate);
+    let (measure, candidate) = (&comparison.measure, &comparison.candidate);
+    let label = format!("{} · {} · {candidate}", measure.task, measure.metric);
     root.draw_text(&label, &text(14, INK), position)?;
     Ok(())
 }
@@ -178,10 +176,6 @@ fn difference(root: &Root, chart: &mut Chart, y: f64, comparison: &Comparison, c
 pub(super) fn function(function: &LearnedFunction) -> Result<String, BenchError> {
     let x = range(function.x.iter().copied(), 0.0);
     let y = range(function.start.iter().chain(&function.learned).copied(), 0.08);
-    let line = |values: &[f64]| -> Vec<(f64, f64)> {
-        let points = function.x.iter().copied().zip(values.iter().copied());
-        points.filter(|(_, value)| value.is_finite()).collect()
-    };
     draw(300, 200, &function.label, |root| {
         let mut chart = ChartBuilder::on(root)
             .margin(6)
@@ -200,12 +194,21 @@ pub(super) fn function(function: &LearnedFunction) -> Result<String, BenchError>
             .y_label_formatter(&|y| format!("{y:.1}"))
             .draw()?;
         chart.draw_series(DashedLineSeries::new(
-            line(&function.start),
+            points(&function.x, &function.start),
             5,
             4,
             MUTED.stroke_width(1),
         ))?;
-        chart.draw_series(LineSeries::new(line(&function.learned), series(1).stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(
+            points(&function.x, &function.learned),
+            series(1).stroke_width(2),
+        ))?;
         Ok(())
     })
+}
+
+/// Where the values are finite.
+fn points(x: &[f64], values: &[f64]) -> Vec<(f64, f64)> {
+    let points = x.iter().copied().zip(values.iter().copied());
+    points.filter(|(_, value)| value.is_finite()).collect()
 }

@@ -1,10 +1,12 @@
 //! Two models on the same documents.
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use statrs::function::factorial::ln_binomial;
 
-use super::{CONFIDENCE, Interval, check_level, mean, normal_quantile, turning_point};
+use super::student::{self, check_finite};
+use super::{
+    CONFIDENCE, Interval, check_level, mean, mean_interval, mean_stderr, minimal_detectable_difference,
+    normal_quantile, turning_point,
+};
 use crate::BenchError;
 
 /// Two-sided p-value of McNemar's exact test: the binomial test of `only_a` against `only_b`, the numbers of
@@ -57,107 +59,102 @@ fn score_statistic(a: f64, b: f64, n: f64, d: f64) -> f64 {
     (b - a - n * d) / (n * (2.0 * only_a + d * (1.0 - d))).sqrt()
 }
 
-/// How the bootstrap draws.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PairedOptions {
-    /// Resamples: 10,000.
-    pub resamples: usize,
-    /// Seed: 0.
-    pub seed: u64,
-}
-
-impl Default for PairedOptions {
-    fn default() -> Self {
-        Self {
-            resamples: 10_000,
-            seed: 0,
-        }
-    }
-}
-
-/// Percentile interval of the mean difference `b - a` at confidence [`CONFIDENCE`], by resampling documents (Efron
-/// 1979), seeded (ChaCha8). It is meant for values other than 0 and 1: for those it is too narrow where models rarely
-/// disagree, and [`paired_score_interval`] is not.
-///
-/// # Errors
-/// For inputs of different or zero length, or no resamples.
-pub fn paired_bootstrap(a: &[f64], b: &[f64], options: &PairedOptions) -> Result<Interval, BenchError> {
-    if a.len() != b.len() || a.is_empty() || options.resamples == 0 {
-        return Err(BenchError::Statistic {
-            statistic: "paired bootstrap",
-            problem: format!("{} and {} values, {} resamples", a.len(), b.len(), options.resamples),
-        });
-    }
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
-    let mut random = ChaCha8Rng::seed_from_u64(options.seed);
-    let n = differences.len();
-    let mut resample = || (0..n).map(|_| differences[random.random_range(0..n)]).sum::<f64>() / n as f64;
-    let mut means: Vec<f64> = (0..options.resamples).map(|_| resample()).collect();
-    means.sort_by(f64::total_cmp);
-    let tail = (1.0 - CONFIDENCE) / 2.0;
-    Ok(Interval {
-        low: quantile(&means, tail),
-        high: quantile(&means, 1.0 - tail),
-    })
-}
-
-/// Linear interpolation between order statistics (NumPy's default).
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let position = q * (sorted.len() - 1) as f64;
-    let (below, share) = (position.floor() as usize, position.fract());
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + share * (sorted[above] - sorted[below])
+/// How two models' outcomes are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairedTest {
+    /// Outcomes are 0 and 1: McNemar's exact test ([`mcnemar_exact`]) and Tango's interval ([`paired_score_interval`]).
+    McNemar,
+    /// Outcomes are any numbers: Student's paired test and interval ([`mean_interval`] of the differences).
+    StudentT,
 }
 
 /// Two models' outcomes on the same documents, compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairedComparison {
-    /// Documents.
+    /// Number of documents.
     pub n: usize,
-    /// Mean of the second model less that of the first.
+    /// Mean of the second model's outcomes less that of the first.
     pub difference: f64,
-    /// Interval of the difference at confidence [`CONFIDENCE`], by [`paired_score_interval`].
+    /// Interval of the difference at confidence [`CONFIDENCE`].
     pub interval: Interval,
-    /// Documents that only the first gets right.
-    pub only_a: usize,
-    /// Documents that only the second gets right.
-    pub only_b: usize,
-    /// Two-sided p-value of McNemar's exact test, uncorrected.
+    /// Documents on which the first model's outcome is the larger one: with 0 and 1, those that it alone gets right.
+    pub larger_a: usize,
+    /// Documents on which the second model's outcome is the larger one.
+    pub larger_b: usize,
+    /// Two-sided p-value, uncorrected.
     pub p_value: f64,
+    /// Which test gave interval and p-value.
+    pub test: PairedTest,
+    /// Standard error of the difference; 0 for a single document.
+    pub stderr: f64,
 }
 
-/// Refuses outcomes other than 1 (right) and 0 (wrong).
-pub(crate) fn check_outcomes(outcomes: &[f64]) -> Result<(), BenchError> {
-    match outcomes.iter().find(|value| **value != 0.0 && **value != 1.0) {
-        None => Ok(()),
-        Some(odd) => Err(BenchError::Statistic {
-            statistic: "right and wrong",
-            problem: format!("outcomes are 0 or 1, found {odd}"),
-        }),
+impl PairedComparison {
+    /// The smallest difference that the test finds with probability `power` at two-sided level `alpha`, given how much
+    /// the models' outcomes differ here: [`minimal_detectable_difference`], or for Student's test `(t_(1 - alpha/2) +
+    /// t_power) stderr`. `None` where the differences do not vary, which says nothing about how much others would.
+    ///
+    /// # Errors
+    /// For a level or power outside (0, 1).
+    pub fn detectable(&self, alpha: f64, power: f64) -> Result<Option<f64>, BenchError> {
+        if self.test == PairedTest::McNemar {
+            let discordance = (self.larger_a + self.larger_b) as f64 / self.n as f64;
+            return minimal_detectable_difference(self.n, discordance, alpha, power).map(Some);
+        }
+        check_level("minimal detectable difference", "alpha", alpha)?;
+        check_level("minimal detectable difference", "the power", power)?;
+        let quantiles = student::quantile(self.n, 1.0 - alpha / 2.0) + student::quantile(self.n, power);
+        Ok(Some(quantiles * self.stderr).filter(|detectable| *detectable > 0.0))
     }
 }
 
-/// Compares two models' outcomes (1 right, 0 wrong) on the same documents in the same order.
+/// Whether all outcomes are 1 (right) or 0 (wrong).
+pub(crate) fn is_binary(outcomes: &[f64]) -> bool {
+    outcomes.iter().all(|value| *value == 0.0 || *value == 1.0)
+}
+
+/// Compares two models' outcomes on the same documents in the same order. The test follows from the outcomes: see
+/// [`PairedTest`].
 ///
 /// # Errors
-/// For inputs of different or zero length, or outcomes other than 0 and 1.
+/// For inputs of different or zero length, outcomes that are not finite, or a single document whose outcomes are not 0
+/// and 1.
 pub fn compare_paired(a: &[f64], b: &[f64]) -> Result<PairedComparison, BenchError> {
-    check_outcomes(a)?;
-    check_outcomes(b)?;
     if a.len() != b.len() || a.is_empty() {
         return Err(BenchError::Statistic {
             statistic: "paired comparison",
             problem: format!("{} and {} outcomes", a.len(), b.len()),
         });
     }
-    let only_a = a.iter().zip(b).filter(|(a, b)| a > b).count();
-    let only_b = a.iter().zip(b).filter(|(a, b)| a < b).count();
+    check_finite(a)?;
+    check_finite(b)?;
+    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
+    let larger_a = differences.iter().filter(|difference| **difference < 0.0).count();
+    let larger_b = differences.iter().filter(|difference| **difference > 0.0).count();
+    let stderr = mean_stderr(&differences).unwrap_or(0.0);
+    let test = if is_binary(a) && is_binary(b) {
+        PairedTest::McNemar
+    } else {
+        PairedTest::StudentT
+    };
+    let (interval, p_value) = match test {
+        PairedTest::McNemar => (
+            paired_score_interval(larger_a, larger_b, a.len(), CONFIDENCE)?,
+            mcnemar_exact(larger_a, larger_b),
+        ),
+        PairedTest::StudentT => (
+            mean_interval(&differences, CONFIDENCE)?,
+            student::mean_is_zero(&differences, stderr),
+        ),
+    };
     Ok(PairedComparison {
         n: a.len(),
         difference: mean(b) - mean(a),
-        interval: paired_score_interval(only_a, only_b, a.len(), CONFIDENCE)?,
-        only_a,
-        only_b,
-        p_value: mcnemar_exact(only_a, only_b),
+        interval,
+        larger_a,
+        larger_b,
+        p_value,
+        test,
+        stderr,
     })
 }

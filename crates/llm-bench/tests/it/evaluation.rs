@@ -21,7 +21,7 @@ fn two_tasks_of_one_name_are_refused_before_anything_is_asked() {
 #[test]
 fn progress_is_told_of_every_batch() {
     struct Heard(Vec<usize>);
-    impl Progress for Heard {
+    impl EvaluationProgress for Heard {
         fn documents(&mut self, _: &str, done: usize, _: usize) {
             self.0.push(done);
         }
@@ -65,12 +65,12 @@ fn sum_outcomes(first: usize, count: usize, examples: usize) -> QuestionOutcomes
     let mut prompts = PromptOptions::new(root.path());
     prompts.num_fewshot = Some(examples);
     let evaluation = evaluate(&mut Toy::new("3"), &[task], &EvaluateOptions::new(prompts), &mut ()).unwrap();
-    QuestionOutcomes::of(&evaluation.tasks[0], Metric::ExactMatch, "none")
+    QuestionOutcomes::of(&evaluation.tasks[0]).remove(0)
 }
 
-/// The values of the first six sums and others, or the task and the first index at which the questions differ.
-fn paired_with_six(other: &QuestionOutcomes) -> Result<Vec<Vec<f64>>, (String, usize)> {
-    paired_outcomes(&[&sum_outcomes(0, 6, 0), other]).map_err(|error| match error {
+/// Pairs the first six sums with others, or the task and the first index at which the questions differ.
+fn paired_with_six(other: &QuestionOutcomes) -> Result<(), (String, usize)> {
+    check_paired(&[&sum_outcomes(0, 6, 0), other]).map_err(|error| match error {
         BenchError::DifferentQuestions { task, index, .. } => (task, index),
         error => panic!("{error}"),
     })
@@ -78,8 +78,8 @@ fn paired_with_six(other: &QuestionOutcomes) -> Result<Vec<Vec<f64>>, (String, u
 
 #[test]
 fn answers_to_different_questions_are_not_paired() {
-    let right = vec![0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-    assert_eq!(paired_with_six(&sum_outcomes(0, 6, 0)), Ok(vec![right.clone(), right]));
+    assert_eq!(sum_outcomes(0, 6, 0).values, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(paired_with_six(&sum_outcomes(0, 6, 0)), Ok(()));
     // Other documents, the same in another order, fewer of them, and the same asked with an example.
     assert_eq!(paired_with_six(&sum_outcomes(1, 6, 0)), Err(("sums".to_owned(), 0)));
     let mut shuffled = sum_outcomes(0, 6, 0);
@@ -87,7 +87,14 @@ fn answers_to_different_questions_are_not_paired() {
     assert_eq!(paired_with_six(&shuffled), Err(("sums".to_owned(), 3)));
     assert_eq!(paired_with_six(&sum_outcomes(0, 5, 0)), Err(("sums".to_owned(), 5)));
     assert_eq!(paired_with_six(&sum_outcomes(0, 6, 1)), Err(("sums".to_owned(), 0)));
-    assert_eq!(paired_outcomes(&[]).unwrap(), Vec::<Vec<f64>>::new());
+    assert!(check_paired(&[]).is_ok());
+    let mut other = sum_outcomes(0, 6, 0);
+    other.measure.metric = "acc".to_owned();
+    let error = check_paired(&[&sum_outcomes(0, 6, 0), &other]).unwrap_err().to_string();
+    assert!(
+        error.contains("exact_match of sums") && error.contains("acc of sums"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -136,13 +143,13 @@ fn what_is_not_a_number_is_no_answer() {
     let tasks = [task];
     for odd in [f64::NAN, f64::INFINITY] {
         let error = evaluate(&mut Sums(vec![-1.0, odd]), &tasks, &options, &mut ()).unwrap_err();
-        let named = matches!(&error, BenchError::NotANumber { task, doc_id: 0, choice: 1, .. } if task == "units");
+        let named = matches!(&error, BenchError::NotANumber { task, doc_id: 0, index: 1, .. } if task == "units");
         assert!(named, "{error}");
         assert_eq!(std::fs::read_to_string(&journal).unwrap(), "");
     }
     // A choice that the model excludes is an answer, and the journal remembers it.
     let first = evaluate(&mut Sums(vec![f64::NEG_INFINITY, -900.0]), &tasks, &options, &mut ()).unwrap();
-    assert_eq!(first.tasks[0].score(Metric::AccNorm).unwrap().value, 1.0);
+    assert_eq!(first.tasks[0].score("acc_norm").unwrap().value, 1.0);
     let resumed = evaluate(&mut Sums(vec![]), &tasks, &options, &mut ()).unwrap();
     assert_eq!(resumed.tasks, first.tasks);
 }
@@ -172,7 +179,10 @@ fn a_mistake_in_the_last_task_is_found_before_the_first_request() {
         ),
         (|task| task.num_fewshot = Some(7), "7 few-shot examples"),
         (
-            |task| task.metric_list[0].regexes_to_ignore.push("(".to_owned()),
+            |task| {
+                let options = &mut task.metric_list[0].options;
+                options.insert("regexes_to_ignore".to_owned(), ["("].as_slice().into());
+            },
             "`metric_list`",
         ),
         (
@@ -207,14 +217,12 @@ fn any_of_several_answers_is_right() {
     let (_, mut task) = sums();
     task.doc_to_text = "q".to_owned();
     task.doc_to_target = serde_yaml_ng::from_str("'{{a}}'").unwrap();
-    task.metric_list[0].ignore_case = true;
-    task.metric_list[0].ignore_punctuation = true;
+    for option in ["ignore_case", "ignore_punctuation"] {
+        task.metric_list[0].options.insert(option.to_owned(), true.into());
+    }
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
     let evaluation = evaluate(&mut Toy::new("h s lewis"), &[task], &options, &mut ()).unwrap();
-    assert_eq!(
-        evaluation.tasks[0].outcomes(Metric::ExactMatch, "none"),
-        [1.0, 0.0, 0.0]
-    );
+    assert_eq!(evaluation.tasks[0].scores[0].outcomes, [1.0, 0.0, 0.0]);
     let warnings = evaluation.tasks[0].warnings();
     assert!(
         warnings.len() == 1 && warnings[0].starts_with("1 of 3 documents have a target"),

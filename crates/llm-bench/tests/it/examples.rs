@@ -100,7 +100,7 @@ fn an_example_without_an_answer_ends_with_its_question() {
     options.num_fewshot = Some(2);
     let shown = |options: &PromptOptions| match &build_prompts(&task, options, &chat).unwrap().prompts[0].requests {
         Requests::Text(request) => request.context.clone(),
-        Requests::Choices(_) => panic!("text expected"),
+        _ => panic!("text expected"),
     };
     assert_eq!(shown(&options), "one?two? y\n\nnew?");
     options.apply_chat_template = true;

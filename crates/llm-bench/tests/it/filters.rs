@@ -41,17 +41,23 @@ fn filters_and_normalisation_follow_lm_eval() {
     );
 }
 
+/// Makes the first metric delete these expressions before it compares.
+fn ignore(task: &mut Task, expressions: &[&str]) {
+    let options = &mut task.metric_list[0].options;
+    options.insert("regexes_to_ignore".to_owned(), expressions.into());
+}
+
 /// What a chain of one filter makes of an answer, and whether it then equals `3`.
 fn filtered(step: &str, answer: &str) -> (String, f64) {
     let (root, mut task) = sums();
     task.generation_kwargs.until = None;
     task.fewshot_delimiter = "|".to_owned();
     task.filter_list = serde_yaml_ng::from_str(&format!("[{{name: own, filter: [{step}]}}]")).unwrap();
-    task.metric_list[0].regexes_to_ignore = vec![r"\.$".to_owned(), r"[]$]".to_owned()];
+    ignore(&mut task, &[r"\.$", r"[]$]"]);
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
     let evaluation = evaluate(&mut Toy::new(answer), &[task], &options, &mut ()).unwrap();
     let sample = &evaluation.tasks[0].samples[2];
-    (sample.filtered.clone().unwrap(), sample.metrics[0].1)
+    (sample.filtered.clone().unwrap(), sample.metrics[0].1.outcome)
 }
 
 #[test]
@@ -81,7 +87,7 @@ fn filters_read_expressions_as_python_does() {
 #[test]
 fn a_bad_expression_is_refused_before_the_model_is_asked() {
     let (root, mut task) = sums();
-    task.metric_list[0].regexes_to_ignore.push("(".to_owned());
+    ignore(&mut task, &["("]);
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
     let mut toy = Toy::new("3");
     let error = evaluate(&mut toy, &[task], &options, &mut ()).unwrap_err().to_string();
@@ -96,7 +102,7 @@ fn an_expression_that_takes_too_long_is_an_error_with_its_name() {
     task.generation_kwargs.until = None;
     let slow = r"((?=\S)\S+\s*)+\.$".to_owned();
     let mut ignoring = task.clone();
-    ignoring.metric_list[0].regexes_to_ignore.push(slow.clone());
+    ignore(&mut ignoring, &[&slow]);
     task.filter_list = vec![FilterChain {
         name: "slow".to_owned(),
         filter: vec![FilterStep::Regex {

@@ -38,7 +38,7 @@ fn a_journal_lends_no_answers_to_a_model_that_has_changed() {
     let run = |text: &str| {
         let mut toy = Toy::new(text);
         let evaluation = evaluate(&mut toy, &tasks, &options, &mut ()).unwrap();
-        (toy.asked, evaluation.tasks[0].outcomes(Metric::ExactMatch, "none"))
+        (toy.asked, evaluation.tasks[0].scores[0].outcomes.clone())
     };
     let right = |index: usize| (0..6).map(|i| f64::from(u8::from(i == index))).collect::<Vec<_>>();
     assert_eq!(run("3"), (6, right(2)));
@@ -60,7 +60,7 @@ fn a_line_of_a_journal_that_is_whole_but_unreadable_is_named() {
     let scribbled = written.replacen("\"doc_id\":1", "\"doc\":1", 1);
     std::fs::write(&journal, &scribbled).unwrap();
     let error = evaluate(&mut Toy::new("3"), &[task], &options, &mut ()).unwrap_err();
-    assert!(matches!(error, BenchError::DataLine { line: 2, .. }), "{error}");
+    assert!(matches!(error, BenchError::JournalLine { line: 2, .. }), "{error}");
     // Nothing is lost of a file that may not be a journal at all.
     assert_eq!(std::fs::read_to_string(&journal).unwrap(), scribbled);
 }
@@ -101,7 +101,7 @@ fn a_damaged_last_line_of_a_journal_is_asked_again() {
     for other in ["{\"a\": 1}", "a text without a newline", "x\ny\n"] {
         std::fs::write(&journal, other).unwrap();
         let error = evaluate(&mut Toy::new("3"), &tasks, &options, &mut ()).unwrap_err();
-        assert!(matches!(error, BenchError::DataLine { line: 1, .. }), "{error}");
+        assert!(matches!(error, BenchError::JournalLine { line: 1, .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&journal).unwrap(), other);
     }
 }

@@ -3,6 +3,7 @@
 mod browser;
 mod builtin_tasks;
 mod dataset;
+mod documentation;
 mod encoding;
 mod evaluation;
 mod examples;
@@ -19,6 +20,7 @@ mod real_model;
 mod reference;
 mod report;
 mod results;
+mod rolling;
 mod stats;
 mod tasks;
 mod toy;

@@ -70,7 +70,7 @@ pub(crate) fn build(
 pub(crate) fn pairs(prompt: &Prompt) -> Vec<(&str, &str)> {
     match &prompt.requests {
         Requests::Choices(pairs) => pairs.iter().map(|p| (&*p.context, p.continuation.as_str())).collect(),
-        Requests::Text(_) => panic!("choices expected"),
+        _ => panic!("choices expected"),
     }
 }
 

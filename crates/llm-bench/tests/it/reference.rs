@@ -56,6 +56,7 @@ fn compare(name: &str) {
                 assert_eq!(request.context, expected[0][0].as_str().unwrap());
                 assert_eq!(serde_json::json!(request.until), expected[0][1]["until"]);
             }
+            Requests::Rolling(text) => assert_eq!(text, expected[0][0].as_str().unwrap()),
         }
         let target = sample["target"]
             .as_str()

@@ -1,6 +1,7 @@
 //! The report's page.
 
 use llm_bench::report::{LearnedFunction, Report, Variant};
+use llm_bench::{BenchError, Measure, QuestionOutcomes};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -25,6 +26,26 @@ fn outcomes(random: &mut ChaCha8Rng, n: usize, p: f64) -> Vec<f64> {
     (0..n).map(|_| f64::from(u8::from(random.random_bool(p)))).collect()
 }
 
+/// Outcomes of a metric that is a share and has its mean as its score.
+fn measured(task: &str, metric: &str, chance: Option<f64>, values: Vec<f64>) -> QuestionOutcomes {
+    QuestionOutcomes {
+        measure: Measure {
+            task: task.to_owned(),
+            metric: metric.to_owned(),
+            higher_is_better: true,
+            is_share: true,
+            chance,
+        },
+        score: values.iter().sum::<f64>() / values.len() as f64,
+        questions: (0..values.len()).map(|index| index.to_string()).collect(),
+        values,
+    }
+}
+
+fn add(report: &mut Report, models: &[QuestionOutcomes]) -> Result<(), BenchError> {
+    report.add_task(&models.iter().collect::<Vec<_>>())
+}
+
 pub(crate) fn sample() -> Report {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut report = Report {
@@ -46,8 +67,8 @@ pub(crate) fn sample() -> Report {
         ("synthetic_facts", "acc", Some(0.25), facts),
         ("synthetic_sums", "exact_match", None, sums),
     ] {
-        let lists: Vec<Vec<f64>> = ps.iter().map(|p| outcomes(&mut random, 300, *p)).collect();
-        report.add_task(task, metric, chance, &lists).unwrap();
+        let models = ps.map(|p| measured(task, metric, chance, outcomes(&mut random, 300, p)));
+        add(&mut report, &models).unwrap();
     }
     report
 }
@@ -122,13 +143,80 @@ fn an_empty_or_odd_report_is_still_a_page() {
         learned: vec![],
     };
     assert!(report.to_html().is_ok());
-    assert!(report.add_task("t", "acc", None, &[vec![1.0]]).is_err());
-    // Outcomes are right or wrong where nothing is compared, too.
+    assert!(add(&mut report, &[measured("t", "acc", None, vec![1.0])]).is_err());
+    // Outcomes are finite where nothing is compared, too.
     let mut one = Report {
         variants: vec![variant("alone", 2.0)],
         ..Default::default()
     };
-    let mut add = |outcomes: &[f64]| one.add_task("t", "acc", None, &[outcomes.to_vec()]);
-    assert!(add(&[1.0, 0.5]).is_err());
-    assert!(add(&[1.0, 0.0]).is_ok());
+    for odd in [f64::NAN, f64::INFINITY] {
+        assert!(add(&mut one, &[measured("t", "acc", None, vec![1.0, odd])]).is_err());
+    }
+    add(&mut one, &[measured("t", "acc", None, vec![1.0, 0.0])]).unwrap();
+    add(&mut one, &[measured("t", "rating", None, vec![1.0, 0.5])]).unwrap();
+}
+
+/// Two variants and a metric whose values are nats: the second variant needs fewer on every document.
+fn nats(higher_is_better: bool) -> Report {
+    let mut report = Report {
+        variants: vec![variant("A", 2.0), variant("B", 2.0)],
+        ..Default::default()
+    };
+    let values: Vec<f64> = (0..40).map(|i| 2.0 + f64::from(i % 7) / 10.0).collect();
+    let fewer = values
+        .iter()
+        .zip([0.1, 0.3].iter().cycle())
+        .map(|(value, less)| value - less);
+    let mut models = [values.clone(), fewer.collect()].map(|values| measured("text", "nats", None, values));
+    for model in &mut models {
+        (model.measure.is_share, model.measure.higher_is_better) = (false, higher_is_better);
+    }
+    add(&mut report, &models).unwrap();
+    report
+}
+
+#[test]
+fn a_metric_that_is_better_when_lower_is_reported_as_such() {
+    let (lower, higher) = (nats(false), nats(true));
+    let comparison = &lower.comparisons[0];
+    assert!((comparison.result.difference + 0.2).abs() < 1e-12 && comparison.is_finding());
+    assert!(comparison.improvement() > 0.0 && higher.comparisons[0].improvement() < 0.0);
+    assert_eq!(comparison.documents_won(), (40, 0));
+    assert_eq!(higher.comparisons[0].documents_won(), (0, 40));
+    let headline = lower.headline();
+    assert!(
+        headline.starts_with("B scores 0.2000 below A on text (nats, lower is better)"),
+        "{headline}"
+    );
+    let (lower, higher) = (lower.to_html().unwrap(), higher.to_html().unwrap());
+    assert!(lower.contains("<span class=\"good\">-0.2000</span>") && lower.contains("nats, lower is better"));
+    assert!(higher.contains("<span class=\"bad\">-0.2000</span>"));
+    // Nats are not percentages: they are not drawn on the axis of points.
+    assert!(!lower.contains("difference in points"), "{lower}");
+}
+
+#[test]
+fn the_interval_of_a_score_is_given_where_the_score_is_a_mean() {
+    let report = nats(false);
+    let interval = report.tasks[0].scores[0].interval.unwrap();
+    assert!(interval.low < report.tasks[0].scores[0].value && report.tasks[0].scores[0].value < interval.high);
+    let mut one = Report {
+        variants: vec![variant("alone", 2.0)],
+        ..Default::default()
+    };
+    let mut model = measured("text", "perplexity", None, vec![2.0, 2.5]);
+    model.score = 2.25f64.exp();
+    add(&mut one, &[model]).unwrap();
+    assert_eq!(one.tasks[0].scores[0].interval, None);
+}
+
+#[test]
+fn outcomes_of_another_metric_are_refused() {
+    let mut report = Report {
+        variants: vec![variant("A", 2.0), variant("B", 2.0)],
+        ..Default::default()
+    };
+    let models = ["acc", "acc_norm"].map(|metric| measured("t", metric, None, vec![1.0, 0.0]));
+    let error = add(&mut report, &models).unwrap_err();
+    assert!(matches!(error, BenchError::DifferentMeasures { .. }), "{error}");
 }

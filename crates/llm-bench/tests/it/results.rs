@@ -11,13 +11,10 @@ fn scores_samples_and_files_have_lm_evals_layout() {
     let (root, task) = sums();
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
     let evaluation = evaluate(&mut Toy::new("3<|im_end|>junk"), &[task], &options, &mut ()).unwrap();
-    let score = evaluation.tasks[0].score(Metric::ExactMatch).unwrap();
+    let score = evaluation.tasks[0].score("exact_match").unwrap();
     assert_eq!((score.n, score.key().as_str()), (6, "exact_match,none"));
     assert!((score.value - 1.0 / 6.0).abs() < 1e-12);
-    assert_eq!(
-        evaluation.tasks[0].outcomes(Metric::ExactMatch, "none"),
-        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
-    );
+    assert_eq!(score.outcomes, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
 
     let output = tempfile::tempdir().unwrap();
     let files = evaluation.write(output.path(), true).unwrap();

@@ -247,7 +247,7 @@ fn two_equal_models_are_rarely_told_apart() {
 fn a_comparison_is_deterministic_and_counts_right() {
     let (a, b) = ([1.0, 0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 1.0, 1.0]);
     let comparison = compare_paired(&a, &b).unwrap();
-    assert_eq!((comparison.n, comparison.only_a, comparison.only_b), (5, 1, 2));
+    assert_eq!((comparison.n, comparison.larger_a, comparison.larger_b), (5, 1, 2));
     assert!((comparison.difference - 0.2).abs() < 1e-12);
     assert_eq!(comparison, compare_paired(&a, &b).unwrap());
 }
@@ -258,6 +258,8 @@ fn degenerate_input_is_refused_or_answered_plainly() {
     assert!(compare_paired(&[1.0], &[1.0, 0.0]).is_err());
     assert!(compare_paired(&[0.5], &[1.0]).is_err());
     assert!(compare_paired(&[f64::NAN], &[1.0]).is_err());
+    assert!(compare_paired(&[0.5, f64::INFINITY], &[1.0, 2.0]).is_err());
+    assert!(mean_interval(&[0.5], 0.95).is_err() && mean_interval(&[0.5, 1.0], 1.0).is_err());
     assert!(paired_bootstrap(&[], &[], &PairedOptions::default()).is_err());
     let same = compare_paired(&[1.0, 0.0], &[1.0, 0.0]).unwrap();
     assert_eq!((same.p_value, same.difference), (1.0, 0.0));
@@ -270,4 +272,133 @@ fn degenerate_input_is_refused_or_answered_plainly() {
     // Models that never disagreed: about (z_0.975 + z_0.8)^2 / n, not zero.
     let agreeing = minimal_detectable_difference(300, 0.0, 0.05, 0.8).unwrap();
     assert!((0.022..0.027).contains(&agreeing), "{agreeing}");
+}
+
+/// Outcomes of two models with standard error, p-value and interval of the difference, by SciPy 1.17.1:
+/// `r = stats.ttest_rel(b, a)`, `r.pvalue`, `r.confidence_interval()`.
+type Student = (Vec<f64>, Vec<f64>, [f64; 4]);
+
+fn student_references() -> [Student; 3] {
+    // Hours of sleep that ten patients gained with each of two drugs: the data that Student published the test with.
+    let first = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0];
+    let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
+    let wide = |factor: u64, shift: u64| (0..1000).map(move |i| ((i * factor + shift) % 1000) as f64 / 1000.0);
+    [
+        (
+            first.to_vec(),
+            second.to_vec(),
+            [
+                0.3889587238883952,
+                0.002832890197384273,
+                0.7001142367230175,
+                2.459885763276983,
+            ],
+        ),
+        (
+            vec![0.25, 0.5],
+            vec![0.75, 0.625],
+            [
+                0.18749999999999997,
+                0.34404173924526144,
+                -2.069913388032755,
+                2.694913388032755,
+            ],
+        ),
+        (
+            wide(7919, 0).collect(),
+            wide(104729, 17).map(|value| value + 0.02).collect(),
+            [
+                0.013504939221758216,
+                0.13893796797414318,
+                -0.006501302164943438,
+                0.046501302164943456,
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn students_paired_test_equals_scipy() {
+    for (a, b, [stderr, p_value, low, high]) in student_references() {
+        let comparison = compare_paired(&a, &b).unwrap();
+        assert_eq!(comparison.test, PairedTest::StudentT);
+        for (found, expected) in [
+            (comparison.stderr, stderr),
+            (comparison.p_value, p_value),
+            (comparison.interval.low, low),
+            (comparison.interval.high, high),
+        ] {
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+        }
+        let mirrored = compare_paired(&b, &a).unwrap();
+        assert!((mirrored.p_value / p_value - 1.0).abs() < 1e-9 && (mirrored.interval.low + high).abs() < 1e-9);
+        assert_eq!(
+            (mirrored.larger_a, mirrored.larger_b),
+            (comparison.larger_b, comparison.larger_a)
+        );
+    }
+}
+
+#[test]
+fn a_p_value_far_in_the_tail_keeps_its_digits() {
+    let a: Vec<f64> = (0..40).map(|i| f64::from(i % 7) / 10.0 + 2.0).collect();
+    let b: Vec<f64> = a
+        .iter()
+        .zip([0.1, 0.3].iter().cycle())
+        .map(|(a, less)| a - less)
+        .collect();
+    let comparison = compare_paired(&a, &b).unwrap();
+    // SciPy 1.17.1.
+    assert!(
+        (comparison.p_value / 3.307904985699013e-15 - 1.0).abs() < 1e-6,
+        "{}",
+        comparison.p_value
+    );
+    assert!((comparison.interval.low + 0.232_388_976_274_379_96).abs() < 1e-9);
+}
+
+#[test]
+fn right_and_wrong_are_compared_by_mcnemar_and_other_numbers_by_student() {
+    let (right, rated) = ([1.0, 0.0, 1.0], [1.0, 0.5, 0.5]);
+    assert_eq!(compare_paired(&right, &right).unwrap().test, PairedTest::McNemar);
+    assert_eq!(compare_paired(&right, &rated).unwrap().test, PairedTest::StudentT);
+}
+
+#[test]
+fn differences_that_do_not_vary_are_not_taken_for_certainty() {
+    let a = [0.25, 0.5, 0.125, 0.0];
+    let same = compare_paired(&a, &a).unwrap();
+    assert_eq!((same.p_value, same.detectable(0.05, 0.8).unwrap()), (1.0, None));
+    // The sign-flip test: all four signs alike, in one of two directions, of 2^4.
+    let better = compare_paired(&a, &a.map(|value| value + 0.1)).unwrap();
+    assert_eq!(better.p_value, 0.125);
+}
+
+#[test]
+fn students_interval_covers_the_true_difference() {
+    let mut random = ChaCha8Rng::seed_from_u64(23);
+    for n in [10, 100] {
+        let trials = 2000;
+        let covered = (0..trials).filter(|_| {
+            // Ratings whose difference has the mean 0.05 and is not normal.
+            let a: Vec<f64> = (0..n).map(|_| random.random::<f64>()).collect();
+            let b: Vec<f64> = (0..n).map(|_| random.random::<f64>() + 0.05).collect();
+            let interval = compare_paired(&a, &b).unwrap().interval;
+            interval.low <= 0.05 && 0.05 <= interval.high
+        });
+        let coverage = covered.count() as f64 / f64::from(trials);
+        assert!((0.93..=0.97).contains(&coverage), "{n}: {coverage}");
+    }
+}
+
+#[test]
+fn a_difference_of_the_detectable_size_is_found_as_often_as_promised() {
+    let mut random = ChaCha8Rng::seed_from_u64(29);
+    let mut noise = |n: usize, shift: f64| -> Vec<f64> { (0..n).map(|_| random.random::<f64>() + shift).collect() };
+    let detectable = compare_paired(&noise(20_000, 0.0), &noise(20_000, 0.0)).unwrap();
+    // The standard error falls with the root of the number of documents.
+    let size = detectable.detectable(0.05, 0.8).unwrap().unwrap() * (20_000.0f64 / 200.0).sqrt();
+    let found = (0..1000).filter(|_| compare_paired(&noise(200, 0.0), &noise(200, size)).unwrap().p_value < 0.05);
+    let power = found.count() as f64 / 1000.0;
+    assert!((0.76..=0.84).contains(&power), "{power}");
 }

@@ -1,0 +1,117 @@
+//! The outcomes of several models on the same questions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::journal::sha256;
+use crate::{BenchError, Prompt, Score, TaskEvaluation};
+
+/// One metric of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// The task's name.
+    pub task: String,
+    /// The metric, with its filter where it has one: `acc`, `exact_match,strict-match`.
+    pub metric: String,
+    /// Whether the larger of two values is the better one.
+    pub higher_is_better: bool,
+    /// Whether values lie between 0 and 1 and are read as percentages.
+    pub is_share: bool,
+    /// What guessing scores, where that means something.
+    pub chance: Option<f64>,
+}
+
+impl Measure {
+    fn of(task: &str, score: &Score) -> Self {
+        Self {
+            task: task.to_owned(),
+            metric: score.key().trim_end_matches(",none").to_owned(),
+            higher_is_better: score.higher_is_better,
+            is_share: score.is_share,
+            chance: score.chance,
+        }
+    }
+
+    /// A difference as an improvement: positive where the larger value is the better one.
+    pub fn improvement(&self, difference: f64) -> f64 {
+        if self.higher_is_better { difference } else { -difference }
+    }
+}
+
+/// A metric's outcome for every question of a task, with what identifies the questions. Stored as JSON, it can be
+/// paired later with the outcomes of another model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuestionOutcomes {
+    /// What was measured.
+    #[serde(flatten)]
+    pub measure: Measure,
+    /// All questions put together as the metric does.
+    pub score: f64,
+    /// The SHA-256 of every document together with its requests, in order.
+    pub questions: Vec<String>,
+    /// One number for each of them.
+    pub values: Vec<f64>,
+}
+
+impl QuestionOutcomes {
+    /// The outcomes of an evaluation: every metric under every filter.
+    pub fn of(evaluation: &TaskEvaluation) -> Vec<Self> {
+        let samples = evaluation.first_samples();
+        let questions: Vec<String> = samples.map(|sample| question_hash(&sample.prompt)).collect();
+        let scores = evaluation.scores.iter().map(|score| Self {
+            measure: Measure::of(&evaluation.task.task, score),
+            score: score.value,
+            questions: questions.clone(),
+            values: score.outcomes.clone(),
+        });
+        scores.collect()
+    }
+}
+
+/// The same document, asked with other examples or another instruction, is another question.
+fn question_hash(prompt: &Prompt) -> String {
+    let question = (&prompt.document, &prompt.requests);
+    sha256(&serde_json::to_string(&question).expect("documents and requests are JSON"))
+}
+
+/// Checks that several models were asked the same, so that their outcomes can be paired.
+///
+/// # Errors
+/// [`BenchError::DifferentMeasures`] when the tasks or metrics differ, [`BenchError::DifferentQuestions`] when the
+/// models did not all answer the same questions in the same order.
+pub fn check_paired(models: &[&QuestionOutcomes]) -> Result<(), BenchError> {
+    let Some((first, others)) = models.split_first() else {
+        return Ok(());
+    };
+    others.iter().try_for_each(|other| {
+        check_measure(&first.measure, &other.measure)?;
+        check_questions(first, other)
+    })
+}
+
+fn check_measure(first: &Measure, other: &Measure) -> Result<(), BenchError> {
+    if (&first.task, &first.metric) == (&other.task, &other.metric) {
+        return Ok(());
+    }
+    Err(BenchError::DifferentMeasures {
+        expected: format!("{} of {}", first.metric, first.task),
+        found: format!("{} of {}", other.metric, other.task),
+    })
+}
+
+fn check_questions(first: &QuestionOutcomes, other: &QuestionOutcomes) -> Result<(), BenchError> {
+    let (expected, found) = (&first.questions, &other.questions);
+    let compared = expected.len().max(found.len());
+    let Some(index) = (0..compared).find(|&index| expected.get(index) != found.get(index)) else {
+        return Ok(());
+    };
+    Err(BenchError::DifferentQuestions {
+        task: first.measure.task.clone(),
+        index,
+        expected: hash_at(expected, index),
+        found: hash_at(found, index),
+    })
+}
+
+fn hash_at(hashes: &[String], index: usize) -> String {
+    hashes.get(index).map_or("no question".to_owned(), String::clone)
+}

@@ -1,0 +1,191 @@
+//! What a model is asked and what it answers. [`Requests`] and [`Answer`] have one variant per method of
+//! [`LanguageModel`](crate::LanguageModel); a form of task chooses among them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::BenchError;
+
+/// One turn of a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// `system`, `user` or `assistant`.
+    pub role: &'static str,
+    /// What is said, before the chat template is applied.
+    pub content: String,
+}
+
+/// Text before the answer, and the special tokens in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatPrompt {
+    /// The turns as one string, special tokens spelled out.
+    pub text: String,
+    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
+    /// document spells out a special token.
+    pub special: Vec<Range<usize>>,
+}
+
+/// Asks for the log-likelihood of a continuation of a context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LoglikelihoodRequest {
+    /// The text before the continuation; not scored. The requests of a document share it.
+    #[serde(serialize_with = "shared_text")]
+    pub context: Arc<str>,
+    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
+    /// The text whose log-likelihood is asked for, its leading delimiter included.
+    pub continuation: String,
+}
+
+fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+/// Asks for greedy text after a context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GenerationRequest {
+    /// Everything before the answer.
+    pub context: String,
+    /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub special: Vec<Range<usize>>,
+    /// The text is cut before the first of these.
+    pub until: Vec<String>,
+    /// Tokens generated at most.
+    pub max_gen_toks: usize,
+}
+
+/// The requests of one document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Requests {
+    /// [`loglikelihood`](crate::LanguageModel::loglikelihood), one request per choice.
+    Choices(Vec<LoglikelihoodRequest>),
+    /// [`generate_until`](crate::LanguageModel::generate_until), one text.
+    Text(GenerationRequest),
+    /// [`loglikelihood_rolling`](crate::LanguageModel::loglikelihood_rolling), the whole text.
+    Rolling(String),
+}
+
+impl Requests {
+    /// Continuations of one question.
+    pub(crate) fn continuations(question: &str, continuations: impl Iterator<Item = String>) -> Self {
+        let context: Arc<str> = question.into();
+        Self::Choices(continuations.map(|text| unframed(context.clone(), text)).collect())
+    }
+
+    /// One continuation after each of several questions.
+    pub(crate) fn contexts(questions: &[String], continuation: &str) -> Self {
+        let requests = questions
+            .iter()
+            .map(|question| unframed(question.as_str().into(), continuation.to_owned()));
+        Self::Choices(requests.collect())
+    }
+
+    /// Replaces every question by what `frame` makes of it: the prompt that ends with it. A question that requests
+    /// share is framed once.
+    pub(crate) fn framed(self, frame: impl Fn(&str) -> Result<ChatPrompt, BenchError>) -> Result<Self, BenchError> {
+        match self {
+            Self::Choices(requests) => framed_choices(requests, &frame).map(Self::Choices),
+            Self::Text(request) => {
+                let ChatPrompt { text, special } = frame(&request.context)?;
+                Ok(Self::Text(GenerationRequest {
+                    context: text,
+                    special,
+                    ..request
+                }))
+            }
+            Self::Rolling(text) => Ok(Self::Rolling(text)),
+        }
+    }
+
+    /// The first context, which identifies the prompt in samples files.
+    pub(crate) fn first_context(&self) -> &str {
+        match self {
+            Self::Choices(requests) => requests.first().map_or("", |request| &request.context),
+            Self::Text(request) => &request.context,
+            Self::Rolling(text) => text,
+        }
+    }
+}
+
+fn unframed(context: Arc<str>, continuation: String) -> LoglikelihoodRequest {
+    LoglikelihoodRequest {
+        context,
+        special: Vec::new(),
+        continuation,
+    }
+}
+
+fn framed_choices(
+    mut requests: Vec<LoglikelihoodRequest>,
+    frame: &impl Fn(&str) -> Result<ChatPrompt, BenchError>,
+) -> Result<Vec<LoglikelihoodRequest>, BenchError> {
+    let mut last: Option<(Arc<str>, LoglikelihoodRequest)> = None;
+    for request in &mut requests {
+        let question = request.context.clone();
+        match &last {
+            Some((earlier, framed)) if Arc::ptr_eq(earlier, &question) => {
+                (request.context, request.special) = (framed.context.clone(), framed.special.clone());
+            }
+            _ => {
+                let ChatPrompt { text, special } = frame(&question)?;
+                (request.context, request.special) = (text.into(), special);
+                last = Some((question, request.clone()));
+            }
+        }
+    }
+    Ok(requests)
+}
+
+/// Log-likelihood of a continuation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loglikelihood {
+    /// Sum of the natural log-probabilities of the continuation's tokens.
+    #[serde(with = "number")]
+    pub sum: f64,
+    /// Whether every token of the continuation is the model's most likely one.
+    pub is_greedy: bool,
+}
+
+/// What the model answered to a document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// One score per choice.
+    Choices(Vec<Loglikelihood>),
+    /// The generated text, cut at its stop.
+    Text(String),
+    /// Sum of the natural log-probabilities of all tokens of a text.
+    Rolling(#[serde(with = "number")] f64),
+}
+
+/// JSON has no infinity, which is the log-likelihood of a continuation that a model excludes; it is written as text.
+mod number {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else {
+            serializer.collect_str(value)
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(D::Error::custom),
+        }
+    }
+}
