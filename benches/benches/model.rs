@@ -111,7 +111,7 @@ fn blocks(criterion: &mut Criterion) {
         let ids = Tensor::<B, 2, Int>::zeros([1, TOKENS], &device);
         let sequence = model.sequence(&ids, &SequenceLayout::default());
         let x = model.embed(ids); // [1, T, D]
-        let block = &model.model.layers[0];
+        let block = &model.blocks()[0];
         group.bench_function(format!("{kind:?}"), |bencher| {
             bencher.iter(|| {
                 let gradients = block.forward(x.clone(), &sequence).sum().backward();

@@ -204,20 +204,6 @@ impl SmolLm2Config {
         usize::try_from(self.count_parameters()).unwrap_or(usize::MAX)
     }
 
-    /// Wide, because sizes that are possible one by one can multiply to more than 64 bits.
-    fn count_parameters(&self) -> u128 {
-        let [d, c] = [self.hidden_size, self.head_dim].map(|size| size as u128);
-        let heads = self.num_attention_heads as u128 + self.num_key_value_heads as u128;
-        let attention = 2 * d * c * heads;
-        let embeddings = self.vocab_size as u128 * d * if self.tie_word_embeddings { 1 } else { 2 };
-        let feed_forward: u128 = self
-            .feed_forward
-            .iter()
-            .map(|layer| layer.num_parameters(self.hidden_size, self.intermediate_size) as u128)
-            .sum();
-        embeddings + self.num_hidden_layers as u128 * (attention + 2 * d) + feed_forward + d
-    }
-
     /// Refuses shapes and constants the architecture cannot have.
     ///
     /// # Errors

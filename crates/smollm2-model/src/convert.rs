@@ -34,13 +34,13 @@ pub use compare::{Comparison, compare, compare_watched};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kan_rational::{Activation, Coefficients, Degrees, Denominator, GroupRational, GroupRationalConfig, Init};
+use kan_rational::{Activation, Coefficients, Degrees, Denominator, Init};
 use serde::Serialize;
 
 use self::{fit::LayerFit, reservoir::Reservoir};
 use crate::{
-    DecoderBackend, FeedForward, FeedForwardConfig, GatedRational, GatedRationalConfig, ModelError, RationalConfig,
-    SmolLm2, SmolLm2Config,
+    DecoderBackend, FeedForwardConfig, GatedRationalConfig, ModelError, RationalConfig, SmolLm2, SmolLm2Config,
+    model::{FeedForward, GatedRational},
 };
 
 /// Half-width of the range on which the denominators of [`to_exact`] suit SiLU: it spans the bulk of the gates of
@@ -328,27 +328,15 @@ fn replace<B: DecoderBackend>(
     let FeedForward::SwiGlu(mlp) = model.model.layers[layer].mlp.clone() else {
         unreachable!("`swiglu_layers` gives only layers whose configuration says SwiGLU");
     };
-    let gate_rational: GroupRational<B> = GroupRationalConfig {
-        groups: gate.rational.groups,
-        degrees: Degrees::new(gate.rational.numerator_degree, gate.rational.denominator_degree),
-        denominator: gate.rational.denominator_form,
-        share_numerator: false,
-        share_denominator: false,
-        init: Init::PerGroup(coefficients),
-    }
-    .try_init(model.config().intermediate_size, &model.device())
-    .map_err(|source| ModelError::Fit {
-        layer,
-        group: 0,
-        source,
-    })?;
-    let mlp = FeedForward::GatedRational(GatedRational {
-        gate_proj: mlp.gate_proj,
-        up_proj: mlp.up_proj,
-        down_proj: mlp.down_proj,
-        gate_rational,
-        keep_silu: gate.keep_silu,
-    });
+    let gate_rational = gate.rational.module(Init::PerGroup(coefficients));
+    let gate_rational = gate_rational
+        .try_init(model.config().intermediate_size, &model.device())
+        .map_err(|source| ModelError::Fit {
+            layer,
+            group: 0,
+            source,
+        })?;
+    let mlp = FeedForward::GatedRational(GatedRational::replacing(mlp, gate_rational, gate.keep_silu));
     model.set_feed_forward(layer, FeedForwardConfig::GatedRational(gate), mlp);
     Ok(())
 }

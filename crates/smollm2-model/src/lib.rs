@@ -31,14 +31,13 @@ mod error;
 pub mod generate;
 mod model;
 pub mod ops;
+mod schema;
 pub mod weights;
 
 pub use config::{
     FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config, StoredDtype,
 };
 pub use error::ModelError;
-pub use model::{
-    Attention, Block, Decoder, FeedForward, GatedRational, GroupKan, KvCache, ParameterPath, RmsNorm, Sequence,
-    SequenceLayout, SiluMlp, SmolLm2, SwiGlu, TokenScore,
-};
+pub use model::{Block, KvCache, ParameterPath, RationalFunction, Sequence, SequenceLayout, SmolLm2, TokenScore};
 pub use ops::DecoderBackend;
+pub use schema::{ParameterKind, ParameterSpec};

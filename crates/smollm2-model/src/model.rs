@@ -6,25 +6,27 @@ mod attention;
 mod block;
 mod cache;
 mod feed_forward;
+mod functions;
 mod layout;
 mod norm;
 mod parameters;
+mod projection;
 mod rotary;
 mod scores;
 
-pub use attention::Attention;
 pub use block::Block;
 pub use cache::KvCache;
-pub use feed_forward::{FeedForward, GatedRational, GroupKan, SiluMlp, SwiGlu};
+pub(crate) use feed_forward::{FeedForward, GatedRational};
+pub use functions::RationalFunction;
 pub use layout::{Sequence, SequenceLayout};
-pub use norm::RmsNorm;
 pub use parameters::ParameterPath;
+pub(crate) use projection::Projection;
 pub use scores::TokenScore;
 pub(crate) use scores::{LOGIT_ROWS, gather};
 
 use burn::{
     module::{Initializer, Module, ModuleMapper, Param},
-    nn::{Embedding, EmbeddingConfig, Linear, LinearConfig},
+    nn::{Embedding, EmbeddingConfig},
     tensor::{
         DType, Int, Tensor,
         backend::{AutodiffBackend, Backend},
@@ -33,6 +35,7 @@ use burn::{
 
 use crate::{DecoderBackend, FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
 use layout::foreign;
+use norm::RmsNorm;
 use rotary::RotaryTable;
 
 /// A SmolLM2 language model with the configuration it was made from. Made by [`SmolLm2Config::init`] or loaded by
@@ -43,9 +46,9 @@ use rotary::RotaryTable;
 #[derive(Module, Debug)]
 pub struct SmolLm2<B: Backend> {
     /// Everything below the output projection.
-    pub model: Decoder<B>,
+    pub(crate) model: Decoder<B>,
     /// Output projection, `[D, V]`; `None` when it is the embedding transposed.
-    pub lm_head: Option<Linear<B>>,
+    lm_head: Option<Projection<B>>,
     rotary: RotaryTable<B>,
     #[module(skip)]
     config: SmolLm2Config,
@@ -53,13 +56,13 @@ pub struct SmolLm2<B: Backend> {
 
 /// Embedding, blocks and last norm: `LlamaModel` in `transformers/models/llama/modeling_llama.py`.
 #[derive(Module, Debug)]
-pub struct Decoder<B: Backend> {
+pub(crate) struct Decoder<B: Backend> {
     /// Token embedding, `[V, D]`.
-    pub embed_tokens: Embedding<B>,
+    embed_tokens: Embedding<B>,
     /// Blocks, first to last.
-    pub layers: Vec<Block<B>>,
+    pub(crate) layers: Vec<Block<B>>,
     /// Norm after the last block.
-    pub norm: RmsNorm<B>,
+    norm: RmsNorm<B>,
 }
 
 /// Marks every parameter as one that gets a gradient: those of a model that was loaded without are not.
@@ -69,14 +72,6 @@ impl<B: Backend> ModuleMapper<B> for Track {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         param.set_require_grad(true)
     }
-}
-
-/// A projection without bias whose weight, `[input, output]`, is drawn from a normal of standard deviation `std`.
-fn linear<B: Backend>(input: usize, output: usize, std: f64, device: &B::Device) -> Linear<B> {
-    LinearConfig::new(input, output)
-        .with_bias(false)
-        .with_initializer(Initializer::Normal { mean: 0.0, std })
-        .init(device)
 }
 
 impl<B: Backend> SmolLm2<B> {
@@ -147,7 +142,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
                 layers: config.feed_forward.iter().map(block).collect(),
                 norm: RmsNorm::new(d, config.rms_norm_eps, device),
             },
-            lm_head: (!config.tie_word_embeddings).then(|| linear(d, v, std, device)),
+            lm_head: (!config.tie_word_embeddings).then(|| Projection::new(d, v, std, device)),
             rotary: RotaryTable::new(
                 config.max_position_embeddings,
                 config.head_dim,
@@ -168,7 +163,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// (config.vocab_size, config.num_hidden_layers) = (64, 1);
     /// config.feed_forward.truncate(1);
     /// let model = config.init::<Flex>(&Default::default())?.tracked::<Autodiff<Flex>>();
-    /// assert!(model.model.norm.weight.val().is_require_grad());
+    /// assert!(model.output_embedding().is_require_grad());
     /// let back = model.valid();
     /// # let _ = back;
     /// # Ok::<(), smollm2_model::ModelError>(())
@@ -272,15 +267,14 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// Weight of the output projection, `[V, D]`: the embedding when it is tied. A view, not a copy.
     pub fn output_embedding(&self) -> Tensor<B, 2> {
         match &self.lm_head {
-            Some(head) => head.weight.val().transpose(),  // [V, D]
+            Some(head) => head.stored(),                  // [V, D]
             None => self.model.embed_tokens.weight.val(), // [V, D]
         }
     }
 
     /// What the blocks need to know of `ids` and `layout`; computed once, shared by all layers.
     ///
-    /// With [`SmolLm2::embed`], [`Block::forward`] and the last norm this runs the model block by block, for
-    /// recomputation of activations or inspection.
+    /// With [`SmolLm2::embed`] and the [`blocks`](SmolLm2::blocks) this runs the model block by block.
     pub fn sequence(&self, ids: &Tensor<B, 2, Int>, layout: &SequenceLayout<B>) -> Sequence<B> {
         let rotation = match &layout.positions {
             Some(positions) => self.rotary.gather(positions.clone()),
@@ -290,6 +284,11 @@ impl<B: DecoderBackend> SmolLm2<B> {
             rotation,
             hidden: layout.documents.clone().map(foreign),
         }
+    }
+
+    /// The blocks, first to last.
+    pub fn blocks(&self) -> &[Block<B>] {
+        &self.model.layers
     }
 
     /// Embeddings of `ids: [B, T]`, `[B, T, D]`: the input of the first block.

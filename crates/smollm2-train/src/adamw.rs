@@ -9,7 +9,7 @@ use burn::{
     tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
 use serde::{Deserialize, Serialize};
-use smollm2_model::{ParameterPath, SmolLm2};
+use smollm2_model::{ParameterKind, ParameterPath, SmolLm2};
 
 use crate::{
     ModelGradients, TrainBackend, TrainError,
@@ -76,24 +76,25 @@ impl AdamWConfig {
         )
     }
 
-    /// Weight decay of the parameter `name`: its group's.
-    pub fn decay(&self, name: &str) -> f64 {
-        let decays = if is_rational(name) {
-            self.decay_rational
-        } else if name.contains("norm") {
-            self.decay_norms
-        } else if name.contains("embed_tokens") {
-            self.decay_embedding
-        } else {
-            true
+    /// Weight decay of parameters of a kind.
+    pub fn decay(&self, kind: ParameterKind) -> f64 {
+        let decays = match kind {
+            ParameterKind::Projection => true,
+            ParameterKind::Embedding => self.decay_embedding,
+            ParameterKind::Norm => self.decay_norms,
+            ParameterKind::Numerator | ParameterKind::Denominator => self.decay_rational,
         };
         if decays { self.weight_decay } else { 0.0 }
     }
 }
 
-/// Whether a parameter of this name holds coefficients of rational functions.
-pub(crate) fn is_rational(name: &str) -> bool {
-    name.ends_with(".numerator") || name.ends_with(".denominator")
+/// The power of x that the first column of a table of coefficients multiplies; `None` for other parameters.
+fn first_power(kind: ParameterKind) -> Option<usize> {
+    match kind {
+        ParameterKind::Numerator => Some(0),
+        ParameterKind::Denominator => Some(1),
+        ParameterKind::Projection | ParameterKind::Embedding | ParameterKind::Norm => None,
+    }
 }
 
 /// AdamW's state: two moments per parameter in f32, a master copy where the model computes in another type, and the
@@ -153,7 +154,7 @@ impl<B: StepBackend> AdamW<B> {
             decay: 0.0,
         };
         let mut mapper = Update::<AB> {
-            path: ParameterPath::default(),
+            path: ParameterPath::new(model.config()),
             optimizer: self,
             gradients,
             rate,
@@ -255,15 +256,15 @@ impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
-        let name = self.path.name();
+        let (name, kind) = (self.path.name(), self.path.kind());
         let Some(gradient) = self.gradients.remove::<D>(&name) else {
             return param;
         };
         let (id, tensor, mapper) = param.consume();
         let tracked = tensor.is_require_grad();
         let step = AdamWStep {
-            decay: self.rate * self.optimizer.config.decay(&name),
-            clip: if is_rational(&name) {
+            decay: self.rate * self.optimizer.config.decay(kind),
+            clip: if kind.is_rational() {
                 self.rational_clip
             } else {
                 self.step.clip
@@ -272,8 +273,7 @@ impl<AB: TrainBackend> ModuleMapper<AB> for Update<'_, AB> {
         };
         let before = tensor.inner();
         let size = self.optimizer.config.rational_input_size;
-        let updated = if is_rational(&name) && size != 1.0 {
-            let first_power = usize::from(name.ends_with(".denominator"));
+        let updated = if let Some(first_power) = first_power(kind).filter(|_| size != 1.0) {
             let updated = self.optimizer.update_one(name, before.clone(), gradient, &step);
             shorten(before.mul_scalar(1.0 - step.decay), updated, size, first_power)
         } else {

@@ -6,7 +6,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor},
 };
-use smollm2_model::{ParameterPath, SmolLm2};
+use smollm2_model::{ParameterKind, ParameterPath, SmolLm2};
 
 use crate::{TrainBackend, ops::StepBackend};
 
@@ -16,11 +16,12 @@ pub struct ModelGradients<B: Backend> {
     tensors: BTreeMap<String, Ranked<B>>,
 }
 
-/// A tensor of any rank, with its rank to check against.
+/// A tensor of any rank, with its rank to check against and the kind of the parameter.
 #[derive(Debug, Clone)]
 struct Ranked<B: Backend> {
     primitive: FloatTensor<B>,
     rank: usize,
+    kind: ParameterKind,
 }
 
 impl<B: Backend> Default for ModelGradients<B> {
@@ -35,7 +36,7 @@ impl<B: StepBackend> ModelGradients<B> {
     /// Adds the gradients a backward pass left for the parameters of `model`, as f32.
     pub fn collect<AB: TrainBackend<InnerBackend = B>>(&mut self, mut found: AB::Gradients, model: &SmolLm2<AB>) {
         let mut visitor = Collect::<AB> {
-            path: ParameterPath::default(),
+            path: ParameterPath::new(model.config()),
             found: &mut found,
             into: self,
         };
@@ -59,13 +60,18 @@ impl<B: StepBackend> ModelGradients<B> {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// Kinds of these parameters, in the order of [`names`](Self::names).
+    pub fn kinds(&self) -> impl Iterator<Item = ParameterKind> {
+        self.tensors.values().map(|found| found.kind)
+    }
+
     /// Sums of squares, one per parameter in the order of [`names`](Self::names), `[P]`, still on the device.
     pub fn square_sums(&self) -> Option<Tensor<B, 1>> {
         let sums: Vec<_> = self.tensors.values().map(Ranked::square_sum).collect();
         (!sums.is_empty()).then(|| Tensor::cat(sums, 0)) // [P]
     }
 
-    fn add<const D: usize>(&mut self, name: String, gradient: Tensor<B, D>) {
+    fn add<const D: usize>(&mut self, name: String, kind: ParameterKind, gradient: Tensor<B, D>) {
         let gradient = if gradient.dtype() == DType::F32 {
             gradient
         } else {
@@ -80,6 +86,7 @@ impl<B: StepBackend> ModelGradients<B> {
             Ranked {
                 primitive: sum.into_primitive().tensor(),
                 rank: D,
+                kind,
             },
         );
     }
@@ -116,7 +123,7 @@ impl<AB: TrainBackend> ModuleVisitor<AB> for Collect<'_, AB> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<AB, D>>) {
         if let Some(gradient) = param.val().grad_remove(self.found) {
-            self.into.add(self.path.name(), gradient);
+            self.into.add(self.path.name(), self.path.kind(), gradient);
         }
     }
 }

@@ -14,7 +14,6 @@ use smollm2_model::SmolLm2;
 
 use crate::{
     AdamW, Batch, Clip, EvalRecord, ModelGradients, TrainBackend, TrainConfig, TrainError, TrainObserver,
-    adamw::is_rational,
     loss::{chunked_cross_entropy, cross_entropy_sum},
 };
 
@@ -165,8 +164,8 @@ impl<AB: TrainBackend> Trainer<AB> {
         let numbers: Vec<f64> = Tensor::cat(numbers, 0).into_data().iter::<f64>().collect();
         let (losses, squares) = numbers.split_at(parts);
         let norm = |rational: bool| {
-            let squares = gradients.names().zip(squares);
-            let squares = squares.filter(|(name, _)| is_rational(name) == rational);
+            let squares = gradients.kinds().zip(squares);
+            let squares = squares.filter(|(kind, _)| kind.is_rational() == rational);
             squares.map(|(_, square)| square).sum::<f64>().sqrt()
         };
         let (loss, rational_norm, other_norm) = (losses.iter().sum::<f64>(), norm(true), norm(false));

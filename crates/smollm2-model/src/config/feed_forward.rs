@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use kan_rational::{Denominator, MAX_DEGREES};
+use kan_rational::{Degrees, Denominator, GroupRationalConfig, Init, MAX_DEGREES};
 use serde::{Deserialize, Serialize};
 
 use crate::ModelError;
@@ -169,11 +169,6 @@ impl Default for RationalConfig {
 }
 
 impl RationalConfig {
-    /// Number of coefficients.
-    pub fn num_parameters(&self) -> usize {
-        self.shapes().iter().map(|[rows, columns]| rows * columns).sum()
-    }
-
     /// Rows and columns of the numerator's and the denominator's coefficients.
     pub(crate) fn shapes(&self) -> [[usize; 2]; 2] {
         let rows = |shared: bool| if shared { 1 } else { self.groups };
@@ -181,6 +176,18 @@ impl RationalConfig {
             [rows(self.share_numerator), self.numerator_degree + 1],
             [rows(self.share_denominator), self.denominator_degree],
         ]
+    }
+
+    /// The module of this shape, starting from `init`.
+    pub(crate) fn module(&self, init: Init) -> GroupRationalConfig {
+        GroupRationalConfig {
+            groups: self.groups,
+            degrees: Degrees::new(self.numerator_degree, self.denominator_degree),
+            denominator: self.denominator_form,
+            share_numerator: self.share_numerator,
+            share_denominator: self.share_denominator,
+            init,
+        }
     }
 
     fn validate(&self, key: &str, channels: &[usize]) -> Result<(), ModelError> {
@@ -232,17 +239,6 @@ impl FeedForwardConfig {
             Self::GatedRational(_) => FeedForwardKind::GatedRational,
             Self::GroupKan(_) => FeedForwardKind::GroupKan,
             Self::SiluMlp { .. } => FeedForwardKind::SiluMlp,
-        }
-    }
-
-    /// Trainable parameters of one layer of this kind.
-    pub fn num_parameters(&self, hidden_size: usize, intermediate_size: usize) -> usize {
-        let gated = 3 * hidden_size * intermediate_size;
-        match self {
-            Self::SwiGlu => gated,
-            Self::GatedRational(config) => gated + config.rational.num_parameters(),
-            Self::GroupKan(config) => 2 * hidden_size * config.hidden_size + 2 * config.rational.num_parameters(),
-            Self::SiluMlp { hidden_size: width } => 2 * hidden_size * width,
         }
     }
 

@@ -3,7 +3,7 @@
 //! T tokens, D hidden, F feed-forward width, G groups.
 
 use super::reservoir::{Reservoir, Sample};
-use crate::{DecoderBackend, FeedForward, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, ops::floats};
+use crate::{DecoderBackend, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, model::FeedForward, ops::floats};
 
 /// Refuses rows the model cannot run: empty, longer than its positions, or with ids outside its vocabulary.
 pub(super) fn check_rows(rows: &[Vec<u32>], config: &SmolLm2Config, shortest: usize) -> Result<(), ModelError> {

@@ -4,11 +4,10 @@
 
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{cache::LayerCache, layout::Sequence, linear};
+use super::{cache::LayerCache, layout::Sequence, projection::Projection};
 use crate::{
     SmolLm2Config,
     ops::{DecoderBackend, causal_attention},
@@ -17,15 +16,15 @@ use crate::{
 /// Grouped-query attention ([Ainslie et al. 2023](https://arxiv.org/abs/2305.13245)) with rotary positions and no
 /// biases: `LlamaAttention` in `transformers/models/llama/modeling_llama.py`.
 #[derive(Module, Debug)]
-pub struct Attention<B: Backend> {
+pub(crate) struct Attention<B: Backend> {
     /// Queries, `[D, H·C]`.
-    pub q_proj: Linear<B>,
+    q_proj: Projection<B>,
     /// Keys, `[D, K·C]`.
-    pub k_proj: Linear<B>,
+    k_proj: Projection<B>,
     /// Values, `[D, K·C]`.
-    pub v_proj: Linear<B>,
+    v_proj: Projection<B>,
     /// Output, `[H·C, D]`.
-    pub o_proj: Linear<B>,
+    o_proj: Projection<B>,
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
@@ -35,7 +34,7 @@ impl<B: Backend> Attention<B> {
     pub(crate) fn new(config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, c) = (config.hidden_size, config.head_dim);
         let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
-        let projection = |input, output| linear(input, output, config.initializer_range, device);
+        let projection = |input, output| Projection::new(input, output, config.initializer_range, device);
         Self {
             q_proj: projection(d, heads * c),
             k_proj: projection(d, kv_heads * c),

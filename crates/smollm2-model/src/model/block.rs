@@ -15,13 +15,13 @@ use crate::{DecoderBackend, FeedForwardConfig, SmolLm2Config};
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
     /// Norm before attention.
-    pub input_layernorm: RmsNorm<B>,
+    input_layernorm: RmsNorm<B>,
     /// Attention.
-    pub self_attn: Attention<B>,
+    self_attn: Attention<B>,
     /// Norm before the feed-forward.
-    pub post_attention_layernorm: RmsNorm<B>,
+    pub(crate) post_attention_layernorm: RmsNorm<B>,
     /// Feed-forward.
-    pub mlp: FeedForward<B>,
+    pub(crate) mlp: FeedForward<B>,
 }
 
 impl<B: DecoderBackend> Block<B> {

@@ -14,9 +14,9 @@ use crate::ops::{DecoderBackend, rms_norm};
 ///
 /// The mean square is taken in f32 whatever the activations' type, and the weight multiplies after the cast back.
 #[derive(Module, Debug)]
-pub struct RmsNorm<B: Backend> {
+pub(crate) struct RmsNorm<B: Backend> {
     /// Scale of every channel, `[D]`.
-    pub weight: Param<Tensor<B, 1>>,
+    weight: Param<Tensor<B, 1>>,
     epsilon: f64,
 }
 
@@ -36,7 +36,7 @@ impl<B: DecoderBackend> RmsNorm<B> {
     /// # Shapes
     /// - `x`: `[N, D]`
     /// - output: `[N, D]`
-    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(crate) fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         rms_norm(x, self.weight.val(), self.epsilon)
     }
 }

@@ -1,31 +1,43 @@
 //! From a parameter's place in the module to its name in a checkpoint.
 
-/// Name of the parameter a [`ModuleVisitor`](burn::module::ModuleVisitor) or
-/// [`ModuleMapper`](burn::module::ModuleMapper) stands at, in Hugging Face's spelling.
+use std::collections::BTreeMap;
+
+use crate::{ParameterKind, SmolLm2Config};
+
+/// Name and kind of the parameter a [`ModuleVisitor`](burn::module::ModuleVisitor) or
+/// [`ModuleMapper`](burn::module::ModuleMapper) is at.
 ///
 /// Forward `enter_module` and `exit_module` to it; inside `visit_float` or `map_float`,
-/// [`name`](ParameterPath::name) is the tensor's name (`model.layers.0.self_attn.q_proj.weight`), and
-/// [`is_transposed`](ParameterPath::is_transposed) says whether the checkpoint holds it the other way round.
-#[derive(Clone, Debug, Default)]
+/// [`name`](ParameterPath::name) is the tensor's name in Hugging Face's spelling
+/// (`model.layers.0.self_attn.q_proj.weight`), and [`kind`](ParameterPath::kind) says what it is for.
+#[derive(Clone, Debug)]
 pub struct ParameterPath {
     /// Entered modules; `None` for the variant of an enum, which is no part of a name.
     segments: Vec<Option<String>>,
-    /// Types of the entered modules.
-    containers: Vec<String>,
+    kinds: BTreeMap<String, ParameterKind>,
 }
 
 impl ParameterPath {
+    /// Begins at the root of a model with this configuration.
+    pub fn new(config: &SmolLm2Config) -> Self {
+        Self {
+            segments: Vec::new(),
+            kinds: config
+                .parameters()
+                .map(|parameter| (parameter.name, parameter.kind))
+                .collect(),
+        }
+    }
+
     /// Call from `enter_module`, with the same arguments.
     pub fn enter(&mut self, name: &str, container_type: &str) {
         let is_variant = container_type.starts_with("Enum:");
         self.segments.push((!is_variant).then(|| name.to_owned()));
-        self.containers.push(container_type.to_owned());
     }
 
     /// Call from `exit_module`.
     pub fn exit(&mut self) {
         self.segments.pop();
-        self.containers.pop();
     }
 
     /// The name in a checkpoint.
@@ -34,10 +46,15 @@ impl ParameterPath {
         segments.join(".")
     }
 
-    /// Whether the parameter is the weight of a projection: `[input, output]` here, `[output, input]` in a checkpoint.
-    pub fn is_transposed(&self) -> bool {
-        self.containers
-            .last()
-            .is_some_and(|container| container == "Struct:Linear")
+    /// What the parameter is for.
+    ///
+    /// # Panics
+    /// Anywhere but at a parameter of a model with the configuration given.
+    pub fn kind(&self) -> ParameterKind {
+        let name = self.name();
+        match self.kinds.get(&name) {
+            Some(kind) => *kind,
+            None => panic!("`{name}` is no parameter of a model with this configuration"),
+        }
     }
 }

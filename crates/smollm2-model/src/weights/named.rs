@@ -11,9 +11,13 @@ use super::{
     LoadOptions,
     archive::{Archive, Shapes},
     element::transpose,
-    report::{EMBEDDING, LoadReport, OUTPUT_PROJECTION},
+    report::LoadReport,
 };
-use crate::{DecoderBackend, ModelError, ParameterPath, SmolLm2, SmolLm2Config, config::DrawNow};
+use crate::{
+    DecoderBackend, ModelError, ParameterKind, ParameterPath, SmolLm2, SmolLm2Config,
+    config::DrawNow,
+    schema::{EMBEDDING, OUTPUT_PROJECTION},
+};
 
 /// Which float type loaded weights have. Rational coefficients are f32 in every case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +111,7 @@ pub(super) fn fill<B: DecoderBackend>(
         dtype: options.dtype,
         skipped: missing.chain(misshaped).collect(),
         has_twin: config.tie_word_embeddings && stored.contains_key(OUTPUT_PROJECTION),
-        path: ParameterPath::default(),
+        path: ParameterPath::new(config),
         error: None,
     };
     // Parameters of a fresh model are drawn when first looked at: those replaced here never are.
@@ -153,12 +157,13 @@ impl<B: Backend> ModuleMapper<B> for Filler<'_> {
             }
         };
         let device = param.lazy_device();
-        let data = if self.path.is_transposed() {
+        let kind = self.path.kind();
+        let data = if kind == ParameterKind::Projection {
             transpose(data)
         } else {
             data
         };
-        let tensor = match self.target(&name, data.dtype) {
+        let tensor = match self.target(kind, data.dtype) {
             Some(dtype) => Tensor::from_data(data.convert_dtype(dtype), (&device, dtype)),
             None => Tensor::from_data(data, &device),
         };
@@ -184,8 +189,8 @@ impl Filler<'_> {
     }
 
     /// The type to load as; `None` is the device's default.
-    fn target(&self, name: &str, stored: DType) -> Option<DType> {
-        if is_coefficients(name) {
+    fn target(&self, kind: ParameterKind, stored: DType) -> Option<DType> {
+        if kind.is_rational() {
             return Some(DType::F32);
         }
         match self.dtype {
@@ -202,18 +207,12 @@ fn holds_the_same(left: &TensorData, right: &TensorData) -> bool {
     left.shape == right.shape && (same_bytes || left.iter::<f64>().eq(right.iter::<f64>()))
 }
 
-/// Whether a name is that of rational coefficients, which keep f32: rounding them to bf16 moves the function more
-/// than rounding its input does.
-pub(super) fn is_coefficients(name: &str) -> bool {
-    name.ends_with(".numerator") || name.ends_with(".denominator")
-}
-
 /// A parameter found in a model.
 pub(super) struct Parameter<B: Backend> {
     pub(super) name: String,
+    pub(super) kind: ParameterKind,
     id: ParamId,
     value: Value<B>,
-    transposed: bool,
 }
 
 /// The two ranks parameters have.
@@ -226,7 +225,7 @@ impl<B: Backend> Parameter<B> {
     pub(super) fn data(&self) -> TensorData {
         match &self.value {
             Value::Vector(vector) => vector.to_data(),
-            Value::Matrix(matrix) if self.transposed => transpose(matrix.to_data()),
+            Value::Matrix(matrix) if self.kind == ParameterKind::Projection => transpose(matrix.to_data()),
             Value::Matrix(matrix) => matrix.to_data(),
         }
     }
@@ -237,7 +236,7 @@ impl<B: Backend> Parameter<B> {
             Value::Vector(vector) => vector.dims().to_vec(),
             Value::Matrix(matrix) => {
                 let [rows, columns] = matrix.dims();
-                if self.transposed {
+                if self.kind == ParameterKind::Projection {
                     vec![columns, rows]
                 } else {
                     vec![rows, columns]
@@ -250,7 +249,7 @@ impl<B: Backend> Parameter<B> {
 /// Every parameter of a model; the tensors are handles, not copies.
 pub(super) fn parameters<B: DecoderBackend>(model: &SmolLm2<B>) -> Vec<Parameter<B>> {
     let mut collector = Collector {
-        path: ParameterPath::default(),
+        path: ParameterPath::new(model.config()),
         parameters: Vec::new(),
     };
     model.visit(&mut collector);
@@ -280,12 +279,11 @@ impl<B: Backend> ModuleVisitor<B> for Collector<B> {
                 Value::Matrix(tensor.reshape([rows, -1]))
             }
         };
-        let (name, transposed) = (self.path.name(), self.path.is_transposed());
         self.parameters.push(Parameter {
-            name,
+            name: self.path.name(),
+            kind: self.path.kind(),
             id: param.id,
             value,
-            transposed,
         });
     }
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::archive::Shapes;
-use crate::{FeedForwardConfig, ModelError, RationalConfig, SmolLm2Config};
+use crate::{
+    ModelError, SmolLm2Config,
+    schema::{EMBEDDING, OUTPUT_PROJECTION},
+};
 
 /// Similarity (Jaro-Winkler, 0 to 1) from which a known name is offered as the one that was meant.
 const NEAREST: f64 = 0.85;
@@ -68,7 +71,10 @@ impl LoadReport {
             ));
         }
         check_vocabulary(config, stored)?;
-        let expected = expected_tensors(config);
+        let expected: Shapes = config
+            .parameters()
+            .map(|parameter| (parameter.name, parameter.shape))
+            .collect();
         let ignored = |name: &str| {
             name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == OUTPUT_PROJECTION)
         };
@@ -119,11 +125,6 @@ fn nearest(name: &str, candidates: &[&String]) -> Option<String> {
     nearest.map(|(_, candidate)| (*candidate).clone())
 }
 
-/// Name of the untied output projection.
-pub(super) const OUTPUT_PROJECTION: &str = "lm_head.weight";
-/// Name of the embedding.
-pub(super) const EMBEDDING: &str = "model.embed_tokens.weight";
-
 fn check_vocabulary(config: &SmolLm2Config, stored: &Shapes) -> Result<(), ModelError> {
     match stored.get(EMBEDDING).and_then(|shape| shape.first()) {
         Some(rows) if *rows != config.vocab_size => Err(ModelError::Vocabulary {
@@ -132,70 +133,6 @@ fn check_vocabulary(config: &SmolLm2Config, stored: &Shapes) -> Result<(), Model
         }),
         _ => Ok(()),
     }
-}
-
-/// Names and shapes of every parameter of a model of this configuration, matrices as `[out, in]`.
-pub(super) fn expected_tensors(config: &SmolLm2Config) -> Shapes {
-    let (d, f, v) = (config.hidden_size, config.intermediate_size, config.vocab_size);
-    let (q, k) = (
-        config.num_attention_heads * config.head_dim,
-        config.num_key_value_heads * config.head_dim,
-    );
-    let mut tensors = Shapes::new();
-    let mut add = |name: String, shape: Vec<usize>| tensors.insert(name, shape);
-    add(EMBEDDING.to_owned(), vec![v, d]);
-    add("model.norm.weight".to_owned(), vec![d]);
-    if !config.tie_word_embeddings {
-        add(OUTPUT_PROJECTION.to_owned(), vec![v, d]);
-    }
-    for (index, feed_forward) in config.feed_forward.iter().enumerate() {
-        let layer = format!("model.layers.{index}");
-        add(format!("{layer}.input_layernorm.weight"), vec![d]);
-        add(format!("{layer}.post_attention_layernorm.weight"), vec![d]);
-        for (projection, shape) in [("q", [q, d]), ("k", [k, d]), ("v", [k, d]), ("o", [d, q])] {
-            add(format!("{layer}.self_attn.{projection}_proj.weight"), shape.to_vec());
-        }
-        for (name, shape) in feed_forward_tensors(feed_forward, d, f) {
-            add(format!("{layer}.mlp.{name}"), shape);
-        }
-    }
-    tensors
-}
-
-fn feed_forward_tensors(config: &FeedForwardConfig, d: usize, f: usize) -> Vec<(String, Vec<usize>)> {
-    let gated = || {
-        [("gate", [f, d]), ("up", [f, d]), ("down", [d, f])]
-            .map(|(name, shape)| (format!("{name}_proj.weight"), shape.to_vec()))
-            .to_vec()
-    };
-    let ungated = |width: usize| {
-        vec![
-            ("fc1.weight".to_owned(), vec![width, d]),
-            ("fc2.weight".to_owned(), vec![d, width]),
-        ]
-    };
-    match config {
-        FeedForwardConfig::SwiGlu => gated(),
-        FeedForwardConfig::GatedRational(gate) => gated()
-            .into_iter()
-            .chain(rational_tensors("gate_rational", &gate.rational))
-            .collect(),
-        FeedForwardConfig::GroupKan(kan) => {
-            let functions = ["act1", "act2"]
-                .into_iter()
-                .flat_map(|name| rational_tensors(name, &kan.rational));
-            ungated(kan.hidden_size).into_iter().chain(functions).collect()
-        }
-        FeedForwardConfig::SiluMlp { hidden_size } => ungated(*hidden_size),
-    }
-}
-
-fn rational_tensors(name: &str, config: &RationalConfig) -> [(String, Vec<usize>); 2] {
-    let [numerator, denominator] = config.shapes();
-    [
-        (format!("{name}.numerator"), numerator.to_vec()),
-        (format!("{name}.denominator"), denominator.to_vec()),
-    ]
 }
 
 impl fmt::Display for LoadReport {

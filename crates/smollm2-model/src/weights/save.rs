@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     folder::{CONFIG, GENERATION_CONFIG, INDEX, WEIGHTS},
-    named::{Parameter, is_coefficients, parameters},
+    named::{Parameter, parameters},
 };
 use crate::{DecoderBackend, ModelError, SmolLm2, SmolLm2Config, StoredDtype};
 
@@ -44,7 +44,7 @@ pub fn save_as<B: DecoderBackend>(model: &SmolLm2<B>, dtype: StoredDtype, dir: &
     let parameters = parameters(model);
     let dtype = dtype.dtype();
     let views = parameters.iter().map(|parameter| {
-        let dtype = if is_coefficients(&parameter.name) {
+        let dtype = if parameter.kind.is_rational() {
             DType::F32
         } else {
             dtype

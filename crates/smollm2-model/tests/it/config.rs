@@ -143,3 +143,34 @@ fn every_feed_forward_round_trips_with_all_its_keys() {
         assert_eq!(SmolLm2Config::from_json(&config.to_json()).unwrap(), config);
     }
 }
+
+#[test]
+fn a_model_changes_its_special_tokens_within_its_vocabulary() {
+    let config = crate::weights::tiny_config(FeedForwardKind::SwiGlu);
+    let model = config.init::<burn::backend::Flex>(&Default::default()).unwrap();
+    let changed = model.clone().with_special_tokens(None, vec![5, 6], Some(63)).unwrap();
+    let expected = SmolLm2Config {
+        bos_token_id: None,
+        eos_token_ids: vec![5, 6],
+        pad_token_id: Some(63),
+        ..config
+    };
+    assert_eq!(*changed.config(), expected);
+    let error = model
+        .with_special_tokens(Some(1), vec![64], None)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`eos_token_id`") && error.contains("64"), "{error}");
+}
+
+/// A configuration asks for no type of its own: the model has the device's, and says so.
+#[test]
+fn a_drawn_model_says_which_type_it_has() {
+    let mut config = crate::weights::tiny_config(FeedForwardKind::GatedRational);
+    config.dtype = StoredDtype::Bfloat16;
+    let model = config.init::<burn::backend::Flex>(&Default::default()).unwrap();
+    assert_eq!(
+        (model.dtype(), model.config().dtype),
+        (StoredDtype::Float32, StoredDtype::Float32)
+    );
+}

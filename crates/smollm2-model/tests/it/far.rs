@@ -4,35 +4,28 @@ use std::collections::BTreeMap;
 
 use burn::backend::Flex;
 use burn::tensor::{Tensor, TensorData};
-use kan_rational::{Activation, Coefficients, GroupRational};
+use kan_rational::{Activation, GroupRationalConfig, Init};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use smollm2_model::{
-    FeedForward, FeedForwardKind, SmolLm2, SmolLm2Config,
+    FeedForwardKind, RationalFunction, SmolLm2, SmolLm2Config,
     convert::{ConversionOptions, ConversionReport, to_gated_rational},
     weights::{from_named_tensors, named_tensors},
 };
 
-/// The function of every group at one gate value, in the f32 arithmetic of the model.
-fn values(rational: &GroupRational<Flex>, x: f64) -> Vec<f64> {
-    let groups = rational.spec().groups;
-    let points = Tensor::<Flex, 2>::full([1, groups], x, &Default::default()); // [1, G]
-    rational.forward(points).into_data().iter::<f64>().collect()
-}
-
-/// Coefficients of every group.
-fn coefficients(rational: &GroupRational<Flex>) -> Vec<Coefficients> {
-    let rows = |table: Tensor<Flex, 2>| -> Vec<Vec<f64>> {
-        let [_, columns] = table.dims();
-        let all: Vec<f64> = table.into_data().iter::<f64>().collect();
-        all.chunks(columns).map(<[f64]>::to_vec).collect()
+/// The functions of one layer at one gate value, in the f32 arithmetic of the model.
+fn values(functions: &[RationalFunction], x: f64) -> Vec<f64> {
+    let coefficients = functions.iter().map(|function| function.coefficients.clone());
+    let config = GroupRationalConfig {
+        groups: functions.len(),
+        degrees: functions[0].coefficients.degrees(),
+        denominator: functions[0].denominator,
+        init: Init::PerGroup(coefficients.collect()),
+        ..GroupRationalConfig::new()
     };
-    let pairs = rows(rational.numerator.val())
-        .into_iter()
-        .zip(rows(rational.denominator.val()));
-    pairs
-        .map(|(numerator, denominator)| Coefficients { numerator, denominator })
-        .collect()
+    let rational = config.init::<Flex>(functions.len(), &Default::default());
+    let points = Tensor::<Flex, 2>::full([1, functions.len()], x, &Default::default()); // [1, G]
+    rational.forward(points).into_data().iter::<f64>().collect()
 }
 
 /// What [`to_gated_rational`] promises of every function of a model: near SiLU up to twice the range seen (a quarter
@@ -40,16 +33,17 @@ fn coefficients(rational: &GroupRational<Flex>) -> Vec<Coefficients> {
 pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -> f64 {
     let mut steepest = 0.0f64;
     let mut groups = report.groups.iter().peekable();
-    for (layer, block) in model.model.layers.iter().enumerate() {
-        let FeedForward::GatedRational(mlp) = &block.mlp else {
-            panic!("layer {layer} was not converted")
-        };
-        let functions = coefficients(&mlp.gate_rational);
-        let form = mlp.gate_rational.spec().denominator;
-        let far: Vec<(f64, Vec<f64>)> = [-1e4, -1e3, 1e3, 1e4]
-            .map(|x| (x, values(&mlp.gate_rational, x)))
-            .to_vec();
-        for (group, function) in functions.iter().enumerate() {
+    let all = model.rational_functions();
+    let layers: Vec<&[RationalFunction]> = all.chunk_by(|a, b| a.layer == b.layer).collect();
+    assert_eq!(layers.len(), model.blocks().len(), "every layer was converted");
+    for (layer, functions) in layers.into_iter().enumerate() {
+        let far: Vec<(f64, Vec<f64>)> = [-1e4, -1e3, 1e3, 1e4].map(|x| (x, values(functions, x))).to_vec();
+        for (group, found) in functions.iter().enumerate() {
+            let (function, form) = (&found.coefficients, found.denominator);
+            assert_eq!(
+                (found.layer, found.module, found.group),
+                (layer, "gate_rational", group)
+            );
             let seen = groups
                 .next_if(|seen| (seen.layer, seen.group) == (layer, group))
                 .unwrap();
@@ -85,13 +79,16 @@ pub(crate) fn assert_guarded(model: &SmolLm2<Flex>, report: &ConversionReport) -
 
 /// Over the range seen no stored function is farther from SiLU than its report says of the samples, save between them.
 pub(crate) fn assert_errors_are_those_of_the_model(model: &SmolLm2<Flex>, report: &ConversionReport, what: &str) {
+    let functions = model.rational_functions();
     for group in &report.groups {
-        let FeedForward::GatedRational(mlp) = &model.model.layers[group.layer].mlp else {
-            panic!("layer {} was not converted", group.layer)
-        };
-        let function = &coefficients(&mlp.gate_rational)[group.group];
-        let form = mlp.gate_rational.spec().denominator;
-        let found = function.max_error(form, |x| Activation::Swish.eval(x), group.range, 501);
+        let function = functions
+            .iter()
+            .find(|function| (function.layer, function.group) == (group.layer, group.group))
+            .unwrap();
+        let found =
+            function
+                .coefficients
+                .max_error(function.denominator, |x| Activation::Swish.eval(x), group.range, 501);
         assert!(
             found <= 2.0 * group.max_error + f64::MIN_POSITIVE,
             "{what}, layer {}, group {}: {found:e}, reported {:e}",

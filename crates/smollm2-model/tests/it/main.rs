@@ -12,4 +12,6 @@ mod hub;
 mod malformed;
 mod ops;
 mod ops_mismatches;
+mod schema;
+mod scores;
 mod weights;

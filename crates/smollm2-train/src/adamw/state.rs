@@ -72,7 +72,10 @@ impl<B: StepBackend> AdamW<B> {
         model: &SmolLm2<AB>,
         device: &B::Device,
     ) -> Result<Self, TrainError> {
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters {
+            path: ParameterPath::new(model.config()),
+            of: BTreeMap::new(),
+        };
         model.visit(&mut parameters);
         let mut moments = BTreeMap::new();
         for (name, (shape, dtype)) in parameters.of {
@@ -130,7 +133,6 @@ fn refused(found: String) -> TrainError {
 }
 
 /// Shape and type of every parameter by its name in a checkpoint.
-#[derive(Default)]
 struct Parameters {
     path: ParameterPath,
     of: BTreeMap<String, (Vec<usize>, DType)>,
