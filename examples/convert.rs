@@ -17,7 +17,7 @@ use kallm::model_folder::{check_new_model, save_model};
 use kallm::open::{CALIBRATION_ROW, CALIBRATION_TOKENS};
 use kan_rational::Degrees;
 use serde_json::json;
-use smollm2_model::convert::{self, Comparison, ConversionOptions, ConversionReport, Origin};
+use smollm2_model::convert::{self, ConversionOptions, ConversionReport, ModelComparison, Origin};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{DecoderBackend, SmolLm2};
 use smoltalk_data::ChatTokenizer;
@@ -158,7 +158,7 @@ fn converted<B: DecoderBackend>(
     Ok(converted)
 }
 
-fn sentence(comparison: &Comparison) -> String {
+fn sentence(comparison: &ModelComparison) -> String {
     format!(
         "on {} tokens not used for calibration: perplexity {:.4} before, {:.4} after (ratio {:.5}), mean KL {:.2e}, \
          top-1 agreement {:.4}",

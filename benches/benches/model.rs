@@ -109,12 +109,12 @@ fn blocks(criterion: &mut Criterion) {
         let device = Default::default();
         let model = config.init::<B>(&device).expect("a valid configuration");
         let ids = Tensor::<B, 2, Int>::zeros([1, TOKENS], &device);
-        let sequence = model.sequence(&ids, &SequenceLayout::default());
+        let context = model.context(&ids, &SequenceLayout::default());
         let x = model.embed(ids); // [1, T, D]
         let block = &model.blocks()[0];
         group.bench_function(format!("{kind:?}"), |bencher| {
             bencher.iter(|| {
-                let gradients = block.forward(x.clone(), &sequence).sum().backward();
+                let gradients = block.forward(x.clone(), &context).sum().backward();
                 B::sync(&device).ok();
                 black_box(gradients)
             })

@@ -30,7 +30,7 @@ mod compare;
 mod fit;
 mod reservoir;
 
-pub use compare::{Comparison, compare, compare_watched};
+pub use compare::{ModelComparison, compare, compare_watched};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -38,6 +38,6 @@ pub use config::{
     FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config, StoredDtype,
 };
 pub use error::ModelError;
-pub use model::{Block, KvCache, ParameterPath, RationalFunction, Sequence, SequenceLayout, SmolLm2, TokenScore};
+pub use model::{Block, ForwardContext, KvCache, ParameterPath, RationalFunction, SequenceLayout, SmolLm2, TokenScore};
 pub use ops::DecoderBackend;
 pub use schema::{ParameterKind, ParameterSpec};

@@ -5,9 +5,10 @@
 mod attention;
 mod block;
 mod cache;
+mod configuration;
+mod context;
 mod feed_forward;
 mod functions;
-mod layout;
 mod norm;
 mod parameters;
 mod projection;
@@ -16,9 +17,9 @@ mod scores;
 
 pub use block::Block;
 pub use cache::KvCache;
+pub use context::{ForwardContext, SequenceLayout};
 pub(crate) use feed_forward::{FeedForward, GatedRational};
 pub use functions::RationalFunction;
-pub use layout::{Sequence, SequenceLayout};
 pub use parameters::ParameterPath;
 pub(crate) use projection::Projection;
 pub use scores::TokenScore;
@@ -28,13 +29,13 @@ use burn::{
     module::{Initializer, Module, ModuleMapper, Param},
     nn::{Embedding, EmbeddingConfig},
     tensor::{
-        DType, Int, Tensor,
+        Int, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
 
-use crate::{DecoderBackend, FeedForwardConfig, ModelError, SmolLm2Config, StoredDtype};
-use layout::foreign;
+use crate::{DecoderBackend, SmolLm2Config};
+use context::document_mask;
 use norm::RmsNorm;
 use rotary::RotaryTable;
 
@@ -71,63 +72,6 @@ struct Track;
 impl<B: Backend> ModuleMapper<B> for Track {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         param.set_require_grad(true)
-    }
-}
-
-impl<B: Backend> SmolLm2<B> {
-    /// The configuration. Its [`dtype`](SmolLm2Config::dtype) is the type that the weights have.
-    pub fn config(&self) -> &SmolLm2Config {
-        &self.config
-    }
-
-    /// The device that holds the weights.
-    pub fn device(&self) -> B::Device {
-        self.model.embed_tokens.weight.val().device()
-    }
-
-    /// Float type of the weights; rational coefficients are f32 in every case. f64, which no checkpoint stores, counts
-    /// as f32.
-    pub fn dtype(&self) -> StoredDtype {
-        match self.model.embed_tokens.weight.val().dtype() {
-            DType::F16 => StoredDtype::Float16,
-            DType::BF16 => StoredDtype::Bfloat16,
-            _ => StoredDtype::Float32,
-        }
-    }
-
-    /// Number of trainable parameters; a tied embedding counts once.
-    pub fn num_parameters(&self) -> usize {
-        self.config.num_parameters()
-    }
-
-    /// The same weights with other special tokens: a base model that learns to chat ends its texts differently. All
-    /// else in a configuration decides tensors and changes only with them.
-    ///
-    /// # Errors
-    /// [`ModelError::Config`] for an id outside the vocabulary.
-    pub fn with_special_tokens(
-        mut self,
-        bos: Option<u32>,
-        eos: Vec<u32>,
-        pad: Option<u32>,
-    ) -> Result<Self, ModelError> {
-        self.config.bos_token_id = bos;
-        self.config.eos_token_ids = eos;
-        self.config.pad_token_id = pad;
-        self.config.validate_tokens()?;
-        Ok(self)
-    }
-
-    /// The configuration with the type of the weights, once they have one.
-    pub(crate) fn settled(mut self) -> Self {
-        self.config.dtype = self.dtype();
-        self
-    }
-
-    /// Exchanges the feed-forward of one layer together with its configuration.
-    pub(crate) fn set_feed_forward(&mut self, layer: usize, config: FeedForwardConfig, mlp: FeedForward<B>) {
-        self.config.feed_forward[layer] = config;
-        self.model.layers[layer].mlp = mlp;
     }
 }
 
@@ -193,8 +137,8 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// # Panics
     /// As [`SmolLm2::forward`].
     pub fn hidden(&self, ids: Tensor<B, 2, Int>, layout: &SequenceLayout<B>) -> Tensor<B, 3> {
-        let sequence = self.sequence(&ids, layout);
-        self.run(ids, &sequence, None, |_| {})
+        let context = self.context(&ids, layout);
+        self.run(ids, &context, None, |_| {})
     }
 
     /// Every hidden state, as `output_hidden_states` of `transformers` gives them: the embedding, the output of every
@@ -208,9 +152,9 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// As [`SmolLm2::forward`].
     pub fn hidden_states(&self, ids: Tensor<B, 2, Int>, layout: &SequenceLayout<B>) -> Vec<Tensor<B, 3>> {
         let [batch, tokens] = ids.dims();
-        let sequence = self.sequence(&ids, layout);
+        let context = self.context(&ids, layout);
         let mut states = Vec::with_capacity(self.model.layers.len() + 1);
-        let last = self.run(ids, &sequence, None, |input: &Tensor<B, 2>| {
+        let last = self.run(ids, &context, None, |input: &Tensor<B, 2>| {
             let channels = input.dims()[1];
             states.push(input.clone().reshape([batch, tokens, channels])); // [B, T, D]
         });
@@ -238,11 +182,11 @@ impl<B: DecoderBackend> SmolLm2<B> {
             Some(positions) => self.rotary.gather(positions),
             None => self.rotary.range(seen, tokens),
         };
-        let sequence = Sequence {
+        let context = ForwardContext {
             rotation,
-            hidden: cache.hidden(tokens),
+            mask: cache.mask(tokens),
         };
-        let hidden = self.run(ids, &sequence, Some(cache), |_| {});
+        let hidden = self.run(ids, &context, Some(cache), |_| {});
         cache.advance(tokens);
         hidden
     }
@@ -275,14 +219,14 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// What the blocks need to know of `ids` and `layout`; computed once, shared by all layers.
     ///
     /// With [`SmolLm2::embed`] and the [`blocks`](SmolLm2::blocks) this runs the model block by block.
-    pub fn sequence(&self, ids: &Tensor<B, 2, Int>, layout: &SequenceLayout<B>) -> Sequence<B> {
+    pub fn context(&self, ids: &Tensor<B, 2, Int>, layout: &SequenceLayout<B>) -> ForwardContext<B> {
         let rotation = match &layout.positions {
             Some(positions) => self.rotary.gather(positions.clone()),
             None => self.rotary.range(0, ids.dims()[1]),
         };
-        Sequence {
+        ForwardContext {
             rotation,
-            hidden: layout.documents.clone().map(foreign),
+            mask: layout.documents.clone().map(document_mask),
         }
     }
 
@@ -300,7 +244,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
     fn run(
         &self,
         ids: Tensor<B, 2, Int>,
-        sequence: &Sequence<B>,
+        context: &ForwardContext<B>,
         mut cache: Option<&mut KvCache<B>>,
         mut inspect: impl FnMut(&Tensor<B, 2>),
     ) -> Tensor<B, 3> {
@@ -311,7 +255,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         for (index, block) in self.model.layers.iter().enumerate() {
             inspect(&x);
             let layer = cache.as_mut().map(|cache| cache.layer(index));
-            x = block.forward_rows(x, batch, sequence, layer); // [N, D]
+            x = block.forward_rows(x, batch, context, layer); // [N, D]
         }
         self.model.norm.forward(x).reshape([batch, tokens, channels]) // [B, T, D]
     }

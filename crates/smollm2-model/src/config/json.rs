@@ -85,7 +85,7 @@ impl SmolLm2Config {
     pub fn from_json(text: &str) -> Result<Self, ModelError> {
         let map: Map<String, Value> = serde_json::from_str(text).map_err(ModelError::ConfigSyntax)?;
         let keys = Keys { map: &map, prefix: "" };
-        refuse_foreign(&keys)?;
+        refuse_other_architectures(&keys)?;
         let hidden_size = keys.required_size("hidden_size")?;
         let heads = keys.required_size("num_attention_heads")?;
         let layers = keys.required_size("num_hidden_layers")?;
@@ -160,7 +160,7 @@ impl SmolLm2Config {
 }
 
 /// Refuses configurations that describe another computation than the one of this crate.
-fn refuse_foreign(keys: &Keys<'_>) -> Result<(), ModelError> {
+fn refuse_other_architectures(keys: &Keys<'_>) -> Result<(), ModelError> {
     keys.only("model_type", json!("llama"))?;
     keys.only("hidden_act", json!("silu"))?;
     keys.only("attention_bias", json!(false))?;

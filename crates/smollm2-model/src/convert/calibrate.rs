@@ -42,12 +42,12 @@ pub(super) fn collect<B: DecoderBackend>(
     }
     for (done, row) in rows.iter().enumerate() {
         let ids = model.ids(&[row]); // [1, T]
-        let sequence = model.sequence(&ids, &SequenceLayout::default());
+        let context = model.context(&ids, &SequenceLayout::default());
         let embedded = model.embed(ids); // [1, T, D]
         let channels = embedded.dims()[2];
         let mut x = embedded.reshape([row.len(), channels]); // [T, D]
         for (index, block) in model.model.layers.iter().enumerate() {
-            x = block.attend(x, 1, &sequence, None); // [T, D]
+            x = block.attend(x, 1, &context, None); // [T, D]
             let normed = block.post_attention_layernorm.forward(x.clone()); // [T, D]
             let place = layers.iter().position(|layer| *layer == index);
             if let (Some(place), FeedForward::SwiGlu(mlp)) = (place, &block.mlp) {

@@ -12,7 +12,7 @@ use crate::{
 
 /// Two models on the same rows of tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
+pub struct ModelComparison {
     /// Perplexity of the first: the exponential of the mean negative log-likelihood per predicted token.
     pub perplexity_before: f64,
     /// Perplexity of the second.
@@ -25,7 +25,7 @@ pub struct Comparison {
     pub tokens: usize,
 }
 
-impl Comparison {
+impl ModelComparison {
     /// `perplexity_after / perplexity_before`.
     pub fn perplexity_ratio(&self) -> f64 {
         self.perplexity_after / self.perplexity_before
@@ -52,7 +52,7 @@ pub fn compare<B: DecoderBackend>(
     before: &SmolLm2<B>,
     after: &SmolLm2<B>,
     rows: &[Vec<u32>],
-) -> Result<Comparison, ModelError> {
+) -> Result<ModelComparison, ModelError> {
     compare_watched(before, after, rows, |_done, _total| {})
 }
 
@@ -65,7 +65,7 @@ pub fn compare_watched<B: DecoderBackend>(
     after: &SmolLm2<B>,
     rows: &[Vec<u32>],
     mut progress: impl FnMut(usize, usize),
-) -> Result<Comparison, ModelError> {
+) -> Result<ModelComparison, ModelError> {
     check_vocabularies(before.config(), after.config())?;
     check_rows(rows, before.config(), 2)?;
     check_rows(rows, after.config(), 2)?;
@@ -83,7 +83,7 @@ pub fn compare_watched<B: DecoderBackend>(
     }
     progress(rows.len(), rows.len());
     let mean = |sum: f64, count: usize| sum / count as f64;
-    Ok(Comparison {
+    Ok(ModelComparison {
         perplexity_before: (-mean(sums.before, sums.predicted)).exp(),
         perplexity_after: (-mean(sums.after, sums.predicted)).exp(),
         mean_kl: mean(sums.kl, sums.positions),

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{cache::LayerCache, layout::Sequence, projection::Projection};
+use super::{cache::LayerCache, context::ForwardContext, projection::Projection};
 use crate::{
     SmolLm2Config,
     ops::{DecoderBackend, causal_attention},
@@ -57,7 +57,7 @@ impl<B: DecoderBackend> Attention<B> {
         &self,
         x: Tensor<B, 2>,
         batch: usize,
-        sequence: &Sequence<B>,
+        context: &ForwardContext<B>,
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let tokens = x.dims()[0] / batch;
@@ -65,8 +65,8 @@ impl<B: DecoderBackend> Attention<B> {
             let rows = rows.reshape([batch, tokens, heads, self.head_dim]); // [B, T, H or K, C]
             rows.swap_dims(1, 2) // [B, H or K, T, C]
         };
-        let query = sequence.rotation.apply(self.q_proj.forward(x.clone())); // [N, H·C]
-        let key = sequence.rotation.apply(self.k_proj.forward(x.clone())); // [N, K·C]
+        let query = context.rotation.apply(self.q_proj.forward(x.clone())); // [N, H·C]
+        let key = context.rotation.apply(self.k_proj.forward(x.clone())); // [N, K·C]
         let query = split(query, self.heads); // [B, H, T, C]
         let key = split(key, self.kv_heads); // [B, K, T, C]
         let value = split(self.v_proj.forward(x), self.kv_heads); // [B, K, T, C]
@@ -74,9 +74,9 @@ impl<B: DecoderBackend> Attention<B> {
             Some(cache) => cache.append(key, value), // [B, K, S, C]
             None => (key, value),
         };
-        let context = causal_attention(query, key, value, sequence.hidden.clone()); // [B, H, T, C]
-        let context = context.swap_dims(1, 2); // [B, T, H, C]
-        let context = context.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
-        self.o_proj.forward(context) // [N, D]
+        let mixed = causal_attention(query, key, value, context.mask.clone()); // [B, H, T, C]
+        let mixed = mixed.swap_dims(1, 2); // [B, T, H, C]
+        let mixed = mixed.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
+        self.o_proj.forward(mixed) // [N, D]
     }
 }

@@ -7,7 +7,9 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::{attention::Attention, cache::LayerCache, feed_forward::FeedForward, layout::Sequence, norm::RmsNorm};
+use super::{
+    attention::Attention, cache::LayerCache, context::ForwardContext, feed_forward::FeedForward, norm::RmsNorm,
+};
 use crate::{DecoderBackend, FeedForwardConfig, SmolLm2Config};
 
 /// Attention and feed-forward, each behind a norm and a residual: `LlamaDecoderLayer` in
@@ -40,10 +42,10 @@ impl<B: DecoderBackend> Block<B> {
     /// # Shapes
     /// - `x`: `[B, T, D]`
     /// - output: `[B, T, D]`
-    pub fn forward(&self, x: Tensor<B, 3>, sequence: &Sequence<B>) -> Tensor<B, 3> {
+    pub fn forward(&self, x: Tensor<B, 3>, context: &ForwardContext<B>) -> Tensor<B, 3> {
         let [batch, tokens, channels] = x.dims();
         let x = x.reshape([batch * tokens, channels]); // [N, D]
-        self.forward_rows(x, batch, sequence, None)
+        self.forward_rows(x, batch, context, None)
             .reshape([batch, tokens, channels]) // [B, T, D]
     }
 
@@ -53,10 +55,10 @@ impl<B: DecoderBackend> Block<B> {
         &self,
         x: Tensor<B, 2>,
         batch: usize,
-        sequence: &Sequence<B>,
+        context: &ForwardContext<B>,
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
-        let x = self.attend(x, batch, sequence, cache); // [N, D]
+        let x = self.attend(x, batch, context, cache); // [N, D]
         self.mlp.forward(self.post_attention_layernorm.forward(x.clone())) + x // [N, D]
     }
 
@@ -65,10 +67,10 @@ impl<B: DecoderBackend> Block<B> {
         &self,
         x: Tensor<B, 2>,
         batch: usize,
-        sequence: &Sequence<B>,
+        context: &ForwardContext<B>,
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let normed = self.input_layernorm.forward(x.clone()); // [N, D]
-        self.self_attn.forward(normed, batch, sequence, cache) + x // [N, D]
+        self.self_attn.forward(normed, batch, context, cache) + x // [N, D]
     }
 }

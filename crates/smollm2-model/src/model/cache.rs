@@ -10,7 +10,7 @@ use crate::{DecoderBackend, SmolLm2, ops::write_tokens};
 /// token writes one row per head; where [`write_tokens`] works in place, nothing else is copied.
 ///
 /// Prompts of different lengths share a cache when the shorter ones are padded on the left:
-/// [`KvCache::ragged`] remembers by how much, hides the padding and shifts the positions, so that every row computes
+/// [`KvCache::ragged`] remembers by how much, masks the padding and shifts the positions, so that every row computes
 /// what it would compute alone.
 #[derive(Clone, Debug)]
 pub struct KvCache<B: Backend> {
@@ -144,8 +144,8 @@ impl<B: Backend> KvCache<B> {
         Some(Tensor::from_data(data, &self.device))
     }
 
-    /// The left padding as keys hidden from the next `tokens` tokens, `[B, T, S]`; `None` when there is none.
-    pub(crate) fn hidden(&self, tokens: usize) -> Option<Tensor<B, 3, Bool>> {
+    /// True at the left padding, for the next `tokens` tokens, `[B, T, S]`; `None` when there is none.
+    pub(crate) fn mask(&self, tokens: usize) -> Option<Tensor<B, 3, Bool>> {
         if self.left_padding.iter().all(|padding| *padding == 0) {
             return None;
         }
@@ -154,8 +154,8 @@ impl<B: Backend> KvCache<B> {
         let padding = TensorData::new(padding.collect::<Vec<_>>(), [batch, 1, 1]);
         let padding = Tensor::<B, 3, Int>::from_data(padding, &self.device); // [B, 1, 1]
         let key = Tensor::<B, 1, Int>::arange(0..keys as i64, &self.device).unsqueeze::<3>(); // [1, 1, S]
-        let hidden = key.expand([batch, 1, keys]).lower(padding); // [B, 1, S]
-        Some(hidden.expand([batch, tokens, keys])) // [B, T, S]
+        let mask = key.expand([batch, 1, keys]).lower(padding); // [B, 1, S]
+        Some(mask.expand([batch, tokens, keys])) // [B, T, S]
     }
 }
 

@@ -7,7 +7,7 @@ use fixtures::shared;
 use kan_rational::Degrees;
 use smollm2_model::{
     FeedForwardConfig, FeedForwardKind, ModelError, SmolLm2, SmolLm2Config,
-    convert::{Comparison, ConversionOptions, ConversionReport, Origin, Stage, compare, to_gated_rational},
+    convert::{ConversionOptions, ConversionReport, ModelComparison, Origin, Stage, compare, to_gated_rational},
     weights::{ModelSource, from_named_tensors, load, named_tensors},
 };
 use tokenizers::Tokenizer;
@@ -97,7 +97,7 @@ fn convert_real(real: &Real, options: &ConversionOptions) -> (SmolLm2<B>, Conver
     result
 }
 
-fn show(name: &str, comparison: &Comparison) {
+fn show(name: &str, comparison: &ModelComparison) {
     eprintln!(
         "{name}: perplexity {:.4} -> {:.4} (x {:.5}), KL {:.2e}, top-1 {:.4}, {} tokens",
         comparison.perplexity_before,
@@ -116,7 +116,7 @@ struct Bounds {
     top1_agreement: f64,
 }
 
-fn assert_within(name: &str, comparison: &Comparison, bounds: &Bounds) {
+fn assert_within(name: &str, comparison: &ModelComparison, bounds: &Bounds) {
     show(name, comparison);
     assert!(
         comparison.perplexity_ratio() <= bounds.perplexity_ratio,

@@ -27,16 +27,16 @@ impl<B: Backend> Default for SequenceLayout<B> {
     }
 }
 
-/// What every layer of one forward pass shares: the rotation of its tokens and, besides the keys after a query, the
-/// keys hidden from it, `[B, T, S]`.
+/// What every layer of one forward pass shares, computed once by [`SmolLm2::context`](crate::SmolLm2::context).
 #[derive(Clone, Debug)]
-pub struct Sequence<B: Backend> {
+pub struct ForwardContext<B: Backend> {
     pub(crate) rotation: Rotation<B>,
-    pub(crate) hidden: Option<Tensor<B, 3, Bool>>,
+    /// True where a query must not see a key, `[B, T, S]`; keys after the query are never seen.
+    pub(crate) mask: Option<Tensor<B, 3, Bool>>,
 }
 
 /// True where query and key belong to different documents, `documents: [B, T]`; output `[B, T, T]`.
-pub(crate) fn foreign<B: Backend>(documents: Tensor<B, 2, Int>) -> Tensor<B, 3, Bool> {
+pub(crate) fn document_mask<B: Backend>(documents: Tensor<B, 2, Int>) -> Tensor<B, 3, Bool> {
     let query = documents.clone().unsqueeze_dim::<3>(2); // [B, T, 1]
     let key = documents.unsqueeze_dim::<3>(1); // [B, 1, T]
     query.not_equal(key) // [B, T, T]
