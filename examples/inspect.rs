@@ -11,11 +11,12 @@ use examples::hub::HubFlags;
 use examples::terminal::print_line;
 use examples::{on_device, open};
 use kallm::files;
-use kallm::functions::{GroupFunction, all, drawn, silu};
+use kallm::functions::drawn;
 use kallm::training::kinds;
+use kan_rational::Activation;
 use llm_bench::report::{LearnedFunction, Report};
-use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
+use smollm2_model::{DecoderBackend, RationalFunction};
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -84,9 +85,9 @@ fn functions<B: DecoderBackend>(
     arguments: &Arguments,
     model: &ModelSource,
     device: &B::Device,
-) -> Result<Vec<GroupFunction>> {
+) -> Result<Vec<RationalFunction>> {
     let opened = open::model::<B>(model, &arguments.hub, device)?;
-    let functions = all(&opened.loaded.model);
+    let functions = opened.loaded.model.rational_functions();
     if functions.is_empty() {
         bail!(
             "{model}: expected layers of gated_rational or group_kan, found {}; convert or train makes such a model",
@@ -98,7 +99,7 @@ fn functions<B: DecoderBackend>(
 
 fn against_silu(mut functions: Vec<LearnedFunction>) -> Vec<LearnedFunction> {
     for function in &mut functions {
-        function.start = function.x.iter().map(|x| silu(*x)).collect();
+        function.start = function.x.iter().map(|x| Activation::Swish.eval(*x)).collect();
     }
     functions
 }

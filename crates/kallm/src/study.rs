@@ -189,9 +189,9 @@ impl<B: StepBackend> Setting<B> {
         }
         let place = folder.begin(&name)?;
         let model = self.initial(kind, device, observer)?;
-        let start = functions::all(&model);
+        let start = model.rational_functions();
         let trained = self.train(model, (&name, &place), observer)?;
-        let learned = functions::all(&trained.model);
+        let learned = trained.model.rational_functions();
         observer.saving(&name);
         save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
         let mut evaluator = SmolLm2Evaluator::new(name.clone(), trained.model, self.tokenizer.clone());
