@@ -72,6 +72,12 @@ pub enum HubError {
     /// The repository lacks a file.
     #[error("hub repository {repo}: it has no {file}; check that it is a repository of this kind and revision")]
     NoFile { repo: String, file: String },
+    /// A repository holds GGUF files and no other weights.
+    #[error(
+        "hub repository {repo}: expected model.safetensors or its index, found GGUF files only ({files}); download one \
+         of them and give its path"
+    )]
+    OnlyGguf { repo: String, files: String },
     /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt continues
     /// from there.
     #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]

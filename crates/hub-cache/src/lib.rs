@@ -8,6 +8,7 @@
 //! - [`Snapshot`]: what the cache has of it; needs neither the network nor a feature.
 //! - [`Remote`]: the repository as the hub lists it; [`Remote::fetch`] brings a file into the cache. Needs the feature
 //!   `net`.
+//! - [`HubRepo::model_folder`]: the folder of a model, complete.
 //! - [`split_files`]: which files of a data set hold a split of a configuration.
 //!
 //! Read `access.rs`, `cache.rs`, `remote.rs`, `download.rs` in this order; `retry.rs`, `lock.rs`, `write.rs` and `http.rs`
@@ -78,6 +79,7 @@ mod download;
 mod error;
 mod http;
 mod lock;
+mod model;
 mod remote;
 mod retry;
 mod split;

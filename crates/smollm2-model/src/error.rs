@@ -112,18 +112,6 @@ pub enum ModelError {
     #[error(transparent)]
     Hub(#[from] HubError),
 
-    /// A repository of the hub holds GGUF files and no other weights.
-    #[error(
-        "hub repository {repo}: expected model.safetensors or its index, found GGUF files only ({files}); download one \
-         of them and give its path"
-    )]
-    OnlyGguf {
-        /// `owner/name@revision`.
-        repo: String,
-        /// The GGUF files.
-        files: String,
-    },
-
     /// A safetensors file is malformed.
     #[error("{path}: safetensors {field}: expected {expected}, found {found}")]
     Safetensors {

@@ -24,7 +24,6 @@ mod archive;
 mod element;
 mod folder;
 mod gguf;
-mod hub;
 mod named;
 mod report;
 mod safetensors_file;

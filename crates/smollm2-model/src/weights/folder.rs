@@ -125,7 +125,7 @@ impl Archive for Folder {
 
 /// `model.safetensors.index.json`: which shard holds which tensor.
 #[derive(Debug)]
-pub(super) struct ShardIndex {
+struct ShardIndex {
     path: PathBuf,
     weight_map: BTreeMap<String, String>,
 }
@@ -133,7 +133,7 @@ pub(super) struct ShardIndex {
 impl ShardIndex {
     /// Reads an index and refuses a shard that is not a plain file name: the index of a downloaded model must not
     /// reach outside its folder.
-    pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
+    fn read(path: &Path) -> Result<Self, ModelError> {
         let mut index = Self {
             path: path.to_owned(),
             weight_map: BTreeMap::new(),
@@ -156,7 +156,7 @@ impl ShardIndex {
     }
 
     /// Shard file names in order, each once.
-    pub(super) fn shards(&self) -> impl Iterator<Item = &str> {
+    fn shards(&self) -> impl Iterator<Item = &str> {
         let shards: BTreeSet<&str> = self.weight_map.values().map(String::as_str).collect();
         shards.into_iter()
     }
@@ -190,7 +190,7 @@ fn is_plain_file_name(name: &str) -> bool {
 }
 
 /// A text file of at most [`MAX_JSON`] bytes.
-pub(super) fn read_text(path: &Path) -> Result<String, ModelError> {
+fn read_text(path: &Path) -> Result<String, ModelError> {
     let file = File::open(path).map_err(|error| ModelError::io("open", path, error))?;
     let mut text = String::new();
     file.take(MAX_JSON + 1)

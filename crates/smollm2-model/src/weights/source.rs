@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use hub_cache::{HubAccess, is_mistyped_path, parse_id};
+use hub_cache::{HubAccess, HubRepo, RepoKind, is_mistyped_path, parse_id};
 
 use crate::ModelError;
 
@@ -56,20 +56,26 @@ impl HubModel {
             access: HubAccess::default(),
         }
     }
+
+    fn repository(self) -> HubRepo {
+        HubRepo {
+            kind: RepoKind::Model,
+            id: self.repo,
+            revision: self.revision,
+            access: self.access,
+        }
+    }
 }
 
 impl ModelSource {
     /// Turns a hub id into the folder of its cached snapshot, downloading what the cache lacks; a folder and a file
     /// are returned as they are.
     ///
-    /// A complete snapshot in the cache is used without touching the network, so a branch that has moved on is
-    /// noticed only when the cache's `refs` entry is removed, or another revision asked for.
-    ///
     /// # Errors
     /// [`ModelError::Hub`] when the cache lacks files and they cannot be fetched.
     pub fn resolve(self) -> Result<Self, ModelError> {
         match self {
-            Self::Hub(model) => model.resolve().map(Self::Folder),
+            Self::Hub(model) => Ok(Self::Folder(model.repository().model_folder()?)),
             local => Ok(local),
         }
     }

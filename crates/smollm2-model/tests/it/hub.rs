@@ -162,18 +162,3 @@ fn every_failure_names_repository_and_revision_and_what_to_do() {
     hub.add("models/owner/tiny", "main", files);
     assert!(message(&source(&hub, cache.path())).contains("it has no config.json"));
 }
-
-/// Which of several quantised files is meant cannot be guessed: the files are named, and what to do with one.
-#[test]
-fn a_repository_of_gguf_files_alone_is_refused_by_name() {
-    let hub = LoopbackHub::start();
-    let files = ["tiny-Q4_K_M.gguf", "tiny-Q8_0.gguf", "README.md"].map(|name| (name.to_owned(), b"GGUF".to_vec()));
-    hub.add("models/owner/tiny", "main", files.into());
-    let cache = tempfile::tempdir().unwrap();
-    let error = tensors(&source(&hub, cache.path())).unwrap_err();
-    assert!(matches!(error, ModelError::OnlyGguf { .. }), "{error}");
-    let text = error.to_string();
-    for words in ["owner/tiny@main", "tiny-Q4_K_M.gguf, tiny-Q8_0.gguf", "give its path"] {
-        assert!(text.contains(words), "{text}");
-    }
-}

@@ -1,0 +1,109 @@
+//! Which files make the folder of a model.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{HubError, HubRepo, Remote, Snapshot};
+
+/// The configuration, without which a folder is no model.
+const CONFIG: &str = "config.json";
+/// Weights in one file.
+const WEIGHTS: &str = "model.safetensors";
+/// Names of the files that hold the weights, where they are in several.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Fetched where the repository has them: a folder with them is complete for whoever reads tokens next.
+const COMPANIONS: [&str; 5] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+];
+
+impl HubRepo {
+    /// The folder of a model in the cache: configuration, safetensors weights, whole or sharded, and what belongs to the
+    /// tokenizer. What the cache lacks is fetched.
+    ///
+    /// A snapshot complete in the cache is used without touching the network, so a branch that has moved on is noticed
+    /// only when the cache's `refs` entry is removed, or another revision asked for.
+    ///
+    /// # Errors
+    /// [`HubError::OnlyGguf`] when the repository has GGUF files and no other weights, and [`HubError`] when its files
+    /// cannot be had.
+    pub fn model_folder(&self) -> Result<PathBuf, HubError> {
+        match self.cached()?.filter(|snapshot| self.is_complete(snapshot)) {
+            Some(snapshot) => Ok(snapshot.folder),
+            None => self.download_model(&self.remote()?),
+        }
+    }
+
+    fn download_model(&self, remote: &Remote) -> Result<PathBuf, HubError> {
+        self.refuse_gguf_alone(remote)?;
+        let config = remote.fetch(CONFIG)?;
+        for file in COMPANIONS.into_iter().filter(|file| remote.has(file)) {
+            remote.fetch(file)?;
+        }
+        // The order in which a folder is read: a whole file goes before shards.
+        if remote.has(WEIGHTS) {
+            remote.fetch(WEIGHTS)?;
+        } else if remote.has(INDEX) {
+            for shard in self.shards(&remote.fetch(INDEX)?)? {
+                remote.fetch(&shard)?;
+            }
+        } else {
+            return Err(HubError::NoFile {
+                repo: self.to_string(),
+                file: format!("{WEIGHTS} or {INDEX}"),
+            });
+        }
+        remote.finish()?;
+        let folder = config.parent().expect("a file of a snapshot is in its folder");
+        Ok(folder.to_owned())
+    }
+
+    /// A repository of GGUF files has no folder to load, and which of its files is meant cannot be guessed.
+    fn refuse_gguf_alone(&self, remote: &Remote) -> Result<(), HubError> {
+        let files: Vec<&str> = remote.names().filter(|name| name.ends_with(".gguf")).collect();
+        if files.is_empty() || remote.has(WEIGHTS) || remote.has(INDEX) {
+            return Ok(());
+        }
+        Err(HubError::OnlyGguf {
+            repo: self.to_string(),
+            files: files.join(", "),
+        })
+    }
+
+    /// Whether configuration, every weight file, and every companion known to exist are in the cache.
+    fn is_complete(&self, snapshot: &Snapshot) -> bool {
+        let sharded = || {
+            let index = snapshot.file(INDEX)?;
+            let shards = self.shards(&index).ok()?;
+            Some(shards.iter().all(|shard| snapshot.file(shard).is_some()))
+        };
+        let weights = snapshot.file(WEIGHTS).is_some() || sharded().unwrap_or(false);
+        let listed = |file: &str| snapshot.listing.iter().flatten().any(|name| name == file);
+        let companions = COMPANIONS
+            .iter()
+            .all(|file| !listed(file) || snapshot.file(file).is_some());
+        snapshot.file(CONFIG).is_some() && weights && companions
+    }
+
+    /// The files that an index names. Whether they are files of the repository is checked when they are fetched.
+    fn shards(&self, index: &Path) -> Result<BTreeSet<String>, HubError> {
+        let text = std::fs::read(index).map_err(self.cache_error("read", index))?;
+        let value: Value =
+            serde_json::from_slice(&text).map_err(|error| self.answer_error(INDEX, "JSON", error.to_string()))?;
+        let files = value.get("weight_map").and_then(Value::as_object).into_iter();
+        let files = files
+            .flat_map(|map| map.values())
+            .map(|file| file.as_str().map(str::to_owned));
+        let files: Option<BTreeSet<String>> = files.collect();
+        files.filter(|files| !files.is_empty()).ok_or_else(|| {
+            let expected = "`weight_map`, an object of file names";
+            self.answer_error(INDEX, expected, "nothing of that kind")
+        })
+    }
+}
