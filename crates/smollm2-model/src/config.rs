@@ -305,29 +305,17 @@ impl SmolLm2Config {
     }
 
     fn validate_constants(&self) -> Result<(), ModelError> {
-        let check = |key: &str, value: f64, holds: bool, expected: &str| match value.is_finite() && holds {
-            true => Ok(()),
-            false => Err(ModelError::config(key, expected, value)),
-        };
-        check(
-            "rms_norm_eps",
-            self.rms_norm_eps,
-            self.rms_norm_eps > 0.0,
-            "a positive number",
-        )?;
-        check(
-            "rope_theta",
-            self.rope_theta,
-            self.rope_theta > 0.0,
-            "a positive number",
-        )?;
+        for (key, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(ModelError::config(key, "a positive number", value));
+            }
+        }
         let range = self.initializer_range;
-        check(
-            "initializer_range",
-            range,
-            range >= 0.0,
-            "a number that is not negative",
-        )
+        if !(range.is_finite() && range >= 0.0) {
+            let expected = "a number that is not negative";
+            return Err(ModelError::config("initializer_range", expected, range));
+        }
+        Ok(())
     }
 
     pub(crate) fn validate_tokens(&self) -> Result<(), ModelError> {

@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kan_rational::{Activation, Coefficients, Degrees, Denominator, Init};
 use serde::Serialize;
 
-use self::{fit::LayerFit, reservoir::Reservoir};
+use self::fit::LayerFit;
 use crate::{
     DecoderBackend, FeedForwardConfig, GatedRationalConfig, ModelError, RationalConfig, SmolLm2, SmolLm2Config,
     model::{FeedForward, GatedRational},
@@ -184,9 +184,9 @@ pub fn to_gated_rational<B: DecoderBackend>(
     let layers = swiglu_layers(model.config(), options)?;
     calibrate::check_rows(rows, model.config(), 1)?;
     check_fit(model.config(), &layers, options)?;
-    let make = |stream| Reservoir::new(options.samples, options.seed, stream);
-    let done = |rows_done| progress(Stage::Calibrate, rows_done, rows.len());
-    let mut seen = calibrate::collect(&model, rows, &layers, options.groups, make, done)?;
+    let mut seen = calibrate::collect(&model, rows, &layers, options, |done| {
+        progress(Stage::Calibrate, done, rows.len());
+    })?;
     let calibration_tokens = rows.iter().map(Vec::len).sum();
     let mut report = ConversionReport {
         groups: Vec::new(),
@@ -265,13 +265,12 @@ pub fn to_exact<B: DecoderBackend>(
 }
 
 fn zero_start(layer: usize, degrees: Degrees, form: Denominator) -> Result<Coefficients, ModelError> {
-    let swish = |x| Activation::Swish.eval(x);
-    let fit = kan_rational::fit::minimax(swish, (-EXACT_RANGE, EXACT_RANGE), degrees, form).map_err(|source| {
-        ModelError::Fit {
-            layer,
-            group: 0,
-            source,
-        }
+    let range = (-EXACT_RANGE, EXACT_RANGE);
+    let fit = kan_rational::fit::minimax(|x| Activation::Swish.eval(x), range, degrees, form);
+    let fit = fit.map_err(|source| ModelError::Fit {
+        layer,
+        group: 0,
+        source,
     })?;
     let numerator = vec![0.0; fit.coefficients.numerator.len()];
     Ok(Coefficients {
@@ -282,9 +281,10 @@ fn zero_start(layer: usize, degrees: Degrees, form: Denominator) -> Result<Coeff
 
 /// The layers to convert, which must all be SwiGLU.
 fn swiglu_layers(config: &SmolLm2Config, options: &ConversionOptions) -> Result<Vec<usize>, ModelError> {
-    let is_swiglu = |layer: &usize| matches!(config.feed_forward.get(*layer), Some(FeedForwardConfig::SwiGlu));
     let layers: BTreeSet<usize> = match &options.layers {
-        None => (0..config.num_hidden_layers).filter(is_swiglu).collect(),
+        None => (0..config.num_hidden_layers)
+            .filter(|layer| is_swiglu(config, *layer))
+            .collect(),
         Some(layers) => layers.iter().copied().collect(),
     };
     if let Some(layer) = options.layer_degrees.keys().find(|layer| !layers.contains(*layer)) {
@@ -294,11 +294,15 @@ fn swiglu_layers(config: &SmolLm2Config, options: &ConversionOptions) -> Result<
             layer,
         ));
     }
-    match layers.iter().find(|layer| !is_swiglu(layer)) {
+    match layers.iter().find(|layer| !is_swiglu(config, **layer)) {
         Some(layer) => Err(ModelError::conversion("layers", "SwiGLU layers of the model", layer)),
         None if layers.is_empty() => Err(ModelError::conversion("layers", "at least one SwiGLU layer", "none")),
         None => Ok(layers.into_iter().collect()),
     }
+}
+
+fn is_swiglu(config: &SmolLm2Config, layer: usize) -> bool {
+    matches!(config.feed_forward.get(layer), Some(FeedForwardConfig::SwiGlu))
 }
 
 fn gated_config(options: &ConversionOptions, degrees: Degrees, keep_silu: bool) -> GatedRationalConfig {

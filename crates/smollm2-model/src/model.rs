@@ -79,11 +79,14 @@ impl<B: DecoderBackend> SmolLm2<B> {
     pub(crate) fn new(config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, v, std) = (config.hidden_size, config.vocab_size, config.initializer_range);
         let embedding = EmbeddingConfig::new(v, d).with_initializer(Initializer::Normal { mean: 0.0, std });
-        let block = |kind| Block::new(config, kind, device);
         Self {
             model: Decoder {
                 embed_tokens: embedding.init(device),
-                layers: config.feed_forward.iter().map(block).collect(),
+                layers: config
+                    .feed_forward
+                    .iter()
+                    .map(|kind| Block::new(config, kind, device))
+                    .collect(),
                 norm: RmsNorm::new(d, config.rms_norm_eps, device),
             },
             lm_head: (!config.tie_word_embeddings).then(|| Projection::new(d, v, std, device)),

@@ -171,11 +171,15 @@ impl Default for RationalConfig {
 impl RationalConfig {
     /// Rows and columns of the numerator's and the denominator's coefficients.
     pub(crate) fn shapes(&self) -> [[usize; 2]; 2] {
-        let rows = |shared: bool| if shared { 1 } else { self.groups };
         [
-            [rows(self.share_numerator), self.numerator_degree + 1],
-            [rows(self.share_denominator), self.denominator_degree],
+            [self.rows(self.share_numerator), self.numerator_degree + 1],
+            [self.rows(self.share_denominator), self.denominator_degree],
         ]
+    }
+
+    /// Rows of a table of coefficients that the groups share or do not.
+    fn rows(&self, shared: bool) -> usize {
+        if shared { 1 } else { self.groups }
     }
 
     /// The module of this shape, starting from `init`.
@@ -191,25 +195,20 @@ impl RationalConfig {
     }
 
     fn validate(&self, key: &str, channels: &[usize]) -> Result<(), ModelError> {
-        let fail = |field: &str, expected: String, found: usize| {
-            Err(ModelError::config(format!("{key}.{field}"), expected, found))
-        };
         if let Some(width) = channels
             .iter()
             .find(|width| self.groups == 0 || !width.is_multiple_of(self.groups))
         {
-            return fail(
-                "groups",
-                format!("a divisor of the {width} channels it acts on"),
-                self.groups,
-            );
+            let expected = format!("a divisor of the {width} channels it acts on");
+            return Err(ModelError::config(format!("{key}.groups"), expected, self.groups));
         }
         for (field, found, most) in [
             ("numerator_degree", self.numerator_degree, MAX_DEGREES.numerator),
             ("denominator_degree", self.denominator_degree, MAX_DEGREES.denominator),
         ] {
             if !(1..=most).contains(&found) {
-                return fail(field, format!("a degree between 1 and {most}"), found);
+                let expected = format!("a degree between 1 and {most}");
+                return Err(ModelError::config(format!("{key}.{field}"), expected, found));
             }
         }
         Ok(())
@@ -243,22 +242,22 @@ impl FeedForwardConfig {
     }
 
     pub(crate) fn validate(&self, key: &str, hidden_size: usize, intermediate_size: usize) -> Result<(), ModelError> {
-        let width = |found: usize| match (1..=1 << 28).contains(&found) {
-            true => Ok(()),
-            false => Err(ModelError::config(
-                format!("{key}.hidden_size"),
-                "a size between 1 and 2^28",
-                found,
-            )),
-        };
         match self {
             Self::SwiGlu => Ok(()),
             Self::GatedRational(config) => config.rational.validate(key, &[intermediate_size]),
             Self::GroupKan(config) => {
-                width(config.hidden_size)?;
+                check_width(key, config.hidden_size)?;
                 config.rational.validate(key, &[hidden_size, config.hidden_size])
             }
-            Self::SiluMlp { hidden_size } => width(*hidden_size),
+            Self::SiluMlp { hidden_size } => check_width(key, *hidden_size),
         }
     }
+}
+
+fn check_width(key: &str, found: usize) -> Result<(), ModelError> {
+    if (1..=1 << 28).contains(&found) {
+        return Ok(());
+    }
+    let key = format!("{key}.hidden_size");
+    Err(ModelError::config(key, "a size between 1 and 2^28", found))
 }

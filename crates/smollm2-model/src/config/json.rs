@@ -180,13 +180,11 @@ fn head_dim(keys: &Keys<'_>, hidden_size: usize, heads: usize) -> Result<usize, 
     if let Some(head_dim) = keys.size("head_dim")? {
         return Ok(head_dim);
     }
-    match heads > 0 && hidden_size.is_multiple_of(heads) {
-        true => Ok(hidden_size / heads),
-        false => {
-            let expected = format!("a divisor of hidden_size = {hidden_size} (there is no head_dim)");
-            Err(keys.error("num_attention_heads", &expected))
-        }
+    if heads > 0 && hidden_size.is_multiple_of(heads) {
+        return Ok(hidden_size / heads);
     }
+    let expected = format!("a divisor of hidden_size = {hidden_size} (there is no head_dim)");
+    Err(keys.error("num_attention_heads", &expected))
 }
 
 /// `rope_theta`, or the one inside transformers 5's `rope_parameters`; scaled variants are refused.
@@ -242,8 +240,10 @@ fn feed_forward(keys: &Keys<'_>, layers: usize) -> Result<Vec<FeedForwardConfig>
         _ if layers > 1 << 16 => Err(keys.error("num_hidden_layers", "at most 65536 layers")),
         None => Ok(vec![FeedForwardConfig::SwiGlu; layers]),
         Some(Value::Array(entries)) => {
-            let parse = |(index, entry)| feed_forward_layer(&format!("feed_forward[{index}]"), entry);
-            entries.iter().enumerate().map(parse).collect()
+            let entries = entries.iter().enumerate();
+            entries
+                .map(|(index, entry)| feed_forward_layer(&format!("feed_forward[{index}]"), entry))
+                .collect()
         }
         Some(entry) => Ok(vec![feed_forward_layer("feed_forward", entry)?; layers]),
     }

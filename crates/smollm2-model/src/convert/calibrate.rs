@@ -2,7 +2,10 @@
 //!
 //! T tokens, D hidden, F feed-forward width, G groups.
 
-use super::reservoir::{Reservoir, Sample};
+use super::{
+    ConversionOptions,
+    reservoir::{Reservoir, Sample},
+};
 use crate::{DecoderBackend, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, model::FeedForward, ops::floats};
 
 /// Refuses rows the model cannot run: empty, longer than its positions, or with ids outside its vocabulary.
@@ -32,13 +35,16 @@ pub(super) fn collect<B: DecoderBackend>(
     model: &SmolLm2<B>,
     rows: &[Vec<u32>],
     layers: &[usize],
-    groups: usize,
-    mut make: impl FnMut(u64) -> Reservoir,
+    options: &ConversionOptions,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Vec<Reservoir>>, ModelError> {
+    let ConversionOptions {
+        groups, samples, seed, ..
+    } = *options;
     let mut reservoirs: Vec<Vec<Reservoir>> = Vec::with_capacity(layers.len());
     for layer in layers {
-        reservoirs.push((0..groups).map(|group| make((layer * groups + group) as u64)).collect());
+        let streams = (layer * groups..(layer + 1) * groups).map(|stream| stream as u64);
+        reservoirs.push(streams.map(|stream| Reservoir::new(samples, seed, stream)).collect());
     }
     for (done, row) in rows.iter().enumerate() {
         let ids = model.ids(&[row]); // [1, T]

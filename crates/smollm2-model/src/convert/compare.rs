@@ -82,12 +82,12 @@ pub fn compare_watched<B: DecoderBackend>(
         }
     }
     progress(rows.len(), rows.len());
-    let mean = |sum: f64, count: usize| sum / count as f64;
+    let (predicted, positions) = (sums.predicted as f64, sums.positions as f64);
     Ok(ModelComparison {
-        perplexity_before: (-mean(sums.before, sums.predicted)).exp(),
-        perplexity_after: (-mean(sums.after, sums.predicted)).exp(),
-        mean_kl: mean(sums.kl, sums.positions),
-        top1_agreement: mean(sums.agreed, sums.positions),
+        perplexity_before: (-(sums.before / predicted)).exp(),
+        perplexity_after: (-(sums.after / predicted)).exp(),
+        mean_kl: sums.kl / positions,
+        top1_agreement: sums.agreed / positions,
         tokens: sums.predicted,
     })
 }

@@ -73,8 +73,8 @@ pub(super) fn fit_layer(
 impl LayerFit {
     /// Smaller is better: the number of fitted groups without a guard, then the largest relative error.
     fn rank(&self) -> (usize, f64) {
-        let is_unguarded = |group: &&GroupReport| group.origin == Origin::Fitted && !group.guarded;
-        let unguarded = self.groups.iter().filter(is_unguarded).count();
+        let fitted = self.groups.iter().filter(|group| group.origin == Origin::Fitted);
+        let unguarded = fitted.filter(|group| !group.guarded).count();
         let worst = self.groups.iter().map(|group| group.relative_error).fold(0.0, f64::max);
         (unguarded, worst)
     }
@@ -109,22 +109,16 @@ fn prepare(layer: usize, group: usize, reservoir: &mut Reservoir) -> (Samples, G
 fn fit_groups(samples: &[(Samples, GroupReport)], degrees: Degrees, form: Denominator) -> Result<LayerFit, ModelError> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = samples.len().div_ceil(threads).max(1);
-    let fit_share = |share: &[(Samples, GroupReport)]| -> Vec<_> {
-        let fit = |(samples, report): &(Samples, GroupReport)| fit_group(samples, report, degrees, form);
-        share.iter().map(fit).collect()
-    };
     let fitted: Vec<Result<_, ModelError>> = thread::scope(|scope| {
         let workers: Vec<_> = samples
             .chunks(share)
-            .map(|share| scope.spawn(move || fit_share(share)))
+            .map(|share| scope.spawn(move || fit_share(share, degrees, form)))
             .collect();
         // A panic in a worker is a bug of the fit: pass it on.
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| {
-            worker
-                .join()
-                .unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-        };
-        workers.into_iter().flat_map(join).collect()
+        let results = workers.into_iter().map(|worker| worker.join());
+        results
+            .flat_map(|result| result.unwrap_or_else(|payload| std::panic::resume_unwind(payload)))
+            .collect()
     });
     let (coefficients, groups) = fitted.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     Ok(LayerFit {
@@ -132,6 +126,17 @@ fn fit_groups(samples: &[(Samples, GroupReport)], degrees: Degrees, form: Denomi
         groups,
         degrees,
     })
+}
+
+fn fit_share(
+    share: &[(Samples, GroupReport)],
+    degrees: Degrees,
+    form: Denominator,
+) -> Vec<Result<(Coefficients, GroupReport), ModelError>> {
+    share
+        .iter()
+        .map(|(samples, report)| fit_group(samples, report, degrees, form))
+        .collect()
 }
 
 fn fit_group(
@@ -192,11 +197,12 @@ fn is_dead(samples: &Samples, degrees: Degrees) -> bool {
 /// Least squares with guard samples whose weight is raised until the function is safe outside the range seen. The last
 /// one where none is safe; `None` where the coefficients of every fit are too large for f32.
 fn fit_guarded(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<Option<Coefficients>, RationalError> {
-    let swish = |x: f64| Activation::Swish.eval(x);
     let range = samples.range();
     let mut last = None;
     for share in GUARD_SHARES {
-        let guarded = samples.clone().with_tails(swish, GUARD_REACH, GUARD_COUNT, share);
+        let guarded = samples
+            .clone()
+            .with_tails(|x| Activation::Swish.eval(x), GUARD_REACH, GUARD_COUNT, share);
         let stored = match weighted_least_squares(&guarded, degrees, form) {
             Ok(fit) => fit.coefficients.in_f32(),
             Err(RationalError::NoFit { .. }) => continue,

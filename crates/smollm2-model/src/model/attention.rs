@@ -34,12 +34,12 @@ impl<B: Backend> Attention<B> {
     pub(crate) fn new(config: &SmolLm2Config, device: &B::Device) -> Self {
         let (d, c) = (config.hidden_size, config.head_dim);
         let (heads, kv_heads) = (config.num_attention_heads, config.num_key_value_heads);
-        let projection = |input, output| Projection::new(input, output, config.initializer_range, device);
+        let std = config.initializer_range;
         Self {
-            q_proj: projection(d, heads * c),
-            k_proj: projection(d, kv_heads * c),
-            v_proj: projection(d, kv_heads * c),
-            o_proj: projection(heads * c, d),
+            q_proj: Projection::new(d, heads * c, std, device),
+            k_proj: Projection::new(d, kv_heads * c, std, device),
+            v_proj: Projection::new(d, kv_heads * c, std, device),
+            o_proj: Projection::new(heads * c, d, std, device),
             heads,
             kv_heads,
             head_dim: c,
@@ -61,15 +61,11 @@ impl<B: DecoderBackend> Attention<B> {
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
         let tokens = x.dims()[0] / batch;
-        let split = |rows: Tensor<B, 2>, heads| {
-            let rows = rows.reshape([batch, tokens, heads, self.head_dim]); // [B, T, H or K, C]
-            rows.swap_dims(1, 2) // [B, H or K, T, C]
-        };
         let query = context.rotation.apply(self.q_proj.forward(x.clone())); // [N, H·C]
         let key = context.rotation.apply(self.k_proj.forward(x.clone())); // [N, K·C]
-        let query = split(query, self.heads); // [B, H, T, C]
-        let key = split(key, self.kv_heads); // [B, K, T, C]
-        let value = split(self.v_proj.forward(x), self.kv_heads); // [B, K, T, C]
+        let query = split(query, batch, self.heads); // [B, H, T, C]
+        let key = split(key, batch, self.kv_heads); // [B, K, T, C]
+        let value = split(self.v_proj.forward(x), batch, self.kv_heads); // [B, K, T, C]
         let (key, value) = match cache {
             Some(cache) => cache.append(key, value), // [B, K, S, C]
             None => (key, value),
@@ -79,4 +75,11 @@ impl<B: DecoderBackend> Attention<B> {
         let mixed = mixed.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
         self.o_proj.forward(mixed) // [N, D]
     }
+}
+
+/// The channels of `rows: [N, H·C]` by head, `[B, H, T, C]`; of keys and values with K for H.
+fn split<B: Backend>(rows: Tensor<B, 2>, batch: usize, heads: usize) -> Tensor<B, 4> {
+    let [count, channels] = rows.dims();
+    let rows = rows.reshape([batch, count / batch, heads, channels / heads]); // [B, T, H, C]
+    rows.swap_dims(1, 2) // [B, H, T, C]
 }

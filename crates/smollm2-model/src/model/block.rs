@@ -28,11 +28,11 @@ pub struct Block<B: Backend> {
 
 impl<B: DecoderBackend> Block<B> {
     pub(crate) fn new(config: &SmolLm2Config, feed_forward: &FeedForwardConfig, device: &B::Device) -> Self {
-        let norm = || RmsNorm::new(config.hidden_size, config.rms_norm_eps, device);
+        let (d, epsilon) = (config.hidden_size, config.rms_norm_eps);
         Self {
-            input_layernorm: norm(),
+            input_layernorm: RmsNorm::new(d, epsilon, device),
             self_attn: Attention::new(config, device),
-            post_attention_layernorm: norm(),
+            post_attention_layernorm: RmsNorm::new(d, epsilon, device),
             mlp: FeedForward::new(feed_forward, config, device),
         }
     }

@@ -28,6 +28,16 @@ struct Buffers<B: Backend> {
     value: Option<Tensor<B, 4>>,
 }
 
+impl<B: Backend> Buffers<B> {
+    /// `rows` copies of buffers of one row.
+    fn repeat(&self, rows: usize) -> Self {
+        Self {
+            key: self.key.clone().map(|buffer| buffer.repeat_dim(0, rows)),
+            value: self.value.clone().map(|buffer| buffer.repeat_dim(0, rows)),
+        }
+    }
+}
+
 /// One layer of a [`KvCache`] whose buffers hold `len` of `capacity` positions.
 pub(crate) struct LayerCache<'a, B: Backend> {
     buffers: &'a mut Buffers<B>,
@@ -91,13 +101,8 @@ impl<B: Backend> KvCache<B> {
     /// When the cache has more than one row.
     pub fn repeat(&self, rows: usize) -> Self {
         assert_eq!(self.batch(), 1, "only a cache of one row can be repeated");
-        let repeat = |buffer: &Option<Tensor<B, 4>>| buffer.clone().map(|buffer| buffer.repeat_dim(0, rows));
-        let layer = |layer: &Buffers<B>| Buffers {
-            key: repeat(&layer.key),
-            value: repeat(&layer.value),
-        };
         Self {
-            layers: self.layers.iter().map(layer).collect(),
+            layers: self.layers.iter().map(|layer| layer.repeat(rows)).collect(),
             left_padding: vec![self.left_padding[0]; rows],
             device: self.device.clone(),
             ..*self
@@ -134,13 +139,12 @@ impl<B: Backend> KvCache<B> {
         if self.left_padding.iter().all(|padding| *padding == 0) {
             return None;
         }
-        // A padding token stands at position 0, like the first real one: it is never looked at.
-        let position = |padding: &usize, token: usize| (self.len + token).saturating_sub(*padding) as i64;
-        let positions = self
-            .left_padding
-            .iter()
-            .flat_map(|padding| (0..tokens).map(move |token| position(padding, token)));
-        let data = TensorData::new(positions.collect::<Vec<i64>>(), [self.batch(), tokens]);
+        let mut positions = Vec::with_capacity(self.batch() * tokens);
+        for padding in &self.left_padding {
+            // A padding token stands at position 0, like the first real one: it is never looked at.
+            positions.extend((self.len..self.len + tokens).map(|place| place.saturating_sub(*padding) as i64));
+        }
+        let data = TensorData::new(positions, [self.batch(), tokens]);
         Some(Tensor::from_data(data, &self.device))
     }
 

@@ -46,29 +46,27 @@ impl<B: Backend> RotaryTable<B> {
                 sin.push((sign * angle.sin()) as f32);
             }
         }
-        let table = |values| Tensor::from_data(TensorData::new(values, [positions, head_dim]), device); // [P, C]
+        let [cos, sin] = [cos, sin].map(|values| TensorData::new(values, [positions, head_dim])); // [P, C]
         Self {
-            cos: table(cos),
-            sin: table(sin),
+            cos: Tensor::from_data(cos, device),
+            sin: Tensor::from_data(sin, device),
         }
     }
 
     /// Rows `start..start + tokens`, the same for every sequence of the batch.
     pub(crate) fn range(&self, start: usize, tokens: usize) -> Rotation<B> {
-        let rows = |table: &Tensor<B, 2>| table.clone().narrow(0, start, tokens); // [T, C]
         Rotation {
-            cos: rows(&self.cos),
-            sin: rows(&self.sin),
+            cos: self.cos.clone().narrow(0, start, tokens), // [T, C]
+            sin: self.sin.clone().narrow(0, start, tokens), // [T, C]
         }
     }
 
     /// The row of every token's own position, `positions: [B, T]`.
     pub(crate) fn gather(&self, positions: Tensor<B, 2, Int>) -> Rotation<B> {
         let index: Tensor<B, 1, Int> = positions.flatten(0, 1); // [B·T]
-        let rows = |table: &Tensor<B, 2>| table.clone().select(0, index.clone()); // [B·T, C]
         Rotation {
-            cos: rows(&self.cos),
-            sin: rows(&self.sin),
+            cos: self.cos.clone().select(0, index.clone()), // [B·T, C]
+            sin: self.sin.clone().select(0, index),         // [B·T, C]
         }
     }
 }

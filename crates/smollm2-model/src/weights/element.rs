@@ -3,7 +3,7 @@
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};
 
-/// Names of the safetensors format beside Burn's types. 8-bit and smaller floats and booleans are not model weights
+/// Names of the safetensors format next to Burn's types. 8-bit and smaller floats and booleans are not model weights
 /// and have no entry.
 const TYPES: [(&str, DType); 12] = [
     ("F64", DType::F64),

@@ -73,17 +73,14 @@ impl Folder {
             .iter()
             .filter(|(name, _)| !folder.places.contains_key(*name));
         disagreements.extend(absent.map(|(name, shard)| format!("{name}: listed in {shard}, found in no shard")));
-        match disagreements.is_empty() {
-            true => Ok(folder),
-            false => Err(index.error(
-                "weight_map",
-                "each tensor in the shard it is listed in",
-                format!("{} that differ\n  {}", disagreements.len(), disagreements.join("\n  ")),
-            )),
+        if !disagreements.is_empty() {
+            let found = format!("{} that differ\n  {}", disagreements.len(), disagreements.join("\n  "));
+            return Err(index.error("weight_map", "each tensor in the shard it is listed in", found));
         }
+        Ok(folder)
     }
 
-    /// The configuration beside the weights.
+    /// The configuration next to the weights.
     pub(super) fn config(&self) -> Result<SmolLm2Config, ModelError> {
         let path = self.path.join(CONFIG);
         SmolLm2Config::from_json(&read_text(&path)?).map_err(|error| error.in_file(&path))
@@ -99,27 +96,24 @@ impl Archive for Folder {
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
-        let missing = || ModelError::Safetensors {
-            path: self.path.clone(),
-            field: name.to_owned(),
-            expected: "a tensor of this name".to_owned(),
-            found: "nothing".to_owned(),
+        let Some(file) = self.places.get(name).and_then(|place| self.files.get(*place)) else {
+            return Err(ModelError::Safetensors {
+                path: self.path.clone(),
+                field: name.to_owned(),
+                expected: "a tensor of this name".to_owned(),
+                found: "nothing".to_owned(),
+            });
         };
-        let file = self
-            .places
-            .get(name)
-            .and_then(|place| self.files.get(*place))
-            .ok_or_else(missing)?;
         let data = file.read(name)?;
-        match is_weight_type(data.dtype) {
-            true => Ok(data),
-            false => Err(ModelError::Safetensors {
+        if !is_weight_type(data.dtype) {
+            return Err(ModelError::Safetensors {
                 path: file.path().to_owned(),
                 field: format!("{name}.dtype"),
                 expected: "F32, F16, BF16 or F64: a weight".to_owned(),
                 found: format!("{:?}", data.dtype),
-            }),
+            });
         }
+        Ok(data)
     }
 }
 
@@ -149,10 +143,10 @@ impl ShardIndex {
                 .ok_or_else(|| index.error(name, "a .safetensors file name in the same folder", shard))?;
             index.weight_map.insert(name.clone(), shard.to_owned());
         }
-        match index.weight_map.is_empty() {
-            true => Err(index.error("weight_map", "at least one tensor", 0)),
-            false => Ok(index),
+        if index.weight_map.is_empty() {
+            return Err(index.error("weight_map", "at least one tensor", 0));
         }
+        Ok(index)
     }
 
     /// Shard file names in order, each once.
@@ -196,11 +190,9 @@ fn read_text(path: &Path) -> Result<String, ModelError> {
     file.take(MAX_JSON + 1)
         .read_to_string(&mut text)
         .map_err(|error| ModelError::io("read", path, error))?;
-    match text.len() as u64 <= MAX_JSON {
-        true => Ok(text),
-        false => {
-            let reason = std::io::Error::other(format!("more than {MAX_JSON} bytes of JSON"));
-            Err(ModelError::io("read", path, reason))
-        }
+    if text.len() as u64 > MAX_JSON {
+        let reason = std::io::Error::other(format!("more than {MAX_JSON} bytes of JSON"));
+        return Err(ModelError::io("read", path, reason));
     }
+    Ok(text)
 }

@@ -79,8 +79,10 @@ struct Tensors(BTreeMap<String, TensorData>);
 
 impl Archive for Tensors {
     fn shapes(&self) -> Shapes {
-        let shape = |(name, data): (&String, &TensorData)| (name.clone(), data.shape.to_vec());
-        self.0.iter().map(shape).collect()
+        self.0
+            .iter()
+            .map(|(name, data)| (name.clone(), data.shape.to_vec()))
+            .collect()
     }
 
     fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
@@ -128,7 +130,7 @@ struct Filler<'a> {
     archive: &'a mut dyn Archive,
     dtype: LoadDtype,
     skipped: BTreeSet<&'a String>,
-    /// Whether the archive holds an output projection beside a tied embedding.
+    /// Whether the archive holds an output projection next to a tied embedding.
     has_twin: bool,
     path: ParameterPath,
     /// The first failure: a mapper cannot return one.

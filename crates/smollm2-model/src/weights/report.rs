@@ -27,7 +27,7 @@ pub struct LoadReport {
     pub misshaped: Vec<ShapeMismatch>,
 }
 
-/// A name on one side only.
+/// A name that only the file or only the model has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameMismatch {
     /// The name.
@@ -56,7 +56,7 @@ impl LoadReport {
 
     /// Compares the tensors of a file with those of `config`.
     ///
-    /// An output projection beside a tied embedding and the rotary buffers of old checkpoints are not parameters of
+    /// An output projection next to a tied embedding and the rotary buffers of old checkpoints are not parameters of
     /// the model and not reported; the former is compared by value when it is read.
     ///
     /// # Errors
@@ -75,13 +75,10 @@ impl LoadReport {
             .parameters()
             .map(|parameter| (parameter.name, parameter.shape))
             .collect();
-        let ignored = |name: &str| {
-            name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == OUTPUT_PROJECTION)
-        };
         let missing: Vec<&String> = expected.keys().filter(|name| !stored.contains_key(*name)).collect();
         let unused: Vec<&String> = stored
             .keys()
-            .filter(|name| !expected.contains_key(*name) && !ignored(name))
+            .filter(|name| !expected.contains_key(*name) && !is_ignored(name, config))
             .collect();
         let misshaped = expected.iter().filter_map(|(name, shape)| {
             let found = stored.get(name)?;
@@ -100,18 +97,23 @@ impl LoadReport {
     }
 }
 
+fn is_ignored(name: &str, config: &SmolLm2Config) -> bool {
+    name.ends_with(".rotary_emb.inv_freq") || (config.tie_word_embeddings && name == OUTPUT_PROJECTION)
+}
+
 /// Each name with the most similar one of the first list that has any, for as many names as [`COMPARISONS`] allows.
 fn mismatches(names: &[&String], lists: &[&[&String]]) -> Vec<NameMismatch> {
-    let mut left = COMPARISONS;
-    let mut similar = |name: &str, candidates: &[&String]| {
-        left = left.checked_sub(candidates.len())?;
-        nearest(name, candidates)
-    };
-    let mismatch = |name: &&String| NameMismatch {
-        name: (*name).clone(),
-        nearest: lists.iter().find_map(|candidates| similar(name, candidates)),
-    };
-    names.iter().map(mismatch).collect()
+    let (mut left, mut mismatches) = (COMPARISONS, Vec::with_capacity(names.len()));
+    for name in names {
+        mismatches.push(NameMismatch {
+            name: (*name).clone(),
+            nearest: lists.iter().find_map(|candidates| {
+                left = left.checked_sub(candidates.len())?;
+                nearest(name, candidates)
+            }),
+        });
+    }
+    mismatches
 }
 
 fn nearest(name: &str, candidates: &[&String]) -> Option<String> {
@@ -137,15 +139,6 @@ fn check_vocabulary(config: &SmolLm2Config, stored: &Shapes) -> Result<(), Model
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |f: &mut fmt::Formatter<'_>, title: &str, list: &[NameMismatch]| {
-            for entry in list {
-                write!(f, "\n  {title} {}", entry.name)?;
-                if let Some(nearest) = &entry.nearest {
-                    write!(f, " (is it {nearest}?)")?;
-                }
-            }
-            Ok(())
-        };
         write!(
             f,
             "{} missing, {} unused, {} of another shape",
@@ -153,8 +146,14 @@ impl fmt::Display for LoadReport {
             self.unused.len(),
             self.misshaped.len()
         )?;
-        names(f, "missing", &self.missing)?;
-        names(f, "unused", &self.unused)?;
+        for (title, list) in [("missing", &self.missing), ("unused", &self.unused)] {
+            for entry in list {
+                write!(f, "\n  {title} {}", entry.name)?;
+                if let Some(nearest) = &entry.nearest {
+                    write!(f, " (is it {nearest}?)")?;
+                }
+            }
+        }
         for entry in &self.misshaped {
             write!(
                 f,

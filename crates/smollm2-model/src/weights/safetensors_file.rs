@@ -78,16 +78,14 @@ impl SafetensorsFile {
 
     /// The tensor called `name`, in its stored element type.
     pub(super) fn read(&self, name: &str) -> Result<TensorData, ModelError> {
-        let fail = |expected: &str, found: &str| Header { path: &self.path }.error(name, expected, found);
-        let tensor = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| fail("a tensor of this name", "nothing"))?;
-        let bytes = self
-            .map
-            .get(tensor.start..tensor.end)
-            .ok_or_else(|| fail("bytes inside the file", "none"))?;
-        decode(bytes, &tensor.shape, tensor.dtype).ok_or_else(|| fail("a readable type", "another type"))
+        let header = Header { path: &self.path };
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(header.error(name, "a tensor of this name", "nothing"));
+        };
+        let Some(bytes) = self.map.get(tensor.start..tensor.end) else {
+            return Err(header.error(name, "bytes inside the file", "none"));
+        };
+        decode(bytes, &tensor.shape, tensor.dtype).ok_or_else(|| header.error(name, "a readable type", "another type"))
     }
 }
 
@@ -154,29 +152,23 @@ impl Header<'_> {
     }
 
     fn tensor(&self, name: &str, entry: &Entry, start: usize, available: usize) -> Result<StoredTensor, ModelError> {
-        let fail = |key: &str, expected: &str, found: &dyn ToString| {
-            Err(self.error(&format!("{name}.{key}"), expected, found.to_string()))
-        };
         let Some(dtype) = dtype_from_name(&entry.dtype) else {
-            return fail("dtype", "a known element type", &entry.dtype);
+            return Err(self.error(&format!("{name}.dtype"), "a known element type", &entry.dtype));
         };
         let shape = entry.shape.clone();
+        let (field, found) = (format!("{name}.data_offsets"), format!("{:?}", entry.data_offsets));
         let &[begin, end] = entry.data_offsets.as_slice() else {
-            return fail("data_offsets", "two offsets", &format!("{:?}", entry.data_offsets));
+            return Err(self.error(&field, "two offsets", found));
         };
         if begin > end || end > available {
-            return fail(
-                "data_offsets",
-                &format!("a range within the {available} data bytes"),
-                &format!("{:?}", entry.data_offsets),
-            );
+            return Err(self.error(&field, format!("a range within the {available} data bytes"), found));
         }
         let bytes = shape
             .iter()
             .try_fold(dtype.size(), |bytes, size| bytes.checked_mul(*size));
         if bytes != Some(end - begin) {
             let expected = format!("as many elements as {} bytes of {dtype:?}", end - begin);
-            return fail("shape", &expected, &format!("{shape:?}"));
+            return Err(self.error(&format!("{name}.shape"), expected, format!("{shape:?}")));
         }
         Ok(StoredTensor {
             dtype,
@@ -204,10 +196,10 @@ impl Header<'_> {
             }
             reached = tensor.end;
         }
-        match reached == file_end {
-            true => Ok(()),
-            false => Err(self.error("file", format!("{reached} bytes, as the header says"), file_end)),
+        if reached != file_end {
+            return Err(self.error("file", format!("{reached} bytes, as the header says"), file_end));
         }
+        Ok(())
     }
 }
 

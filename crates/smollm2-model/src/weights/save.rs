@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use burn::tensor::{DType, TensorData, backend::Backend};
@@ -88,7 +88,7 @@ pub fn write_safetensors(tensors: &BTreeMap<String, TensorData>, path: &Path) ->
     write_tensors(tensors.iter().map(|(name, data)| (name.as_str(), DataView(data))), path)
 }
 
-/// What `transformers` writes beside a model without sampling defaults of its own.
+/// What `transformers` writes next to a model without sampling defaults of its own.
 fn generation_config(config: &SmolLm2Config) -> String {
     let mut generation = json!({ "_from_model_config": true });
     if let Some(id) = config.bos_token_id {
@@ -144,18 +144,19 @@ fn publish(staging: tempfile::TempDir, dir: &Path) -> Result<(), ModelError> {
             ModelError::io("create", dir, error)
         });
     }
-    let replace = |file: &str| {
-        let target: PathBuf = dir.join(file);
-        fs::rename(staging.path().join(file), &target).map_err(|error| ModelError::io("replace", &target, error))
-    };
-    replace(WEIGHTS)?;
+    replace(staging.path(), dir, WEIGHTS)?;
     // The index of an earlier, sharded model would describe files that are no longer the model.
     let index = dir.join(INDEX);
     if index.exists() {
         fs::remove_file(&index).map_err(|error| ModelError::io("remove", &index, error))?;
     }
-    replace(GENERATION_CONFIG)?;
-    replace(CONFIG)
+    replace(staging.path(), dir, GENERATION_CONFIG)?;
+    replace(staging.path(), dir, CONFIG)
+}
+
+fn replace(staging: &Path, dir: &Path, file: &str) -> Result<(), ModelError> {
+    let target = dir.join(file);
+    fs::rename(staging.join(file), &target).map_err(|error| ModelError::io("replace", &target, error))
 }
 
 /// A parameter fetched from its device when it is written, so that one tensor at a time is in host memory.
