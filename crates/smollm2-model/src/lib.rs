@@ -5,6 +5,12 @@
 //! turns its SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not
 //! known here: ids in, logits or ids out.
 //!
+//! [`SmolLm2Config::parameters`] is the table of all parameters, by name, shape and [`ParameterKind`];
+//! [`SmolLm2::token_logprobs`] scores given tokens, and [`SmolLm2::rational_functions`] shows what was learned.
+//!
+//! Read the files in this order: `config.rs`, `schema.rs`, `model.rs`, `model/block.rs`, `model/attention.rs`,
+//! `model/feed_forward.rs`, `model/scores.rs`, `weights.rs`, `weights/named.rs`, `convert.rs`, `convert/fit.rs`, `ops.rs`.
+//!
 //! ```
 //! use burn::backend::Flex;
 //! use burn::tensor::{Int, Tensor};
