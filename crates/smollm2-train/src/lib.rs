@@ -1,26 +1,27 @@
 //! # Brief overview
 //!
-//! Supervised fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
+//! Fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
 //!
 //! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
-//! - [`Batch`]: rows of tokens on the device, with the predictions that count.
-//! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
-//!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] continues it, on a CPU bit for bit.
-//! - [`ConversationRows`] reads conversations through a data loader, [`MemoryRows`] rows that are in memory already.
+//! - [`Batch`]: rows of tokens on the device, with the predictions that count. A [`RowSource`] gives the rows: a
+//!   `smoltalk_data::DataLoader`, which reads conversations, or [`MemoryRows`].
+//! - [`Objective`]: the loss of a batch and what else is measured of it; [`Sft`] is supervised fine-tuning.
+//! - [`Trainer`]: model, objective and optimiser. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run with
+//!   evaluation, checkpoints and records; [`Trainer::resume`] continues it, on a CPU bit for bit.
 //! - [`loss`]: cross-entropy whose logits never exist whole.
 //! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout. [`RunRecord`] says
 //!   what was trained on what.
-//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`Metric`] and [`plot_loss`]: what
-//!   stays of it.
+//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`MetricRecord`] and
+//!   [`plot_loss`]: what stays of it.
 //!
-//! Read the files in this order: `config.rs`, `batch.rs`, `trainer.rs`, `loss/chunked.rs`, `adamw.rs`, `trainer/run.rs`,
-//! `trainer/resume.rs`, `checkpoint.rs`.
+//! Read the files in this order: `config.rs`, `batch.rs`, `objective.rs` and `objective/sft.rs`, `loss/chunked.rs`,
+//! `trainer.rs`, `run.rs`, `run/step.rs`, `adamw.rs`, `run/evaluate.rs`, `run/resume.rs`, `checkpoint.rs`.
 //!
 //! ```
 //! use burn::backend::{Autodiff, Flex};
 //! use smollm2_model::SmolLm2Config;
 //! use smollm2_train::{MemoryRows, RunOptions, TrainConfig, Trainer};
-//! use smoltalk_data::PackedRow;
+//! use smoltalk_data::{LoaderConfig, PackedRow};
 //!
 //! let mut model = SmolLm2Config::smollm2_135m();
 //! (model.vocab_size, model.hidden_size, model.intermediate_size) = (64, 32, 48);
@@ -30,7 +31,8 @@
 //!
 //! let ids: Vec<u32> = (0..32).map(|t| 3 + t % 5).collect();
 //! let row = PackedRow { ids, loss_mask: vec![true; 32], positions: None, documents: None };
-//! let recipe = TrainConfig { steps: 8, sequence_length: 32, warmup_ratio: 0.0, ..TrainConfig::quick() };
+//! let data = LoaderConfig::of_length(32);
+//! let recipe = TrainConfig { steps: 8, warmup_ratio: 0.0, data, ..TrainConfig::quick() };
 //!
 //! let mut trainer = Trainer::<Autodiff<Flex>>::new(model.init(&Default::default())?, recipe)?;
 //! let output = tempfile::tempdir()?;
@@ -49,13 +51,16 @@ mod batch;
 pub mod checkpoint;
 mod config;
 mod error;
+mod files;
 mod gradients;
 pub mod loss;
 mod memory;
 mod metrics;
-mod observer;
+mod objective;
 pub mod ops;
 mod plot;
+mod rows;
+mod run;
 mod schedule;
 mod trainer;
 
@@ -66,12 +71,14 @@ pub use error::TrainError;
 pub use gradients::ModelGradients;
 pub use loss::TrainBackend;
 pub use memory::MemoryEstimate;
-pub use metrics::{DamagedMetrics, Metric, Metrics, read_metrics};
-pub use observer::{EvalRecord, Progress, StepLine, StepRecord, TrainObserver, device_peak};
+pub use metrics::{DamagedMetrics, MetricRecord, MetricsFile, read_metrics};
+pub use objective::{BatchLoss, Objective, Sft};
 pub use ops::StepBackend;
 pub use plot::plot_loss;
-pub use schedule::Schedule;
-pub use trainer::{
-    Companions, ConversationRows, MemoryRows, RowSource, RunOptions, RunOrigin, RunRecord, RunState, StepOutcome,
-    Trainer,
+pub use rows::{MemoryRows, RowSource};
+pub use run::{
+    Companions, EvalRecord, RunOptions, RunOrigin, RunProgress, RunRecord, RunState, StepLine, StepOutcome, StepRecord,
+    TrainObserver, device_peak,
 };
+pub use schedule::Schedule;
+pub use trainer::Trainer;

@@ -1,19 +1,17 @@
-//! Checkpoints of a run: written, and continued from.
+//! Checkpoints of a run: written, and resumed from.
 
 use std::{fs, path::PathBuf};
 
 use burn::tensor::backend::BackendTypes;
 use serde::{Deserialize, Serialize};
 use smollm2_model::weights::{self, LoadDtype, LoadOptions, ModelSource};
+use smoltalk_data::Mismatch;
 
-use super::{RowSource, RunOptions, RunRecord, Trainer};
+use super::{RunOptions, RunRecord, Session};
 use crate::{
-    AdamW, TrainBackend, TrainConfig, TrainError,
+    AdamW, Difference, Objective, RowSource, TrainBackend, TrainConfig, TrainError, Trainer,
     checkpoint::{self, Checkpoint, OPTIMIZER, RECIPE, RECORD, STATE, damaged, read_json, write_json},
 };
-
-/// The recipe's fields that decide which rows are read, and in which order.
-const DATA_FIELDS: [&str; 5] = ["seed", "sequence_length", "mask", "packing", "system_prompt"];
 
 /// What a checkpoint holds besides weights, optimiser and recipe. Training draws no random number outside the data
 /// order, which the recipe's seed and the position determine.
@@ -50,7 +48,7 @@ impl Checkpoint {
     }
 }
 
-impl<AB: TrainBackend> Trainer<AB> {
+impl<AB: TrainBackend, O> Trainer<AB, O> {
     /// Writes a checkpoint into the folder of `options`. Of those up to this step the newest
     /// [`TrainConfig::keep_checkpoints`] stay; of those beyond it, damaged ones are removed.
     ///
@@ -61,12 +59,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     }
 
     /// As [`Trainer::save`], keeping this number of checkpoints.
-    pub(super) fn save_keeping(
-        &self,
-        keep: usize,
-        state: &RunState,
-        options: &RunOptions<'_>,
-    ) -> Result<PathBuf, TrainError> {
+    fn save_keeping(&self, keep: usize, state: &RunState, options: &RunOptions<'_>) -> Result<PathBuf, TrainError> {
         checkpoint::write(&options.checkpoints(), self.step, keep, |folder| {
             weights::save(self.model(), folder)?;
             self.optimizer.write(&folder.join(OPTIMIZER))?;
@@ -77,12 +70,15 @@ impl<AB: TrainBackend> Trainer<AB> {
             (options.companions)(folder)
         })
     }
+}
 
+impl<AB: TrainBackend> Trainer<AB> {
     /// Resumes from a checkpoint, [`checkpoint::latest`] for instance, and moves `source` to its position. Usually
-    /// `config` is [`Checkpoint::recipe`].
+    /// `config` is [`Checkpoint::recipe`]. A run with another objective is given it by [`Trainer::with_objective`].
     ///
     /// # Errors
-    /// [`TrainError::ResumeMismatch`] when `config` describes other data; [`TrainError::Position`],
+    /// [`TrainError::ResumeMismatch`] when `config` describes other data, [`TrainError::OtherRows`] when `source` does
+    /// not make the rows it describes; [`TrainError::Position`],
     /// [`TrainError::Checkpoint`], [`TrainError::Model`]; whatever reading the source up to the position meets.
     pub fn resume(
         checkpoint: &Checkpoint,
@@ -91,7 +87,8 @@ impl<AB: TrainBackend> Trainer<AB> {
         source: &mut dyn RowSource,
     ) -> Result<Self, TrainError> {
         let (trainer, state) = Self::load(checkpoint, config, device)?;
-        source.resume(&state.position)?;
+        trainer.check_source(source)?;
+        source.seek(&state.position)?;
         Ok(trainer)
     }
 
@@ -106,7 +103,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     ) -> Result<(Self, RunState), TrainError> {
         let folder = &checkpoint.folder;
         let state: RunState = read_json(folder, STATE)?;
-        same_data(&checkpoint.recipe()?, &config)?;
+        same_rows(&checkpoint.recipe()?, &config)?;
         // A run in bf16 is resumed in bf16.
         let options = LoadOptions {
             dtype: LoadDtype::Stored,
@@ -123,7 +120,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             device,
         );
         trainer.optimizer = optimizer.map_err(|error| match error {
-            TrainError::OptimizerState { expected, found } => damaged(folder, OPTIMIZER, expected, found),
+            TrainError::OptimizerState(mismatch) => damaged(folder, OPTIMIZER, mismatch.expected, mismatch.found),
             other => other,
         })?;
         trainer.step = state.step;
@@ -131,17 +128,46 @@ impl<AB: TrainBackend> Trainer<AB> {
     }
 }
 
-/// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order.
-fn same_data(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
-    let differences = saved.differences(now)?;
+impl<AB: TrainBackend, O: Objective<AB>> Session<'_, '_, AB, O> {
+    /// Writes a checkpoint, and keeps the newest `keep`.
+    pub(super) fn save(&mut self, keep: usize, position: serde_json::Value) -> Result<(), TrainError> {
+        let step = self.trainer.step;
+        self.metrics.sync()?;
+        self.observer.saving(step);
+        let folder = self
+            .trainer
+            .save_keeping(keep, &RunState { step, position }, self.options)?;
+        self.observer.saved(step, &folder);
+        self.saved = step;
+        Ok(())
+    }
+
+    /// Saves the steps that no checkpoint holds yet, and returns the error that ends the run.
+    pub(super) fn saved_first(&mut self, keep: usize, position: serde_json::Value, error: TrainError) -> TrainError {
+        if self.saved == self.trainer.step {
+            return error;
+        }
+        match self.save(keep, position) {
+            Ok(()) => error,
+            Err(saving) => TrainError::Unsaved {
+                error: Box::new(error),
+                saving: Box::new(saving),
+            },
+        }
+    }
+}
+
+/// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order. The
+/// limit on bad records decides about none of them.
+fn same_rows(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
+    let differences = saved.data_differences(&now.data)?;
     match differences
         .into_iter()
-        .find(|difference| DATA_FIELDS.contains(&difference.field.as_str()))
+        .find(|difference| difference.field != "max_bad_records")
     {
-        Some(difference) => Err(TrainError::ResumeMismatch {
-            field: difference.field,
-            expected: difference.here,
-            found: difference.there,
+        Some(Difference { field, here, there }) => Err(TrainError::ResumeMismatch {
+            field,
+            mismatch: Mismatch::new(here, there),
         }),
         None => Ok(()),
     }

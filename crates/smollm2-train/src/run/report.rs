@@ -1,10 +1,16 @@
+//! What is written about a run next to its checkpoints.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use smollm2_model::FeedForwardKind;
 
-use super::Trainer;
-use crate::TrainBackend;
+use super::RunOptions;
+use crate::{
+    TrainBackend, TrainError, Trainer,
+    checkpoint::{RECIPE, RECORD},
+    files,
+};
 
 /// What the application knows of a run and the trainer does not: names for the record of the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +44,7 @@ pub struct RunRecord {
     pub dtype: String,
 }
 
-impl<AB: TrainBackend> Trainer<AB> {
+impl<AB: TrainBackend, O> Trainer<AB, O> {
     /// The record of a run of this trainer with this origin.
     pub fn record(&self, origin: &RunOrigin) -> RunRecord {
         let model = self.model().config();
@@ -52,6 +58,15 @@ impl<AB: TrainBackend> Trainer<AB> {
             parameters: model.num_parameters(),
             dtype: model.dtype.name().to_owned(),
         }
+    }
+
+    /// Writes the resolved recipe and the record of the run into the output folder.
+    pub(super) fn describe(&self, options: &RunOptions<'_>) -> Result<(), TrainError> {
+        files::replace(&options.output.join(RECIPE), self.config.to_toml()?.as_bytes())?;
+        let path = options.output.join(RECORD);
+        let record = serde_json::to_string_pretty(&self.record(&options.origin));
+        let record = record.map_err(|error| TrainError::io("write", &path)(error.into()))?;
+        files::replace(&path, record.as_bytes())
     }
 }
 

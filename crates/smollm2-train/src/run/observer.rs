@@ -1,6 +1,6 @@
 //! What a run reports while it goes.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub trait TrainObserver {
         let _ = (from_step, steps, memory);
     }
     /// After every step.
-    fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
+    fn stepped(&mut self, step: &StepRecord, progress: &RunProgress) {
         let _ = (step, progress);
     }
     /// During an evaluation on held-out rows: batches done, from 0, and how many there are.
@@ -51,7 +51,7 @@ impl TrainObserver for () {}
 pub struct StepRecord {
     /// Steps made, from 1.
     pub step: usize,
-    /// Mean loss per target token, before the update, nats.
+    /// Mean loss per term of the objective before the update; nats per target token for [`Sft`](crate::Sft).
     pub loss: f64,
     /// Learning rate of the update.
     pub learning_rate: f64,
@@ -65,12 +65,15 @@ pub struct StepRecord {
     pub other_norm: Option<f64>,
     /// Tokens that went through the model.
     pub tokens: usize,
-    /// Tokens that counted.
+    /// Terms of the loss: the tokens that counted, for [`Sft`](crate::Sft).
     pub target_tokens: usize,
     /// Wall-clock seconds of the step.
     pub seconds: f64,
     /// Share of the device's peak arithmetic, or `None` where the device is not in the table.
     pub mfu: Option<f64>,
+    /// Means of what the objective measures besides the loss, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// One evaluation on held-out rows.
@@ -78,15 +81,18 @@ pub struct StepRecord {
 pub struct EvalRecord {
     /// Steps made before it.
     pub step: usize,
-    /// Mean loss per target token, nats.
+    /// Mean loss per term of the objective; nats per target token for [`Sft`](crate::Sft).
     pub loss: f64,
-    /// Tokens that counted.
+    /// Terms of the loss: the tokens that counted, for [`Sft`](crate::Sft).
     pub target_tokens: usize,
+    /// Means of what the objective measures besides the loss, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct RunProgress {
     /// Steps of the whole run.
     pub steps: usize,
     /// Time left, from the mean of this session's steps.
@@ -95,7 +101,7 @@ pub struct Progress {
 
 /// The line of a step.
 #[derive(Clone, Copy, Debug)]
-pub struct StepLine<'a>(pub &'a StepRecord, pub &'a Progress);
+pub struct StepLine<'a>(pub &'a StepRecord, pub &'a RunProgress);
 
 impl fmt::Display for StepLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,9 +113,11 @@ impl fmt::Display for StepLine<'_> {
             (Some(rational), Some(other)) if rational > 0.0 => format!(" (rational {rational:.3}, other {other:.3})"),
             _ => String::new(),
         };
+        let metrics = step.metrics.iter().map(|(name, mean)| format!(" | {name} {mean:.4}"));
+        let metrics: String = metrics.collect();
         write!(
             f,
-            "step {}/{} | loss {:.4} | lr {:.2e} | grad norm {:.3}{parts} | {:.0} tokens/s | MFU {} | ETA {}:{:02}:{:02}",
+            "step {}/{} | loss {:.4}{metrics} | lr {:.2e} | grad norm {:.3}{parts} | {:.0} tokens/s | MFU {} | ETA {}:{:02}:{:02}",
             step.step,
             progress.steps,
             step.loss,
@@ -122,33 +130,4 @@ impl fmt::Display for StepLine<'_> {
             left % 60
         )
     }
-}
-
-/// Dense bf16 peaks in FLOP/s, by words of the device's name, from the vendors' data sheets (without sparsity). The
-/// first that fits counts.
-const PEAKS: [(&str, f64); 11] = [
-    ("GH200", 989e12),
-    ("H200", 989e12),
-    ("H100 PCIe", 756e12),
-    ("H100 NVL", 835e12),
-    ("H100", 989e12),
-    ("A100", 312e12),
-    ("A10", 125e12),
-    ("L40S", 362e12),
-    ("L40", 181e12),
-    ("L4", 121e12),
-    ("RTX 4090", 165e12),
-];
-
-/// Peak bf16 arithmetic of a device by name, FLOP/s; `None` when it is not in the table, because a guessed figure is
-/// worse than none.
-pub fn device_peak(name: &str) -> Option<f64> {
-    // Whole words only: an L40 is no L4, an A1000 no A100.
-    let words = |text: &str| -> Vec<String> { text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect() };
-    let name = words(name);
-    let fits = |part: &str| {
-        let part = words(part);
-        name.windows(part.len()).any(|found| found == part)
-    };
-    PEAKS.iter().find(|(part, _)| fits(part)).map(|(_, peak)| *peak)
 }
