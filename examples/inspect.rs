@@ -85,12 +85,12 @@ fn functions<B: DecoderBackend>(
     model: &ModelSource,
     device: &B::Device,
 ) -> Result<Vec<GroupFunction>> {
-    let opened = open::model::<B>(model, &arguments.hub, device)?;
-    let functions = all(&opened.loaded.model);
+    let engine = open::model::<B>(model, &arguments.hub, device)?;
+    let functions = all(engine.model());
     if functions.is_empty() {
         bail!(
             "{model}: expected layers of gated_rational or group_kan, found {}; convert or train makes such a model",
-            kinds(opened.loaded.model.config())
+            kinds(engine.model().config())
         );
     }
     Ok(functions)

@@ -143,8 +143,7 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
     let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?
         .with_observer(Box::new(Loading::default()));
-    let opened = open::model::<B>(&resolved, &arguments.hub, device)?;
-    let model = opened.loaded.model;
+    let (model, _) = open::model::<B>(&resolved, &arguments.hub, device)?.into_parts();
     let (sequence_length, positions) = (recipe.sequence_length, model.config().max_position_embeddings);
     if sequence_length > positions {
         bail!(TrainError::SequenceTooLong {

@@ -2,8 +2,8 @@
 //!
 //! SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`]
 //! describes a model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`]
-//! turns its SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not
-//! known here: ids in, logits or ids out.
+//! turns its SwiGLU layers into group rational ones, a [`KvCache`] keeps what was computed for later tokens. Text is not
+//! known here: ids in, hidden states, logits or log-probabilities out; smollm2-infer continues text.
 //!
 //! ```
 //! use burn::backend::Flex;
@@ -28,7 +28,6 @@
 mod config;
 pub mod convert;
 mod error;
-pub mod generate;
 mod model;
 pub mod ops;
 pub mod weights;
@@ -38,7 +37,7 @@ pub use config::{
 };
 pub use error::ModelError;
 pub use model::{
-    Attention, Block, Decoder, FeedForward, GatedRational, GroupKan, KvCache, ParameterPath, RmsNorm, Sequence,
-    SequenceLayout, SiluMlp, SmolLm2, SwiGlu, TokenScore,
+    Attention, Block, Branched, Decoder, FeedForward, GatedRational, GroupKan, KvCache, ParameterPath, RmsNorm,
+    Sequence, SequenceLayout, SiluMlp, SmolLm2, SwiGlu, TokenScore,
 };
 pub use ops::DecoderBackend;

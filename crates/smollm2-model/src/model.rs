@@ -8,6 +8,7 @@ mod cache;
 mod feed_forward;
 mod layout;
 mod norm;
+mod packing;
 mod parameters;
 mod rotary;
 mod scores;
@@ -18,6 +19,7 @@ pub use cache::KvCache;
 pub use feed_forward::{FeedForward, GatedRational, GroupKan, SiluMlp, SwiGlu};
 pub use layout::{Sequence, SequenceLayout};
 pub use norm::RmsNorm;
+pub use packing::Branched;
 pub use parameters::ParameterPath;
 pub use scores::TokenScore;
 pub(crate) use scores::{LOGIT_ROWS, gather};
@@ -246,6 +248,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         let sequence = Sequence {
             rotation,
             hidden: cache.hidden(tokens),
+            packing: None,
         };
         let hidden = self.run(ids, &sequence, Some(cache), |_| {});
         cache.advance(tokens);
@@ -289,6 +292,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         Sequence {
             rotation,
             hidden: layout.documents.clone().map(foreign),
+            packing: None,
         }
     }
 

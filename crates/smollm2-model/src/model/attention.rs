@@ -49,7 +49,8 @@ impl<B: Backend> Attention<B> {
 }
 
 impl<B: DecoderBackend> Attention<B> {
-    /// Attention of `x: [N, D]`, N = `batch`·T, over itself and, with a cache, over the tokens before it.
+    /// Attention of `x: [N, D]` over itself and, with a cache, over the tokens before it. N = `batch`·T, unless the rows
+    /// of `sequence` are packed.
     ///
     /// # Shapes
     /// - `x`: `[N, D]`
@@ -61,8 +62,13 @@ impl<B: DecoderBackend> Attention<B> {
         sequence: &Sequence<B>,
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
-        let tokens = x.dims()[0] / batch;
+        let packing = sequence.packing.as_ref();
+        let [batch, tokens] = packing.map_or([batch, x.dims()[0] / batch], |packing| packing.shape);
         let split = |rows: Tensor<B, 2>, heads| {
+            let rows = match packing {
+                Some(packing) => packing.pad(rows), // [B·T, ..]
+                None => rows,
+            };
             let rows = rows.reshape([batch, tokens, heads, self.head_dim]); // [B, T, H or K, C]
             rows.swap_dims(1, 2) // [B, H or K, T, C]
         };
@@ -77,7 +83,11 @@ impl<B: DecoderBackend> Attention<B> {
         };
         let context = causal_attention(query, key, value, sequence.hidden.clone()); // [B, H, T, C]
         let context = context.swap_dims(1, 2); // [B, T, H, C]
-        let context = context.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
+        let context = context.reshape([batch * tokens, self.heads * self.head_dim]); // [B·T, H·C]
+        let context = match packing {
+            Some(packing) => packing.unpad(context), // [N, H·C]
+            None => context,
+        };
         self.o_proj.forward(context) // [N, D]
     }
 }

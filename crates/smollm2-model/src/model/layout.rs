@@ -4,7 +4,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 
-use super::rotary::Rotation;
+use super::{packing::Packing, rotary::Rotation};
 
 /// How the rows of a batch are to be read. The default is one causal sequence per row at positions `0..T`.
 ///
@@ -27,12 +27,25 @@ impl<B: Backend> Default for SequenceLayout<B> {
     }
 }
 
-/// What every layer of one forward pass shares: the rotation of its tokens and, besides the keys after a query, the
-/// keys hidden from it, `[B, T, S]`.
+/// What every layer of one forward pass shares: the rotation of its tokens; besides the keys after a query, the keys
+/// hidden from it, `[B, T, S]`; and where the tokens of rows of different lengths are.
 #[derive(Clone, Debug)]
 pub struct Sequence<B: Backend> {
     pub(crate) rotation: Rotation<B>,
     pub(crate) hidden: Option<Tensor<B, 3, Bool>>,
+    pub(crate) packing: Option<Packing<B>>,
+}
+
+impl<B: Backend> Sequence<B> {
+    /// Ids of all tokens, `[1, N]`, as the model reads them: as they are when they are packed, otherwise as the rows of
+    /// equal length that they are, `[B, T]`.
+    pub(crate) fn arranged(&self, ids: Tensor<B, 2, Int>, batch: usize) -> Tensor<B, 2, Int> {
+        let [_, tokens] = ids.dims();
+        match &self.packing {
+            Some(_) => ids,                               // [1, N]
+            None => ids.reshape([batch, tokens / batch]), // [B, T]
+        }
+    }
 }
 
 /// True where query and key belong to different documents, `documents: [B, T]`; output `[B, T, T]`.
