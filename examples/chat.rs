@@ -14,9 +14,8 @@ use examples::hub::HubFlags;
 use examples::terminal::{note, print, print_line};
 use examples::{on_device, open};
 use kallm::conversation::encode_latest;
-use kallm::open::Opened;
+use smollm2_infer::{Decoder, Engine, GenerationConfig, Sampling};
 use smollm2_model::DecoderBackend;
-use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::Message;
 use std::io::BufRead;
@@ -60,23 +59,25 @@ fn main() -> Result<()> {
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let settings = settings(arguments);
     settings.validate()?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let settings = GenerationConfig {
-        stop_ids: opened.tokenizer.stop_ids(),
+        stop_ids: engine.stop_ids(),
         ..settings
     };
+    // A turn computes only what the turns before it have not.
+    let mut decoder = Decoder::new(&engine).with_prefixes(1);
     let mut messages: Vec<Message> = arguments.system.iter().map(Message::system).collect();
     if let Some(text) = &arguments.say {
         messages.push(Message::user(text));
-        return match latest(&opened, &mut messages, &settings)? {
-            Some(prompt) => answer(&opened, &prompt, &settings).map(drop),
+        return match latest(&engine, &mut messages, &settings)? {
+            Some(prompt) => answer(&mut decoder, &prompt, &settings).map(drop),
             None => bail!("--say: expected a text that the model has room for, found a longer one; shorten it"),
         };
     }
     for stream in 0.. {
         let Some(said) = ask()? else { break };
         messages.push(Message::user(said));
-        let Some(prompt) = latest(&opened, &mut messages, &settings)? else {
+        let Some(prompt) = latest(&engine, &mut messages, &settings)? else {
             note("(that is longer than the model has room for; shorten it)");
             messages.pop();
             continue;
@@ -86,7 +87,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
             stream,
             ..settings.clone()
         };
-        match answer(&opened, &prompt, &settings)? {
+        match answer(&mut decoder, &prompt, &settings)? {
             Some(answer) => messages.push(Message::assistant(answer)),
             None => break,
         }
@@ -96,14 +97,14 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 
 /// What the model reads of the conversation; a note says what it no longer has room for.
 fn latest<B: DecoderBackend>(
-    opened: &Opened<B>,
+    engine: &Engine<B>,
     messages: &mut Vec<Message>,
     settings: &GenerationConfig,
 ) -> Result<Option<Vec<u32>>> {
     // The rest is for the answer, but at least half is for the prompt.
-    let positions = opened.loaded.model.config().max_position_embeddings;
+    let positions = engine.max_length();
     let room = positions.saturating_sub(settings.max_new_tokens.min(positions / 2).max(1));
-    let Some(latest) = encode_latest(&opened.tokenizer, messages, room)? else {
+    let Some(latest) = encode_latest(engine.tokenizer(), messages, room)? else {
         return Ok(None);
     };
     if latest.forgotten > 0 {
@@ -156,20 +157,19 @@ fn ask() -> Result<Option<String>> {
 
 /// Prints the answer as it comes; `None` when nobody reads it any more.
 fn answer<B: DecoderBackend>(
-    opened: &Opened<B>,
+    decoder: &mut Decoder<B>,
     prompt: &[u32],
     settings: &GenerationConfig,
 ) -> Result<Option<String>> {
-    let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
-    let (mut answer, mut stream) = (String::new(), tokenizer.decode_stream());
-    for id in generate(&loaded.model, prompt, settings)? {
-        let text = stream.push(id?)?;
-        if !print(&text)? {
-            return Ok(None);
+    let mut answer = String::new();
+    decoder.admit(prompt, settings)?;
+    while !decoder.is_idle() {
+        for event in decoder.step()? {
+            if !print(&event.text)? {
+                return Ok(None);
+            }
+            answer.push_str(&event.text);
         }
-        answer.push_str(&text);
     }
-    let rest = stream.finish()?;
-    answer.push_str(&rest);
-    Ok(print_line(rest)?.then_some(answer))
+    Ok(print_line("")?.then_some(answer))
 }

@@ -292,10 +292,11 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
     let mut recipe = recipe(arguments, 20, 512, 2, 1e-4);
     recipe.optimizer.rational_input_size = PRETRAINED_GATE;
     let (training, held_out) = conversations(arguments, data)?;
-    let opened = open::model::<B>(model, &arguments.hub, device)?;
-    check_swiglu(model, opened.loaded.model.config())?;
-    kallm::open::check_tasks_for(&opened, &tasks, &prompts)?;
-    let held_out = held_out_rows(held_out, &opened.tokenizer, &recipe, Loading::default())?;
+    let engine = open::model::<B>(model, &arguments.hub, device)?;
+    check_swiglu(model, engine.model().config())?;
+    kallm::open::check_tasks_for(&engine, &tasks, &prompts)?;
+    let (weights, tokenizer) = engine.into_parts();
+    let held_out = held_out_rows(held_out, &tokenizer, &recipe, Loading::default())?;
     Ok(Setting {
         start_identity: json!(identity::of_model(&arguments.hub.model(model)?)?),
         data_identity: json!({
@@ -303,9 +304,9 @@ fn real<B: StepBackend>(arguments: &Arguments, model: &ModelSource, device: &B::
             "held_out": identity::of_value(&held_out.iter().map(|row| &row.ids).collect::<Vec<_>>())?,
             "asked": asked(&tasks, &prompts)?,
         }),
-        start: Start::Pretrained(Box::new(with_chat_tokens(opened.loaded.model, &opened.tokenizer)?)),
+        start: Start::Pretrained(Box::new(with_chat_tokens(weights, &tokenizer)?)),
         held_out,
-        tokenizer: opened.tokenizer,
+        tokenizer,
         training,
         recipe,
         tasks,

@@ -71,15 +71,15 @@ fn main() -> Result<()> {
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     check_new_model(&arguments.output)?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let source = record(arguments)?;
-    let model = opened.loaded.model;
-    let (calibration, held_out) = texts(arguments, &opened.tokenizer)?;
+    let (model, tokenizer) = engine.into_parts();
+    let (calibration, held_out) = texts(arguments, &tokenizer)?;
     let converted = converted(arguments, &model, &calibration);
     let converted = converted.with_context(|| format!("converting {}", arguments.model))?;
     let spinner = Spinner::new("saving");
     let records = [("conversion.json", source)];
-    save_model(&converted, &opened.tokenizer, &records, &arguments.output)?;
+    save_model(&converted, &tokenizer, &records, &arguments.output)?;
     drop(spinner);
     print_line(format_args!("written to {}", arguments.output.display()))?;
     if !held_out.is_empty() {

@@ -9,10 +9,11 @@ use examples::device::DeviceKind;
 use examples::flags::{self, at_least_one};
 use examples::hub::HubFlags;
 use examples::progress::Tasks;
-use examples::terminal::print_line;
+use examples::terminal::{note, print_line};
 use examples::{on_device, open};
 use kallm::files;
-use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions, SmolLm2Evaluator};
+use kallm::judge::Judged;
+use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions};
 use serde_json::Value;
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
@@ -48,8 +49,8 @@ struct Arguments {
     /// Fetch from the hub what --data-dir lacks.
     #[arg(long)]
     hub_data: bool,
-    /// Texts generated at a time; also how many documents an interruption may lose. Choices are scored document by
-    /// document.
+    /// Documents put to the model at a time: texts generated side by side, contexts of choices in one forward pass; also
+    /// how many documents an interruption may lose. Scores do not depend on it.
     #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     batch_size: usize,
     /// Write every sample too.
@@ -79,11 +80,13 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     let options = options(arguments)?;
     let tasks = kallm::open::named_tasks(&arguments.tasks)?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let name = arguments.model.to_string();
-    let mut model = SmolLm2Evaluator::new(name, opened.loaded.model, opened.tokenizer);
-    let evaluation = llm_bench::evaluate(&mut model, &tasks, &options, &mut Tasks::default())?;
+    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let mut judged = Judged::new(arguments.model.to_string(), engine).with_batch_size(arguments.batch_size);
+    let evaluation = llm_bench::evaluate(&mut judged, &tasks, &options, &mut Tasks::default())?;
     print_line(table(&evaluation))?;
+    if let Some(speed) = judged.requests_per_second() {
+        note(format_args!("{speed:.2} log-likelihood requests per second"));
+    }
     if let Some(output) = &options.output {
         let files = evaluation.files(&output.directory, output.log_samples);
         print_line(format_args!("written to {}", files.results.display()))?;

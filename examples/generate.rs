@@ -10,8 +10,8 @@ use examples::flags::random_seed;
 use examples::hub::HubFlags;
 use examples::terminal::{print, print_line};
 use examples::{on_device, open};
+use smollm2_infer::{GenerationConfig, Sampling};
 use smollm2_model::DecoderBackend;
-use smollm2_model::generate::{GenerationConfig, Sampling, generate};
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, Message};
 
@@ -63,23 +63,21 @@ fn main() -> Result<()> {
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     let settings = settings(arguments);
     settings.validate()?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let (loaded, tokenizer) = (&opened.loaded, &opened.tokenizer);
+    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let settings = GenerationConfig {
-        stop_ids: tokenizer.stop_ids(),
+        stop_ids: engine.stop_ids(),
         ..settings
     };
-    let prompt = prompt(arguments, tokenizer)?;
+    let prompt = prompt(arguments, engine.tokenizer())?;
     if !arguments.chat {
         print(&arguments.prompt)?;
     }
-    let mut stream = tokenizer.decode_stream();
-    for id in generate(&loaded.model, &prompt, &settings)? {
-        if !print(stream.push(id?)?)? {
+    for event in engine.generate(&prompt, &settings)? {
+        if !print(event?.text)? {
             return Ok(());
         }
     }
-    print_line(stream.finish()?)?;
+    print_line("")?;
     Ok(())
 }
 

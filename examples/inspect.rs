@@ -86,12 +86,12 @@ fn functions<B: DecoderBackend>(
     model: &ModelSource,
     device: &B::Device,
 ) -> Result<Vec<RationalFunction>> {
-    let opened = open::model::<B>(model, &arguments.hub, device)?;
-    let functions = opened.loaded.model.rational_functions();
+    let engine = open::model::<B>(model, &arguments.hub, device)?;
+    let functions = engine.model().rational_functions();
     if functions.is_empty() {
         bail!(
             "{model}: expected layers of gated_rational or group_kan, found {}; convert or train makes such a model",
-            kinds(opened.loaded.model.config())
+            kinds(engine.model().config())
         );
     }
     Ok(functions)

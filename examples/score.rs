@@ -12,12 +12,10 @@ use examples::flags::at_least_one;
 use examples::hub::HubFlags;
 use examples::{on_device, open, progress};
 use kallm::files::{self, WholeFile};
-use kallm::open::Opened;
 use serde::{Deserialize, Serialize};
+use smollm2_infer::{Engine, GenerationConfig, ScoreRequest};
 use smollm2_model::DecoderBackend;
-use smollm2_model::generate::{GenerationConfig, generate};
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{SequenceLayout, SmolLm2};
 use smoltalk_data::{ChatTokenizer, Message};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,13 +70,13 @@ fn main() -> Result<()> {
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
     files::check_different(&arguments.input, &arguments.output)?;
     files::prepare_file(&arguments.output)?;
-    let opened = open::model::<B>(&arguments.model, &arguments.hub, device)?;
+    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
-    let lines = read(&arguments.input, limit, longest(arguments, &opened), &opened.tokenizer)?;
+    let lines = read(&arguments.input, limit, longest(arguments, &engine), engine.tokenizer())?;
     let mut output = WholeFile::create(&arguments.output)?;
     let bar = progress::bar("score (lines)", lines.len());
     for (place, ids) in lines {
-        let scored = score(&opened, ids, arguments.greedy).with_context(|| place)?;
+        let scored = score(&engine, ids, arguments.greedy).with_context(|| place)?;
         serde_json::to_writer(&mut output, &scored)?;
         output.write_all(b"\n")?;
         // An interruption loses the line in progress alone.
@@ -91,8 +89,8 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
 }
 
 /// Tokens that a line may have: as many as the model takes, less one where it is continued.
-fn longest<B: DecoderBackend>(arguments: &Arguments, opened: &Opened<B>) -> usize {
-    opened.loaded.model.config().max_position_embeddings - usize::from(arguments.greedy.is_some())
+fn longest<B: DecoderBackend>(arguments: &Arguments, engine: &Engine<B>) -> usize {
+    engine.max_length() - usize::from(arguments.greedy.is_some())
 }
 
 /// Every line's place and tokens: whatever is wrong with the input is found before the first line is scored.
@@ -136,27 +134,33 @@ fn encode(tokenizer: &ChatTokenizer, line: &[u8]) -> Result<Vec<u32>> {
     }
 }
 
-fn score<B: DecoderBackend>(opened: &Opened<B>, ids: Vec<u32>, greedy: Option<usize>) -> Result<Scored> {
-    let logprobs = next_token_logprobs(&opened.loaded.model, &ids);
-    let greedy = greedy.map(|tokens| continued(opened, &ids, tokens)).transpose()?;
+fn score<B: DecoderBackend>(engine: &Engine<B>, ids: Vec<u32>, greedy: Option<usize>) -> Result<Scored> {
+    let logprobs = next_token_logprobs(engine, &ids)?;
+    let greedy = greedy.map(|tokens| continued(engine, &ids, tokens)).transpose()?;
     Ok(Scored { ids, logprobs, greedy })
 }
 
 /// The log-probability of every token but the first.
-fn next_token_logprobs<B: DecoderBackend>(model: &SmolLm2<B>, ids: &[u32]) -> Vec<f32> {
-    let hidden = model.hidden(model.ids(&[ids]), &SequenceLayout::default()); // [1, T, D]
-    let positions: Vec<usize> = (0..ids.len() - 1).collect();
-    let scores = model.token_logprobs(hidden, &positions, &ids[1..]);
-    scores.iter().map(|score| score.logprob).collect()
+fn next_token_logprobs<B: DecoderBackend>(engine: &Engine<B>, ids: &[u32]) -> Result<Vec<f32>> {
+    if ids.len() == 1 {
+        return Ok(Vec::new());
+    }
+    let request = ScoreRequest {
+        context: ids[..1].to_vec(),
+        continuations: vec![ids[1..].to_vec()],
+    };
+    let scores = engine.score(&[request], 1)?;
+    let tokens = scores.into_iter().flatten().flat_map(|score| score.tokens);
+    Ok(tokens.map(|token| token.logprob).collect())
 }
 
-fn continued<B: DecoderBackend>(opened: &Opened<B>, ids: &[u32], tokens: usize) -> Result<Vec<u32>> {
+fn continued<B: DecoderBackend>(engine: &Engine<B>, ids: &[u32], tokens: usize) -> Result<Vec<u32>> {
     let settings = GenerationConfig {
         max_new_tokens: tokens,
-        stop_ids: opened.tokenizer.stop_ids(),
+        stop_ids: engine.stop_ids(),
         ..GenerationConfig::default()
     };
-    Ok(generate(&opened.loaded.model, ids, &settings)?.collect::<Result<_, _>>()?)
+    engine.generate(ids, &settings)?.map(|event| Ok(event?.token)).collect()
 }
 
 #[cfg(test)]

@@ -141,8 +141,7 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
     let rows = DataLoader::new(data.clone(), tokenizer.clone(), recipe.data.clone())?
         .with_observer(Box::new(Loading::default()));
-    let opened = open::model::<B>(&resolved, &arguments.hub, device)?;
-    let model = opened.loaded.model;
+    let (model, _) = open::model::<B>(&resolved, &arguments.hub, device)?.into_parts();
     let (sequence_length, positions) = (recipe.data.sequence_length, model.config().max_position_embeddings);
     if sequence_length > positions {
         bail!(TrainError::SequenceTooLong {

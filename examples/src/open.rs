@@ -3,7 +3,8 @@
 use crate::hub::HubFlags;
 use crate::progress::Spinner;
 use anyhow::{Context, Result};
-use kallm::open::{self, Opened};
+use kallm::open;
+use smollm2_infer::Engine;
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, SystemPrompt};
@@ -14,7 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the model or its tokenizer cannot be read.
-pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Opened<B>> {
+pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Engine<B>> {
     let resolved = hub.model(source)?;
     let _spinner = Spinner::new(&format!("loading {source}"));
     Ok(open::model(&resolved, device)?)

@@ -10,24 +10,16 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Which of our own crates a library may import. Anything else is a broken arrow.
-const MAY_IMPORT: [(&str, &[&str]); 9] = [
+const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("gguf-file", &[]),
     ("hub-cache", &[]),
     ("record-files", &[]),
     ("kan-rational", &[]),
     ("smollm2-model", &["gguf-file", "hub-cache", "kan-rational"]),
     ("smoltalk-data", &["gguf-file", "hub-cache", "record-files"]),
+    ("smollm2-infer", &["smollm2-model", "smoltalk-data"]),
     ("smollm2-train", &["kan-rational", "smollm2-model", "smoltalk-data"]),
-    (
-        "llm-bench",
-        &[
-            "hub-cache",
-            "kan-rational",
-            "record-files",
-            "smollm2-model",
-            "smoltalk-data",
-        ],
-    ),
+    ("llm-bench", &["hub-cache", "record-files"]),
     (
         "kallm",
         &[
@@ -35,6 +27,7 @@ const MAY_IMPORT: [(&str, &[&str]); 9] = [
             "kan-rational",
             "llm-bench",
             "record-files",
+            "smollm2-infer",
             "smollm2-model",
             "smollm2-train",
             "smoltalk-data",
@@ -51,7 +44,7 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 5] = [
     ),
     ("smollm2-model", &["candle-core", "tokenizers", "minijinja", "parquet"]),
     ("smoltalk-data", &["burn", "burn-autodiff", "candle-core", "parquet"]),
-    ("llm-bench", &["parquet"]),
+    ("llm-bench", &["burn", "parquet", "tokenizers"]),
 ];
 
 /// Crates that no path of dependencies may lead to, by the start of their names.

@@ -1,5 +1,6 @@
 //! Everything that can fail in this crate.
 
+use smollm2_infer::InferError;
 use smollm2_model::ModelError;
 use smoltalk_data::DataError;
 use std::io;
@@ -15,6 +16,9 @@ pub enum KallmError {
     /// Loading, converting or saving a model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A model and a tokenizer do not belong together, or a prompt cannot be continued.
+    #[error(transparent)]
+    Infer(#[from] InferError),
     /// Reading conversations, or turning text into tokens, failed.
     #[error(transparent)]
     Data(#[from] DataError),

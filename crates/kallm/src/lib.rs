@@ -7,6 +7,8 @@ pub mod files;
 #[cfg(feature = "bench")]
 pub mod functions;
 pub mod identity;
+#[cfg(feature = "bench")]
+pub mod judge;
 pub mod model_folder;
 pub mod open;
 #[cfg(all(feature = "bench", feature = "train"))]

@@ -2,9 +2,12 @@
 
 use crate::error::{AtPlace, OfPath, Result, refuse};
 #[cfg(feature = "bench")]
-use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, chat_prompt, check_tasks};
+use crate::judge::chat_prompt;
+#[cfg(feature = "bench")]
+use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, check_tasks};
+use smollm2_infer::Engine;
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::{self, Loaded, ModelSource};
+use smollm2_model::weights::{self, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::Path;
 
@@ -13,30 +16,14 @@ pub const CALIBRATION_ROW: usize = 512;
 /// Tokens that gates are fitted on.
 pub const CALIBRATION_TOKENS: usize = 4096;
 
-/// A loaded model with its tokenizer.
-pub struct Opened<B: DecoderBackend> {
-    /// The model and what the loader has to say.
-    pub loaded: Loaded<B>,
-    /// Tokenizer and chat template.
-    pub tokenizer: ChatTokenizer,
-}
-
 /// Opens a folder or a .gguf file.
 ///
 /// # Errors
-/// When the model or its tokenizer cannot be read.
-pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Opened<B>> {
+/// When the model or its tokenizer cannot be read, or they do not belong together.
+pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Engine<B>> {
     let tokenizer = tokenizer(source)?;
     let loaded = weights::load::<B>(source, device)?;
-    if tokenizer.vocab_size() > loaded.model.config().vocab_size {
-        refuse!(
-            "{source}: expected a tokenizer of at most {} ids, the model's vocabulary, found {}: they do not belong \
-             together",
-            loaded.model.config().vocab_size,
-            tokenizer.vocab_size()
-        );
-    }
-    Ok(Opened { loaded, tokenizer })
+    Engine::new(loaded.model, tokenizer).at_place(|| source.to_string())
 }
 
 /// The tokenizer of a model, without its weights.
@@ -95,14 +82,9 @@ pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
 /// # Errors
 /// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
 #[cfg(feature = "bench")]
-pub fn check_tasks_for<B: DecoderBackend>(opened: &Opened<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
-    let chat = |turns: &[Turn], open: bool| chat_prompt(&opened.tokenizer, turns, open);
-    check_tasks(
-        tasks,
-        prompts,
-        &chat,
-        opened.loaded.model.config().max_position_embeddings,
-    )?;
+pub fn check_tasks_for<B: DecoderBackend>(engine: &Engine<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
+    let chat = |turns: &[Turn], open: bool| chat_prompt(engine.tokenizer(), turns, open);
+    check_tasks(tasks, prompts, &chat, engine.max_length())?;
     Ok(())
 }
 

@@ -7,13 +7,15 @@ pub use folder::ComparisonFolder;
 pub use outcome::{Outcome, fill, table};
 
 use crate::error::Result;
+use crate::judge::Judged;
 use crate::model_folder::save_model;
 use crate::{functions, identity, training};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::report::Variant;
-use llm_bench::{EvaluateOptions, EvaluationProgress, QuestionOutcomes, SmolLm2Evaluator, Task};
+use llm_bench::{EvaluateOptions, EvaluationProgress, QuestionOutcomes, Task};
 use serde_json::{Value, json};
+use smollm2_infer::Engine;
 use smollm2_model::convert::Stage;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::{
@@ -194,8 +196,9 @@ impl<B: StepBackend> Setting<B> {
         let learned = trained.model.rational_functions();
         observer.saving(&name);
         save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
-        let mut evaluator = SmolLm2Evaluator::new(name.clone(), trained.model, self.tokenizer.clone());
-        let evaluation = llm_bench::evaluate(&mut evaluator, &self.tasks, &self.evaluation, observer.judging(&name))?;
+        let engine = Engine::new(trained.model, self.tokenizer.clone())?;
+        let mut judged = Judged::new(name.clone(), engine).with_batch_size(self.evaluation.batch_size);
+        let evaluation = llm_bench::evaluate(&mut judged, &self.tasks, &self.evaluation, observer.judging(&name))?;
         evaluation.write(&place.join("results"), true)?;
         let outcome = Outcome {
             variant: trained.variant,

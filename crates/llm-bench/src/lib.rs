@@ -5,7 +5,6 @@
 //!
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
-//! - [`SmolLm2Evaluator`]: this repository's models as one, on any backend that runs them.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
 //!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model.
 //! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact test, the paired bootstrap, Holm's correction, the
@@ -70,7 +69,6 @@
 #![deny(missing_docs)]
 
 mod dataset;
-mod encoding;
 mod error;
 mod evaluate;
 mod expression;
@@ -89,13 +87,11 @@ mod python_text;
 pub mod report;
 mod request;
 mod scorer;
-mod smollm2;
 pub mod stats;
 pub mod task;
 mod template;
 
 pub use dataset::{load_split, split_path};
-pub use encoding::{EncodedPair, encode_pair};
 pub use error::BenchError;
 pub use evaluate::{
     EvaluateOptions, Evaluation, EvaluationProgress, OutputOptions, Sample, Score, TaskEvaluation, check_tasks,
@@ -111,5 +107,4 @@ pub use processor::{Document, Processor};
 pub use prompt::{FormatChat, Gold, Prompt, PromptOptions, PromptSet, SplitDigest, build_prompts};
 pub use python_random::PythonRandom;
 pub use request::{Answer, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Turn};
-pub use smollm2::{Scoring, SmolLm2Evaluator, chat_prompt};
 pub use task::Task;

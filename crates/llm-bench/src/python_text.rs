@@ -8,8 +8,3 @@ pub(crate) fn is_space(c: char) -> bool {
 pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
-
-/// `str.rstrip()`.
-pub(crate) fn strip_end(text: &str) -> &str {
-    text.trim_end_matches(is_space)
-}

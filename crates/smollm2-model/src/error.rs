@@ -27,57 +27,6 @@ pub enum ModelError {
         found: String,
     },
 
-    /// A generation setting has no meaning (a negative temperature, a top-p above 1, ..).
-    #[error("generation setting `{setting}`: expected {expected}, found {found}")]
-    Setting {
-        /// Name of the field of `GenerationConfig`.
-        setting: &'static str,
-        /// What would have been accepted.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
-
-    /// A prompt holds no token: there is nothing to condition the first token on.
-    #[error("prompt {row} is empty: give at least one token (the BOS id, for instance)")]
-    EmptyPrompt {
-        /// Row of the batch.
-        row: usize,
-    },
-
-    /// A prompt leaves no position for a new token.
-    #[error("prompt {row} has {length} tokens, but the model has {limit} positions and needs one for a new token")]
-    PromptTooLong {
-        /// Row of the batch.
-        row: usize,
-        /// Tokens of the prompt.
-        length: usize,
-        /// `max_position_embeddings` of the model.
-        limit: usize,
-    },
-
-    /// A token id is not in the vocabulary of the model (a tokenizer with added tokens, usually).
-    #[error("prompt {row}, position {position}: token id {token} is outside the vocabulary of {vocab_size} tokens")]
-    TokenOutOfRange {
-        /// Row of the batch.
-        row: usize,
-        /// Position in the row.
-        position: usize,
-        /// The offending id.
-        token: u32,
-        /// `vocab_size` of the model.
-        vocab_size: usize,
-    },
-
-    /// The logits hold a NaN, or the highest is infinite: the weights or the activations overflowed.
-    #[error("row {row}: the logits of step {step} are not numbers (the weights or activations overflowed)")]
-    NotANumber {
-        /// Row of the batch.
-        row: usize,
-        /// Tokens generated before.
-        step: usize,
-    },
-
     /// A file or folder could not be opened, read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {

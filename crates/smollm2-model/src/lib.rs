@@ -2,8 +2,8 @@
 //!
 //! SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`]
 //! describes a model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`]
-//! turns its SwiGLU layers into group rational ones, [`generate`] continues token ids with a [`KvCache`]. Text is not
-//! known here: ids in, logits or ids out.
+//! turns its SwiGLU layers into group rational ones, a [`KvCache`] keeps what was computed for later tokens. Text is not
+//! known here: ids in, hidden states, logits or log-probabilities out; smollm2-infer continues text.
 //!
 //! [`SmolLm2Config::parameters`] is the table of all parameters, by name, shape and [`ParameterKind`];
 //! [`SmolLm2::token_logprobs`] scores given tokens, and [`SmolLm2::rational_functions`] shows what was learned.
@@ -34,7 +34,6 @@
 mod config;
 pub mod convert;
 mod error;
-pub mod generate;
 mod model;
 pub mod ops;
 mod schema;
@@ -44,6 +43,8 @@ pub use config::{
     FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, RationalConfig, SmolLm2Config, StoredDtype,
 };
 pub use error::ModelError;
-pub use model::{Block, ForwardContext, KvCache, ParameterPath, RationalFunction, SequenceLayout, SmolLm2, TokenScore};
+pub use model::{
+    Block, Branched, ForwardContext, KvCache, ParameterPath, RationalFunction, SequenceLayout, SmolLm2, TokenScore,
+};
 pub use ops::DecoderBackend;
 pub use schema::{ParameterKind, ParameterSpec};

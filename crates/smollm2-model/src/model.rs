@@ -10,6 +10,7 @@ mod context;
 mod feed_forward;
 mod functions;
 mod norm;
+mod packing;
 mod parameters;
 mod projection;
 mod rotary;
@@ -20,6 +21,7 @@ pub use cache::KvCache;
 pub use context::{ForwardContext, SequenceLayout};
 pub(crate) use feed_forward::{FeedForward, GatedRational};
 pub use functions::RationalFunction;
+pub use packing::Branched;
 pub use parameters::ParameterPath;
 pub(crate) use projection::Projection;
 pub use scores::TokenScore;
@@ -188,6 +190,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         let context = ForwardContext {
             rotation,
             mask: cache.mask(tokens),
+            packing: None,
         };
         let hidden = self.run(ids, &context, Some(cache), |_| {});
         cache.advance(tokens);
@@ -230,6 +233,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         ForwardContext {
             rotation,
             mask: layout.documents.clone().map(document_mask),
+            packing: None,
         }
     }
 

@@ -248,9 +248,9 @@ impl ChatTokenizer {
     }
 
     /// A decoder for ids that arrive one by one.
-    pub fn decode_stream(&self) -> DecodeStream<'_> {
+    pub fn decode_stream(&self) -> DecodeStream {
         DecodeStream {
-            tokenizer: self,
+            tokenizer: Arc::clone(&self.tokenizer),
             pending: Vec::new(),
         }
     }
@@ -349,19 +349,19 @@ impl ChatTokenizer {
 /// Text from ids that arrive one by one. A character comes with its last byte. Bytes that are no character come as
 /// U+FFFD, at the latest with the fifth token, and may take the first bytes of the character after them along.
 #[derive(Debug)]
-pub struct DecodeStream<'a> {
-    tokenizer: &'a ChatTokenizer,
+pub struct DecodeStream {
+    tokenizer: Arc<Tokenizer>,
     pending: Vec<u32>,
 }
 
-impl DecodeStream<'_> {
+impl DecodeStream {
     /// The text that `id` completes; empty while a character is still missing bytes.
     ///
     /// # Errors
     /// As [`ChatTokenizer::decode`].
     pub fn push(&mut self, id: u32) -> Result<String, DataError> {
         self.pending.push(id);
-        let text = self.tokenizer.decode(&self.pending)?;
+        let text = self.pending()?;
         // A character has at most four bytes and a token at least one: five tokens that do not end are no character.
         if text.ends_with('\u{FFFD}') && self.pending.len() < 5 {
             return Ok(String::new());
@@ -375,7 +375,11 @@ impl DecodeStream<'_> {
     /// # Errors
     /// As [`ChatTokenizer::decode`].
     pub fn finish(self) -> Result<String, DataError> {
-        self.tokenizer.decode(&self.pending)
+        self.pending()
+    }
+
+    fn pending(&self) -> Result<String, DataError> {
+        self.tokenizer.decode(&self.pending, true).map_err(DataError::Encoding)
     }
 }
 

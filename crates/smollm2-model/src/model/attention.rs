@@ -48,7 +48,8 @@ impl<B: Backend> Attention<B> {
 }
 
 impl<B: DecoderBackend> Attention<B> {
-    /// Attention of `x: [N, D]`, N = `batch`·T, over itself and, with a cache, over the tokens before it.
+    /// Attention of `x: [N, D]` over itself and, with a cache, over the tokens before it. N = `batch`·T, unless the rows
+    /// of `sequence` are packed.
     ///
     /// # Shapes
     /// - `x`: `[N, D]`
@@ -60,20 +61,22 @@ impl<B: DecoderBackend> Attention<B> {
         context: &ForwardContext<B>,
         cache: Option<LayerCache<'_, B>>,
     ) -> Tensor<B, 2> {
-        let tokens = x.dims()[0] / batch;
         let query = context.rotation.apply(self.q_proj.forward(x.clone())); // [N, H·C]
         let key = context.rotation.apply(self.k_proj.forward(x.clone())); // [N, K·C]
+        let [query, key, value] = [query, key, self.v_proj.forward(x)].map(|rows| context.padded(rows)); // [B·T, ..]
+        let batch = context.rows(batch);
         let query = split(query, batch, self.heads); // [B, H, T, C]
         let key = split(key, batch, self.kv_heads); // [B, K, T, C]
-        let value = split(self.v_proj.forward(x), batch, self.kv_heads); // [B, K, T, C]
+        let value = split(value, batch, self.kv_heads); // [B, K, T, C]
         let (key, value) = match cache {
             Some(cache) => cache.append(key, value), // [B, K, S, C]
             None => (key, value),
         };
         let mixed = causal_attention(query, key, value, context.mask.clone()); // [B, H, T, C]
+        let [_, _, tokens, _] = mixed.dims();
         let mixed = mixed.swap_dims(1, 2); // [B, T, H, C]
-        let mixed = mixed.reshape([batch * tokens, self.heads * self.head_dim]); // [N, H·C]
-        self.o_proj.forward(mixed) // [N, D]
+        let mixed = mixed.reshape([batch * tokens, self.heads * self.head_dim]); // [B·T, H·C]
+        self.o_proj.forward(context.packed(mixed)) // [N, D]
     }
 }
 

@@ -9,9 +9,9 @@ use crate::{DecoderBackend, SmolLm2, ops::write_tokens};
 /// Keys and values of every layer, in buffers allocated once, at the first tokens and in their float type. Appending a
 /// token writes one row per head; where [`write_tokens`] works in place, nothing else is copied.
 ///
-/// Prompts of different lengths share a cache when the shorter ones are padded on the left:
-/// [`KvCache::ragged`] remembers by how much, masks the padding and shifts the positions, so that every row computes
-/// what it would compute alone.
+/// Rows of different lengths end together: the shorter ones are padded on the left. The cache remembers by how much,
+/// masks the padding and shifts the positions, so that every row computes what it would compute alone. Rows leave by
+/// [`KvCache::select_rows`] and are added by [`KvCache::join`].
 #[derive(Clone, Debug)]
 pub struct KvCache<B: Backend> {
     layers: Vec<Buffers<B>>,
@@ -28,16 +28,6 @@ struct Buffers<B: Backend> {
     value: Option<Tensor<B, 4>>,
 }
 
-impl<B: Backend> Buffers<B> {
-    /// `rows` copies of buffers of one row.
-    fn repeat(&self, rows: usize) -> Self {
-        Self {
-            key: self.key.clone().map(|buffer| buffer.repeat_dim(0, rows)),
-            value: self.value.clone().map(|buffer| buffer.repeat_dim(0, rows)),
-        }
-    }
-}
-
 /// One layer of a [`KvCache`] whose buffers hold `len` of `capacity` positions.
 pub(crate) struct LayerCache<'a, B: Backend> {
     buffers: &'a mut Buffers<B>,
@@ -45,7 +35,7 @@ pub(crate) struct LayerCache<'a, B: Backend> {
     capacity: usize,
 }
 
-impl<B: Backend> KvCache<B> {
+impl<B: DecoderBackend> KvCache<B> {
     /// An empty cache of `model` for `batch` rows of up to `capacity` tokens.
     pub fn new(model: &SmolLm2<B>, batch: usize, capacity: usize) -> Self {
         let empty = Buffers { key: None, value: None };
@@ -58,10 +48,8 @@ impl<B: Backend> KvCache<B> {
         }
     }
 
-    /// An empty cache for prompts of the given lengths, which the first
-    /// [`forward_cached`](crate::SmolLm2::forward_cached) receives padded on the left to the longest (with any valid
-    /// id).
-    pub fn ragged(model: &SmolLm2<B>, lengths: &[usize], capacity: usize) -> Self {
+    /// An empty cache for prompts of the given lengths, padded on the left to the longest.
+    pub(crate) fn ragged(model: &SmolLm2<B>, lengths: &[usize], capacity: usize) -> Self {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let left_padding = lengths.iter().map(|length| longest - length).collect();
         Self {
@@ -95,29 +83,73 @@ impl<B: Backend> KvCache<B> {
         self.len = self.len.min(len);
     }
 
-    /// `rows` copies of a cache of one row: a prefix computed once serves a batch of continuations.
-    ///
-    /// # Panics
-    /// When the cache has more than one row.
-    pub fn repeat(&self, rows: usize) -> Self {
-        assert_eq!(self.batch(), 1, "only a cache of one row can be repeated");
-        Self {
-            layers: self.layers.iter().map(|layer| layer.repeat(rows)).collect(),
-            left_padding: vec![self.left_padding[0]; rows],
-            device: self.device.clone(),
-            ..*self
+    /// Row `index` as a cache of its own, without padding.
+    pub fn row(&self, index: usize) -> Self {
+        let padding = self.left_padding[index];
+        let mut row = self.clone();
+        row.rearrange(&[index], padding, 0, self.len - padding);
+        row
+    }
+
+    /// Keeps the given rows, in the given order: finished rows of a batch cost nothing more. Padding that every remaining
+    /// row has is given back once it is a quarter of the cache.
+    pub fn select_rows(&mut self, rows: &[usize]) {
+        let common = rows.iter().map(|row| self.left_padding[*row]).min().unwrap_or(self.len);
+        let dropped = if common * 4 >= self.len { common } else { 0 };
+        self.rearrange(rows, dropped, 0, self.capacity);
+    }
+
+    /// Makes room for at least `tokens` more in every row.
+    pub fn reserve(&mut self, tokens: usize) {
+        if self.len + tokens > self.capacity {
+            self.rearrange(&self.every_row(), 0, 0, self.len + tokens);
         }
     }
 
-    /// Keeps the given rows, in the given order: finished rows of a batch cost nothing more.
-    pub fn select_rows(&mut self, rows: &[usize]) {
+    /// Adds the rows of another cache of the same model. Rows end together: the shorter cache is padded on the left.
+    pub fn join(&mut self, mut other: Self) {
+        if self.batch() == 0 {
+            *self = other;
+            return;
+        }
+        let len = self.len.max(other.len);
+        let capacity = len + (self.capacity - self.len).max(other.capacity - other.len);
+        self.rearrange(&self.every_row(), 0, len - self.len, capacity);
+        other.rearrange(&other.every_row(), 0, len - other.len, capacity);
+        for (layer, added) in self.layers.iter_mut().zip(other.layers) {
+            layer.key = both(layer.key.take(), added.key);
+            layer.value = both(layer.value.take(), added.value);
+        }
+        self.left_padding.extend(other.left_padding);
+    }
+
+    fn every_row(&self) -> Vec<usize> {
+        (0..self.batch()).collect()
+    }
+
+    /// Keeps the given rows, without their first `dropped` positions and with `added` new ones of padding, in buffers of
+    /// `capacity`. Layer by layer, so that little exists twice.
+    fn rearrange(&mut self, rows: &[usize], dropped: usize, added: usize, capacity: usize) {
         let index = rows.iter().map(|row| *row as i64).collect::<Vec<_>>();
         let index = Tensor::<B, 1, Int>::from_data(TensorData::new(index, [rows.len()]), &self.device);
+        let kept = self.len - dropped;
+        let is_moved = (dropped, added, capacity) != (0, 0, self.capacity);
+        let moved = |buffer: &mut Option<Tensor<B, 4>>| {
+            let old = buffer.take().filter(|_| !rows.is_empty())?.select(0, index.clone()); // [B, K, P, C]
+            if !is_moved {
+                return Some(old);
+            }
+            let [batch, heads, _, channels] = old.dims();
+            let new = Tensor::zeros([batch, heads, capacity, channels], (&self.device, old.dtype())); // [B, K, P, C]
+            Some(write_tokens(new, old.narrow(2, dropped, kept), added)) // [B, K, P, C]
+        };
         for layer in &mut self.layers {
-            layer.key = layer.key.take().map(|buffer| buffer.select(0, index.clone()));
-            layer.value = layer.value.take().map(|buffer| buffer.select(0, index.clone()));
+            layer.key = moved(&mut layer.key);
+            layer.value = moved(&mut layer.value);
         }
-        self.left_padding = rows.iter().map(|row| self.left_padding[*row]).collect();
+        let padding = rows.iter().map(|row| self.left_padding[*row] + added - dropped);
+        self.left_padding = padding.collect();
+        (self.len, self.capacity) = (kept + added, capacity);
     }
 
     /// Layer `index`.
@@ -172,6 +204,14 @@ impl<B: DecoderBackend> LayerCache<'_, B> {
             append(&mut buffers.key, key, len, capacity),
             append(&mut buffers.value, value, len, capacity),
         )
+    }
+}
+
+/// The rows of two buffers; no rows have no buffer.
+fn both<B: Backend>(first: Option<Tensor<B, 4>>, second: Option<Tensor<B, 4>>) -> Option<Tensor<B, 4>> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(Tensor::cat(vec![first, second], 0)), // [B, K, P, C]
+        (first, second) => first.or(second),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 
-use super::rotary::Rotation;
+use super::{packing::Packing, rotary::Rotation};
 
 /// How the rows of a batch are to be read. The default is one causal sequence per row at positions `0..T`.
 ///
@@ -33,6 +33,41 @@ pub struct ForwardContext<B: Backend> {
     pub(crate) rotation: Rotation<B>,
     /// True where a query must not see a key, `[B, T, S]`; keys after the query are never seen.
     pub(crate) mask: Option<Tensor<B, 3, Bool>>,
+    /// Where the tokens of rows of different lengths are.
+    pub(crate) packing: Option<Packing<B>>,
+}
+
+impl<B: Backend> ForwardContext<B> {
+    /// Ids of all tokens, `[1, N]`, as the model reads them: as they are when they are packed, otherwise as the rows of
+    /// equal length that they are, `[B, T]`.
+    pub(crate) fn arranged(&self, ids: Tensor<B, 2, Int>, batch: usize) -> Tensor<B, 2, Int> {
+        let [_, tokens] = ids.dims();
+        match &self.packing {
+            Some(_) => ids,                               // [1, N]
+            None => ids.reshape([batch, tokens / batch]), // [B, T]
+        }
+    }
+
+    /// Rows that attention sees of `batch` rows of ids: those that are packed in one.
+    pub(crate) fn rows(&self, batch: usize) -> usize {
+        self.packing.as_ref().map_or(batch, Packing::rows)
+    }
+
+    /// `[N, W]` as attention reads it, `[B·T, W]`.
+    pub(crate) fn padded(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.packing {
+            Some(packing) => packing.pad(x),
+            None => x,
+        }
+    }
+
+    /// The inverse of [`ForwardContext::padded`].
+    pub(crate) fn packed(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        match &self.packing {
+            Some(packing) => packing.unpad(x),
+            None => x,
+        }
+    }
 }
 
 /// True where query and key belong to different documents, `documents: [B, T]`; output `[B, T, T]`.

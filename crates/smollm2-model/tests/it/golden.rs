@@ -8,11 +8,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 use fixtures::{shared, tolerance};
 use kan_rational::Denominator;
 use smollm2_model::DecoderBackend;
-use smollm2_model::generate::{GenerationConfig, Sampling, generate, generate_batch};
 use smollm2_model::weights::{ModelSource, load, parameter_names, read_safetensors};
 use smollm2_model::{
-    FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, KvCache, SequenceLayout, SmolLm2,
-    SmolLm2Config,
+    Branched, FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, KvCache, SequenceLayout,
+    SmolLm2, SmolLm2Config,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -232,46 +231,89 @@ fn cached_steps_equal_the_whole_sequence() {
 }
 
 #[test]
-fn ragged_prompts_give_the_tokens_of_each_alone() {
-    for kind in FeedForwardKind::ALL {
-        let config = config(kind);
-        let model = config.init::<Plain>(&Default::default()).expect("a model");
-        let prompts: Vec<Vec<u32>> = [3, 11, 1, 7]
-            .iter()
-            .zip(0..)
-            .map(|(length, seed)| prompt(*length, seed))
-            .collect();
-        let greedy = GenerationConfig {
-            max_new_tokens: 12,
-            stop_ids: vec![5, 6, 7],
-            ..Default::default()
+fn branches_and_ragged_rows_equal_each_sequence_alone() {
+    let config = config(FeedForwardKind::SwiGlu);
+    let model = config.init::<Plain>(&Default::default()).expect("a model");
+    let lengths: [(usize, &[usize]); 4] = [(9, &[4, 1, 0, 6]), (1, &[3]), (17, &[]), (5, &[2, 2])];
+    let contexts: Vec<Vec<u32>> = lengths.iter().zip(0..).map(|((c, _), seed)| prompt(*c, seed)).collect();
+    let parts: Vec<Vec<u32>> = [4, 1, 0, 6, 3, 2, 2]
+        .iter()
+        .zip(9..)
+        .map(|(c, seed)| prompt(*c, seed))
+        .collect();
+    let mut rest = parts.iter().map(Vec::as_slice);
+    let sequences: Vec<Branched> = contexts
+        .iter()
+        .zip(lengths)
+        .map(|(context, (_, continuations))| Branched {
+            context,
+            continuations: rest.by_ref().take(continuations.len()).collect(),
+        })
+        .collect();
+    let alone = |ids: &[u32]| model.hidden(row(ids), &SequenceLayout::default()); // [1, T, D]
+    // All together, and two of one length, which need no padding.
+    for sequences in [&sequences[..], &[sequences[0].clone(), sequences[0].clone()]] {
+        let hidden = model.hidden_branched(sequences); // [1, N, D]
+        let mut start = 0;
+        let mut compare = |expected: Tensor<Plain, 3>, from: usize| {
+            let count = expected.dims()[1] - from;
+            let found = hidden.clone().narrow(1, start, count); // [1, count, D]
+            let difference = largest_difference(found.into_data(), &expected.narrow(1, from, count).into_data());
+            assert!(difference <= tolerance::TINY_HIDDEN, "{difference:e}");
+            start += count;
         };
-        let drawn = GenerationConfig {
-            sampling: Sampling::Sample {
-                temperature: 0.8,
-                top_k: 40,
-                top_p: 0.95,
-                min_p: 0.01,
-            },
-            repetition_penalty: 1.2,
-            stream: 3,
-            ..greedy.clone()
-        };
-        for settings in [greedy, drawn] {
-            let together = generate_batch(&model, &prompts, &settings).expect("tokens");
-            for ((prompt, together), row) in prompts.iter().zip(together).zip(0..) {
-                let own = GenerationConfig {
-                    stream: settings.stream + row,
-                    ..settings.clone()
-                };
-                let alone: Vec<u32> = generate(&model, prompt, &own)
-                    .expect("a generator")
-                    .collect::<Result<_, _>>()
-                    .expect("tokens");
-                assert_eq!(alone, together, "{kind}, row {row}");
+        for sequence in sequences {
+            compare(alone(sequence.context), 0);
+            for continuation in sequence.continuations.iter().filter(|ids| !ids.is_empty()) {
+                let whole = [sequence.context, *continuation].concat();
+                compare(alone(&whole), sequence.context.len());
             }
         }
+        assert_eq!(start, hidden.dims()[1]);
     }
+}
+
+#[test]
+fn rows_of_a_cache_leave_join_and_stand_alone() {
+    let config = config(FeedForwardKind::SwiGlu);
+    let model = config.init::<Plain>(&Default::default()).expect("a model");
+    let mut rows: Vec<Vec<u32>> = [5, 2, 11]
+        .iter()
+        .zip(0..)
+        .map(|(length, seed)| prompt(*length, seed))
+        .collect();
+    let prompts: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+    let (_, mut cache) = model.prefill(&prompts, 3);
+    let check = |rows: &mut [Vec<u32>], cache: &mut KvCache<Plain>, next: u32| {
+        let found = model.forward_cached(model.ids(&vec![[next]; rows.len()]), cache); // [B, 1, D]
+        for (index, ids) in rows.iter_mut().enumerate() {
+            ids.push(next);
+            let whole = model.hidden(row(ids), &SequenceLayout::default()); // [1, T, D]
+            let last = whole.narrow(1, ids.len() - 1, 1).into_data(); // [1, 1, D]
+            let difference = largest_difference(found.clone().narrow(0, index, 1).into_data(), &last);
+            assert!(difference <= tolerance::TINY_HIDDEN, "row {index}: {difference:e}");
+        }
+    };
+    check(&mut rows, &mut cache, 7);
+    // The longest leaves, and its room with it.
+    cache.select_rows(&[1, 0]);
+    assert_eq!(cache.len(), 6);
+    rows = vec![rows[1].clone(), rows[0].clone()];
+    check(&mut rows, &mut cache, 8);
+    let mut own = (vec![rows[0].clone()], cache.row(0));
+    assert_eq!(own.1.len(), rows[0].len());
+    own.1.reserve(2);
+    check(&mut own.0, &mut own.1, 9);
+    // A longer one joins a shorter one.
+    let more = prompt(20, 4);
+    let (_, long) = model.prefill(&[&more], 0);
+    own.1.join(long);
+    own.0.push(more);
+    own.1.reserve(1);
+    check(&mut own.0, &mut own.1, 3);
+    own.1.select_rows(&[]);
+    assert!(own.1.is_empty() && own.1.batch() == 0);
+    check(&mut rows, &mut cache, 9);
 }
 
 #[test]
@@ -291,84 +333,4 @@ fn packed_documents_do_not_see_each_other() {
         let difference = largest_difference(packed.clone().narrow(1, start, tokens.len()).into_data(), &alone);
         assert!(difference <= tolerance::TINY_HIDDEN, "{difference:e}");
     }
-}
-
-#[test]
-fn impossible_prompts_and_settings_are_named_errors() {
-    let config = config(FeedForwardKind::SwiGlu);
-    let model = config.init::<Plain>(&Default::default()).expect("a model");
-    let error = |prompt: &[u32], settings: GenerationConfig| {
-        generate(&model, prompt, &settings)
-            .map(|_| ())
-            .expect_err("an error")
-            .to_string()
-    };
-    assert!(error(&[], GenerationConfig::default()).contains("empty"));
-    assert!(error(&[1; 64], GenerationConfig::default()).contains("64 positions"));
-    assert!(error(&[97], GenerationConfig::default()).contains("outside the vocabulary"));
-    let hot = Sampling::Sample {
-        temperature: -1.0,
-        top_k: 0,
-        top_p: 1.0,
-        min_p: 0.0,
-    };
-    assert!(
-        error(
-            &[1],
-            GenerationConfig {
-                sampling: hot,
-                ..Default::default()
-            }
-        )
-        .contains("temperature")
-    );
-    for repetition_penalty in [0.0, 1e-40, 1e39, f64::NAN] {
-        let settings = GenerationConfig {
-            repetition_penalty,
-            ..Default::default()
-        };
-        assert!(error(&[1], settings).contains("repetition"), "{repetition_penalty}");
-    }
-}
-
-#[test]
-fn the_real_model_continues_as_transformers_does() {
-    let (Some(path), Some(reference)) = (
-        shared("models/SmolLM2-135M-Instruct.Q4_1.gguf"),
-        shared("reference/golden_135m_instruct_q4_1.json"),
-    ) else {
-        return;
-    };
-    let loaded = load::<Plain>(&ModelSource::Gguf(path), &Default::default()).expect("the model");
-    let text = std::fs::read_to_string(reference).expect("the reference");
-    let reference: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let numbers = |value: &serde_json::Value| -> Vec<u32> {
-        value
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(serde_json::Value::as_u64)
-            .map(|id| id as u32)
-            .collect()
-    };
-    let mut checked = 0;
-    for (name, case) in reference.as_object().expect("cases") {
-        let (prompt, expected) = (numbers(&case["ids"]), numbers(&case["greedy_48"]));
-        assert!(
-            !prompt.is_empty() && !expected.is_empty(),
-            "{name} holds no continuation"
-        );
-        let settings = GenerationConfig {
-            max_new_tokens: 48,
-            stop_ids: vec![2, 0],
-            ..Default::default()
-        };
-        let found: Vec<u32> = generate(&loaded.model, &prompt, &settings)
-            .expect("a generator")
-            .collect::<Result<_, _>>()
-            .expect("tokens");
-        assert_eq!(found, expected, "{name}");
-        checked += 1;
-    }
-    assert!(checked >= 8, "the reference holds {checked} continuations");
 }

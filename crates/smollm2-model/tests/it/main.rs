@@ -4,7 +4,6 @@ mod config;
 mod convert;
 mod exact;
 mod far;
-mod generate;
 mod gguf;
 mod golden;
 #[cfg(feature = "hub")]

@@ -16,9 +16,8 @@ use burn::{
     },
 };
 use fixtures::{shared, tolerance};
-use smollm2_model::generate::{GenerationConfig, generate_batch};
 use smollm2_model::weights::{self, ModelSource};
-use smollm2_model::{DecoderBackend, SequenceLayout};
+use smollm2_model::{Branched, DecoderBackend, SequenceLayout};
 use smollm2_train::{Batch, ModelGradients, TrainBackend};
 use smoltalk_data::PackedRow;
 
@@ -75,9 +74,9 @@ fn losses_and_gradients_are_those_of_flex() {
     }
 }
 
-/// Every hidden state of the golden batch; of its first row as two packed documents; and what follows ragged prompts by
-/// way of the cache.
-fn inference<B: DecoderBackend>(folder: &Path) -> (Vec<TensorData>, Vec<Vec<u32>>) {
+/// Hidden states of the golden batch after every layer; of its first row as two packed documents; of contexts with
+/// several continuations; and of what follows ragged prompts by way of the cache, with one row less halfway.
+fn inference<B: DecoderBackend>(folder: &Path) -> Vec<TensorData> {
     let device = Default::default();
     let loaded = weights::load::<B>(&ModelSource::Folder(folder.to_owned()), &device).unwrap();
     let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
@@ -97,24 +96,32 @@ fn inference<B: DecoderBackend>(folder: &Path) -> (Vec<TensorData>, Vec<Vec<u32>
         documents: each(&|at| i32::from(at >= first)),
     };
     states.push(loaded.model.hidden(ids.narrow(0, 0, 1), &packed)); // [1, T, D]
-    let prompts = [3, 9, 1, 6].map(|length| text[length..2 * length].to_vec());
-    let settings = GenerationConfig {
-        max_new_tokens: 8,
-        ..GenerationConfig::default()
-    };
-    let follow = generate_batch(&loaded.model, &prompts, &settings).unwrap();
-    (states.into_iter().map(Tensor::into_data).collect(), follow)
+    let branched = [(4, 5), (7, 2)].map(|(context, continuation)| Branched {
+        context: &text[..context],
+        continuations: vec![&text[context..][..continuation], &text[20..23], &[]],
+    });
+    states.push(loaded.model.hidden_branched(&branched)); // [1, N, D]
+    let prompts = [3, 9, 1, 6].map(|length| &text[length..2 * length]);
+    let (last, mut cache) = loaded.model.prefill(&prompts, 8); // [4, 1, D]
+    states.push(last);
+    for step in 0..8 {
+        if step == 4 {
+            cache.select_rows(&[3, 0, 2]);
+        }
+        let next: Vec<[u32; 1]> = (0..cache.batch()).map(|row| [text[step + row]]).collect();
+        states.push(loaded.model.forward_cached(loaded.model.ids(&next), &mut cache)); // [4 or 3, 1, D]
+    }
+    states.into_iter().map(Tensor::into_data).collect()
 }
 
 #[test]
-fn hidden_states_and_ragged_generation_are_those_of_flex() {
+fn hidden_states_branched_and_by_way_of_the_cache_too_are_those_of_flex() {
     for kind in KINDS {
         let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
             continue;
         };
-        let (expected, follows) = inference::<burn::backend::Flex>(&folder);
-        let (found, follow) = inference::<<Gpu as AutodiffBackend>::InnerBackend>(&folder);
-        assert_eq!(follow, follows, "{kind}");
+        let expected = inference::<burn::backend::Flex>(&folder);
+        let found = inference::<<Gpu as AutodiffBackend>::InnerBackend>(&folder);
         assert_eq!(found.len(), expected.len());
         let mut worst = 0.0f64;
         for (layer, (found, expected)) in found.iter().zip(&expected).enumerate() {

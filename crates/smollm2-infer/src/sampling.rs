@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::InferError;
 
 /// How a token is chosen from the logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ impl Sampling {
     /// Refuses numbers that have no meaning.
     ///
     /// # Errors
-    /// [`ModelError::Setting`] naming the field.
-    pub fn validate(&self) -> Result<(), ModelError> {
+    /// [`InferError::Setting`] naming the field.
+    pub fn validate(&self) -> Result<(), InferError> {
         let Self::Sample {
             temperature,
             top_p,
@@ -60,7 +60,7 @@ impl Sampling {
             ("min_p", (0.0..=1.0).contains(&min_p), "a number from 0 to 1", min_p),
         ] {
             if !holds {
-                return Err(ModelError::Setting {
+                return Err(InferError::Setting {
                     setting,
                     expected,
                     found: found.to_string(),
@@ -73,21 +73,21 @@ impl Sampling {
 
 /// A sampler with its own stream of random numbers.
 #[derive(Clone, Debug)]
-pub struct Sampler {
+pub(crate) struct Sampler {
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
 
 impl Sampler {
     /// Stream `stream` of `seed`.
-    pub fn new(sampling: Sampling, seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(sampling: Sampling, seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
         Self { sampling, rng }
     }
 
     /// The next token; `None` when a logit is NaN or the highest is infinite.
-    pub fn choose(&mut self, logits: &[f32]) -> Option<u32> {
+    pub(crate) fn choose(&mut self, logits: &[f32]) -> Option<u32> {
         if logits.iter().any(|logit| logit.is_nan()) {
             return None;
         }
@@ -217,7 +217,7 @@ impl<'a> Ranking<'a> {
 }
 
 /// Makes tokens that are already in the row less probable.
-pub(super) fn penalise(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f64) {
+pub(crate) fn penalise(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f64) {
     if penalty == 1.0 {
         return;
     }

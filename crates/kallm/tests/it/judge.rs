@@ -1,23 +1,34 @@
-//! The evaluator on a small model with random weights: both ways of scoring agree, and so do batches and single
-//! requests.
+//! The judge on a small model with random weights: batches and single requests agree, and so do shared and repeated
+//! contexts.
+
+use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::tensor::TensorData;
 use fixtures::shared;
-use llm_bench::{
-    BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Scoring, SmolLm2Evaluator,
-};
+use kallm::judge::Judged;
+use llm_bench::{BenchError, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, Turn};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use smollm2_infer::Engine;
 use smollm2_model::weights::{ModelSource, from_named_tensors, load, named_tensors, save};
 use smollm2_model::{SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 
 type B = Flex;
 
-fn evaluator() -> SmolLm2Evaluator<B> {
+fn judged() -> Judged<B> {
+    Judged::new("random", engine())
+}
+
+fn engine() -> Engine<B> {
     let (model, tokenizer) = parts();
-    SmolLm2Evaluator::new("random", model, tokenizer)
+    Engine::new(model, tokenizer).unwrap()
+}
+
+/// The judge with shorter sequences than the model's.
+fn shorter(max_length: usize) -> Judged<B> {
+    Judged::new("random", engine().with_max_length(max_length))
 }
 
 fn parts() -> (SmolLm2<B>, ChatTokenizer) {
@@ -59,13 +70,23 @@ fn requests() -> Vec<LoglikelihoodRequest> {
         (long.as_str(), " one continuation"),
         (long.as_str(), " two"),
     ];
-    pairs
-        .map(|(context, continuation)| LoglikelihoodRequest {
-            context: context.into(),
-            special: vec![],
-            continuation: continuation.into(),
-        })
-        .to_vec()
+    let mut requests: Vec<LoglikelihoodRequest> =
+        pairs.map(|(context, continuation)| asked(context, continuation)).into();
+    // Choices of one document share its context.
+    for index in 1..requests.len() {
+        if requests[index].context == requests[index - 1].context {
+            requests[index].context = Arc::clone(&requests[index - 1].context);
+        }
+    }
+    requests
+}
+
+fn asked(context: &str, continuation: &str) -> LoglikelihoodRequest {
+    LoglikelihoodRequest {
+        context: context.into(),
+        special: vec![],
+        continuation: continuation.into(),
+    }
 }
 
 fn assert_close(a: &[Loglikelihood], b: &[Loglikelihood]) {
@@ -81,16 +102,32 @@ fn assert_close(a: &[Loglikelihood], b: &[Loglikelihood]) {
 }
 
 #[test]
-fn a_shared_prefix_scores_as_the_plain_way_does() {
+fn requests_score_the_same_with_a_shared_context_and_in_every_batch() {
     let requests = requests();
-    let mut model = evaluator();
-    let shared = model.loglikelihood(&requests).unwrap();
-    model = model.with_scoring(Scoring::Plain { rows: 4 });
-    let plain = model.loglikelihood(&requests).unwrap();
-    model = model.with_scoring(Scoring::Plain { rows: 1 });
-    let single = model.loglikelihood(&requests).unwrap();
-    assert_close(&shared, &plain);
-    assert_close(&plain, &single);
+    let expected = judged().loglikelihood(&requests).unwrap();
+    for rows in [1, 3, 8, 32] {
+        let scores = judged().with_batch_size(rows).loglikelihood(&requests).unwrap();
+        assert_close(&scores, &expected);
+        for (score, expected) in scores.iter().zip(&expected) {
+            assert!(
+                (score.sum - expected.sum).abs() < 1e-5,
+                "{rows} contexts: {score:?} {expected:?}"
+            );
+        }
+    }
+    // Contexts of their own, though with equal text.
+    let apart: Vec<LoglikelihoodRequest> = requests
+        .iter()
+        .map(|request| asked(&request.context, &request.continuation))
+        .collect();
+    let mut model = judged();
+    assert_close(&model.loglikelihood(&apart).unwrap(), &expected);
+    let single: Vec<Loglikelihood> = apart
+        .iter()
+        .map(|request| model.loglikelihood(std::slice::from_ref(request)).unwrap()[0])
+        .collect();
+    assert_close(&single, &expected);
+    assert!(model.requests_per_second().unwrap() > 0.0);
 }
 
 #[test]
@@ -102,7 +139,7 @@ fn a_batch_of_texts_equals_the_texts_alone() {
         max_gen_toks,
     };
     let requests = [request("one", 9), request("a longer prompt", 5), request("two", 12)];
-    let mut model = evaluator();
+    let mut model = judged();
     let batch = model.generate_until(&requests).unwrap();
     for (request, text) in requests.iter().zip(&batch) {
         let alone = model.generate_until(std::slice::from_ref(request)).unwrap();
@@ -124,12 +161,12 @@ fn text(context: &str, max_gen_toks: usize) -> GenerationRequest {
 fn a_prompt_that_leaves_no_room_is_cut_on_the_left() {
     // 500 different enough letters, of which the last 128 - 16 fit.
     let context: String = (0..500u32).map(|i| char::from(b'a' + (i * i % 26) as u8)).collect();
-    let mut model = evaluator();
+    let mut model = judged();
     let long = model.generate_until(&[text(&context, 16)]).unwrap();
     assert_eq!(long, model.generate_until(&[text(&context[500 - 112..], 16)]).unwrap());
     assert_ne!(long, model.generate_until(&[text(&context[500 - 12..], 16)]).unwrap());
-    // The same with a limit of the evaluator's own.
-    let mut short = evaluator().with_max_length(40);
+    // The same with a limit of the engine's own.
+    let mut short = shorter(40);
     let long = short.generate_until(&[text(&context, 16)]).unwrap();
     assert_eq!(long, model.generate_until(&[text(&context[500 - 24..], 16)]).unwrap());
 }
@@ -137,7 +174,7 @@ fn a_prompt_that_leaves_no_room_is_cut_on_the_left() {
 #[test]
 fn an_answer_that_leaves_a_prompt_no_room_is_refused() {
     let requests = [text("a", 39), text("a", 40)];
-    let error = evaluator().with_max_length(40).generate_until(&requests).unwrap_err();
+    let error = shorter(40).generate_until(&requests).unwrap_err();
     assert!(matches!(error, BenchError::Request { index: 1, .. }), "{error}");
 }
 
@@ -145,7 +182,7 @@ fn an_answer_that_leaves_a_prompt_no_room_is_refused() {
 fn a_long_prompt_does_not_shorten_a_neighbours_answer() {
     // Together the longest prompt and the longest answer do not fit; each row by itself does.
     let requests = [text(&"ab".repeat(60), 2), text("begin", 100)];
-    let mut model = evaluator();
+    let mut model = judged();
     let batch = model.generate_until(&requests).unwrap();
     let alone = model.generate_until(&requests[1..]).unwrap();
     assert!(alone[0].chars().count() > 10, "{alone:?}");
@@ -154,22 +191,15 @@ fn a_long_prompt_does_not_shorten_a_neighbours_answer() {
 
 #[test]
 fn generated_text_has_the_likelihood_of_greedy_text() {
-    let config = parts().0.config().clone();
+    let (model, tokenizer) = parts();
     let mut compared = 0;
     for seed in 0..20 {
-        let tokenizer = ChatTokenizer::byte_level().unwrap();
-        let model = seeded(&config, seed);
-        let mut model = SmolLm2Evaluator::new("random", model, tokenizer);
+        let model = seeded(model.config(), seed);
+        let mut model = Judged::new("random", Engine::new(model, tokenizer.clone()).unwrap());
         let continuation = model.generate_until(&[text("begin", 1)]).unwrap().remove(0);
         // Random weights may produce a byte that is not text by itself; then there is nothing to compare.
         if continuation.len() == 1 && !continuation.trim().is_empty() {
-            let context = "begin".into();
-            let special = Vec::new();
-            let request = LoglikelihoodRequest {
-                context,
-                special,
-                continuation,
-            };
+            let request = asked("begin", &continuation);
             assert!(model.loglikelihood(&[request]).unwrap()[0].is_greedy);
             compared += 1;
         }
@@ -191,23 +221,35 @@ fn with_merge(merge: bool) -> ChatTokenizer {
     ChatTokenizer::from_folder(folder.path()).unwrap()
 }
 
+/// A digest of a model with a tokenizer, under one name.
+fn fingerprint(model: &SmolLm2<B>, tokenizer: &ChatTokenizer, max_length: usize) -> String {
+    let engine = Engine::new(model.clone(), tokenizer.clone()).unwrap();
+    Judged::new("one name", engine.with_max_length(max_length)).fingerprint()
+}
+
+/// The small model with a larger vocabulary.
+fn with_vocabulary(vocab_size: usize) -> SmolLm2<B> {
+    let config = parts().0.config().clone();
+    seeded(&SmolLm2Config { vocab_size, ..config }, 1)
+}
+
 #[test]
 fn the_fingerprint_is_of_the_merges_too() {
-    let (model, _) = parts();
-    let of = |tokenizer: ChatTokenizer| SmolLm2Evaluator::new("one name", model.clone(), tokenizer).fingerprint();
+    let model = with_vocabulary(274);
+    let of = |tokenizer: &ChatTokenizer| fingerprint(&model, tokenizer, 128);
     let [merged, apart] = [with_merge(true), with_merge(false)];
     assert_eq!((merged.vocab_size(), merged.encode("ab").unwrap().len()), (274, 1));
     assert_eq!((apart.vocab_size(), apart.encode("ab").unwrap().len()), (274, 2));
-    assert_eq!(of(merged.clone()), of(with_merge(true)));
-    assert_ne!(of(merged.clone()), of(apart));
-    assert_ne!(of(merged.clone()), of(merged.with_special_tokens_in_text(true)));
+    assert_eq!(of(&merged), of(&with_merge(true)));
+    assert_ne!(of(&merged), of(&apart));
+    assert_ne!(of(&merged), of(&merged.clone().with_special_tokens_in_text(true)));
 }
 
-/// The scores of ` y` after a question, with the evaluator's tokenizer recognising special tokens in text or not.
+/// The scores of ` y` after a question, with a tokenizer recognising special tokens in text or not.
 fn scores(recognize: bool, requests: &[LoglikelihoodRequest]) -> Vec<f64> {
     let (model, tokenizer) = parts();
     let tokenizer = tokenizer.with_special_tokens_in_text(recognize);
-    let mut model = SmolLm2Evaluator::new("random", model, tokenizer);
+    let mut model = Judged::new("random", Engine::new(model, tokenizer).unwrap());
     let scores = model.loglikelihood(requests).unwrap();
     scores.iter().map(|score| score.sum).collect()
 }
@@ -216,13 +258,13 @@ fn scores(recognize: bool, requests: &[LoglikelihoodRequest]) -> Vec<f64> {
 fn a_documents_text_is_no_special_token() {
     let tokenizer = ChatTokenizer::byte_level().unwrap();
     let turns = |content: &str| {
-        [llm_bench::Turn {
+        [Turn {
             role: "user",
             content: content.to_owned(),
         }]
     };
     let chat = |content: &str| {
-        let prompt = evaluator().apply_chat_template(&turns(content), true).unwrap();
+        let prompt = judged().apply_chat_template(&turns(content), true).unwrap();
         LoglikelihoodRequest {
             context: prompt.text.into(),
             special: prompt.special,
@@ -244,11 +286,7 @@ fn a_documents_text_is_no_special_token() {
         .filter(|range| request.context[(*range).clone()] == ends);
     assert_eq!(special.count(), 2);
     // A plain prompt has none.
-    let plain = LoglikelihoodRequest {
-        context: "Why?<|im_end|>".into(),
-        special: vec![],
-        continuation: " y<|im_end|>".to_owned(),
-    };
+    let plain = asked("Why?<|im_end|>", " y<|im_end|>");
     let plain = std::slice::from_ref(&plain);
     assert_ne!(scores(false, plain), scores(true, plain));
 }
@@ -256,11 +294,7 @@ fn a_documents_text_is_no_special_token() {
 #[test]
 fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
     let (model, tokenizer) = parts();
-    let of = |model: &SmolLm2<B>, tokenizer: &ChatTokenizer, length: usize| {
-        SmolLm2Evaluator::new("one name", model.clone(), tokenizer.clone())
-            .with_max_length(length)
-            .fingerprint()
-    };
+    let of = fingerprint;
     let same = of(&model, &tokenizer, 128);
     assert_eq!(same.len(), 64);
     // The same through a file: the bits count, not the object.
@@ -292,27 +326,41 @@ fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
     let Some(folder) = shared("models/tokenizer") else {
         return;
     };
-    assert_ne!(of(&model, &ChatTokenizer::open(&folder).unwrap(), 128), same);
+    let (large, official) = (with_vocabulary(49_152), ChatTokenizer::open(&folder).unwrap());
+    assert_ne!(of(&large, &official, 128), of(&large, &tokenizer, 128));
 }
 
 #[test]
 fn documents_without_context_score_the_same_in_every_batch() {
-    let request = |continuation: &str| LoglikelihoodRequest {
-        context: "".into(),
-        special: vec![],
-        continuation: continuation.to_owned(),
-    };
-    let requests = ["the first", "a second one", "and a third sentence"].map(request);
-    let mut model = evaluator();
+    let requests = ["the first", "a second one", "and a third sentence"].map(|text| asked("", text));
+    let mut model = judged();
     let together = model.loglikelihood(&requests).unwrap();
     for (request, score) in requests.iter().zip(&together) {
-        assert_eq!(model.loglikelihood(std::slice::from_ref(request)).unwrap(), [*score]);
+        let alone = model.loglikelihood(std::slice::from_ref(request)).unwrap()[0];
+        assert!((alone.sum - score.sum).abs() < 1e-5, "{alone:?} {score:?}");
+        assert_eq!(alone.is_greedy, score.is_greedy);
     }
 }
 
 #[test]
+fn a_whole_text_is_scored_in_pieces_of_the_longest_sequence() {
+    let text: String = (0..300u32).map(|i| char::from(b'a' + (i * i % 26) as u8)).collect();
+    let mut model = judged();
+    let expected: f64 = [("", 0..128), (&text[127..128], 128..256), (&text[171..256], 256..300)]
+        .map(|(context, piece)| model.loglikelihood(&[asked(context, &text[piece])]).unwrap()[0].sum)
+        .iter()
+        .sum();
+    let texts = [text, String::new(), "short".to_owned()];
+    let found = model.loglikelihood_rolling(&texts).unwrap();
+    assert!((found[0] - expected).abs() < 1e-3, "{found:?} {expected}");
+    assert_eq!(found[1], 0.0);
+    let short = model.loglikelihood(&[asked("", "short")]).unwrap()[0].sum;
+    assert!((found[2] - short).abs() < 1e-4);
+}
+
+#[test]
 fn a_text_ends_at_a_stop_of_several_tokens() {
-    let mut model = evaluator();
+    let mut model = judged();
     let whole = model.generate_until(&[text("begin", 60)]).unwrap().remove(0);
     let letters: Vec<(usize, char)> = whole.char_indices().collect();
     let mut compared = 0;
@@ -328,13 +376,13 @@ fn a_text_ends_at_a_stop_of_several_tokens() {
 }
 
 /// A model whose logits are not numbers.
-fn overflowed() -> SmolLm2Evaluator<B> {
+fn overflowed() -> Judged<B> {
     let (model, tokenizer) = parts();
     let mut tensors = named_tensors(&model);
     let norm = tensors.get_mut("model.norm.weight").unwrap();
     *norm = TensorData::new(vec![f32::NAN; 32], norm.shape.clone());
     let model = from_named_tensors::<B>(model.config(), tensors, &Default::default()).unwrap();
-    SmolLm2Evaluator::new("overflowed", model, tokenizer)
+    Judged::new("overflowed", Engine::new(model, tokenizer).unwrap())
 }
 
 #[test]
@@ -350,7 +398,7 @@ fn a_model_that_overflows_answers_nothing() {
 
 #[test]
 fn a_model_is_described_with_its_type_and_device() {
-    let description = evaluator().description();
+    let description = judged().description();
     assert_eq!(description.dtype.as_deref(), Some("f32"));
     assert!(description.device.is_some_and(|device| !device.is_empty()));
 }

@@ -4,21 +4,31 @@ use std::path::Path;
 
 use burn::backend::Flex;
 use fixtures::{shared, tolerance};
-use llm_bench::{Answer, EvaluateOptions, SmolLm2Evaluator, TaskEvaluation, evaluate};
+use kallm::judge::Judged;
+use llm_bench::{Answer, EvaluateOptions, PromptOptions, Task, TaskEvaluation, evaluate};
 use serde_json::Value;
-use smollm2_model::weights::{ModelSource, load};
-use smoltalk_data::ChatTokenizer;
+use smollm2_infer::Engine;
 
-use crate::reference::reference;
+/// A reference file, its task and the options it was made with.
+fn reference(name: &str) -> Option<(Value, Task, PromptOptions)> {
+    let path = shared(&format!("reference/lm_eval/{name}.json"))?;
+    let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let job = &json["job"];
+    let task = Task::builtin(job["task"].as_str().unwrap().trim_start_matches("l_")).unwrap();
+    let mut options = PromptOptions::new(shared("data/benchmarks")?);
+    options.num_fewshot = job["shots"].as_u64().map(|shots| shots as usize);
+    options.limit = job["limit"].as_f64();
+    options.apply_chat_template = job["chat"].as_bool().unwrap_or(false);
+    Some((json, task, options))
+}
 
-fn evaluator(path: &Path) -> SmolLm2Evaluator<Flex> {
-    let loaded = load::<Flex>(&ModelSource::Gguf(path.to_owned()), &Default::default()).unwrap();
-    let tokenizer = ChatTokenizer::from_gguf(path).unwrap();
-    SmolLm2Evaluator::new("SmolLM2-135M-Instruct", loaded.model, tokenizer)
+fn judged(path: &Path) -> Judged<Flex> {
+    let engine = Engine::open(path, &Default::default()).unwrap();
+    Judged::new("SmolLM2-135M-Instruct", engine)
 }
 
 /// Evaluates a reference job.
-fn compare(model: &mut SmolLm2Evaluator<Flex>, name: &str) {
+fn compare(model: &mut Judged<Flex>, name: &str) {
     let Some((json, task, prompts)) = reference(name) else {
         return;
     };
@@ -66,6 +76,7 @@ fn compare_samples(task: &TaskEvaluation, references: &[Value]) -> f64 {
                 assert_eq!(sample.filtered.as_deref(), reference["filtered_resps"][0].as_str());
             }
             Answer::Rolling(_) => unreachable!("no reference scores whole texts"),
+            Answer::Rolling(_) => unreachable!("no reference scores whole texts"),
         }
         for (metric, value) in &sample.metrics {
             assert_eq!(
@@ -85,7 +96,7 @@ fn smollm2_135m_scores_equal_lm_eval() {
     let Some(path) = shared("models/SmolLM2-135M-Instruct.Q4_1.gguf") else {
         return;
     };
-    let mut model = evaluator(&path);
+    let mut model = judged(&path);
     for name in [
         "arc_easy_0shot",
         "arc_easy_0shot_chat",

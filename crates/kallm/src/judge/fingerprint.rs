@@ -3,13 +3,14 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use sha2::{Digest, Sha256};
-use smollm2_model::{DecoderBackend, SmolLm2};
-use smoltalk_data::ChatTokenizer;
+use smollm2_infer::Engine;
+use smollm2_model::DecoderBackend;
 
 /// Weights, configuration, longest sequence, and how the tokenizer cuts a text. Chat templates are part of requests.
-pub(super) fn of<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatTokenizer, max_length: usize) -> String {
+pub(super) fn of<B: DecoderBackend>(engine: &Engine<B>) -> String {
+    let (config, tokenizer) = (engine.model().config(), engine.tokenizer());
     let mut digest = Sha256::new();
-    digest.update(format!("{:?} {max_length} ", model.config()));
+    digest.update(format!("{config:?} {} ", engine.max_length()));
     digest.update(tokenizer.specification());
     let (bos, stops, special) = (
         tokenizer.bos_id(),
@@ -18,7 +19,7 @@ pub(super) fn of<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatTokenize
     );
     digest.update(format!("{bos} {stops:?} {special} "));
     let mut weights = Weights(digest);
-    model.visit(&mut weights);
+    engine.model().visit(&mut weights);
     weights.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,0 +1,4 @@
+//! Integration tests of kallm, one binary.
+
+mod judge;
+mod lm_eval;

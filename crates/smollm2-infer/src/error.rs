@@ -1,0 +1,99 @@
+//! Everything that can go wrong in this crate.
+
+use smollm2_model::ModelError;
+use smoltalk_data::DataError;
+
+/// Why a model and a tokenizer do not go together, or a request cannot be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// The weights cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+
+    /// The tokenizer cannot be read, or it fails on a text.
+    #[error(transparent)]
+    Data(#[from] DataError),
+
+    /// The tokenizer has ids that the model has no embedding for.
+    #[error(
+        "expected a tokenizer with ids below {vocab_size}, the model's vocabulary, found {found}: they do not belong \
+         together"
+    )]
+    Vocabulary {
+        /// `vocab_size` of the model.
+        vocab_size: usize,
+        /// What is above: a number of ids, or a special token.
+        found: String,
+    },
+
+    /// A setting has no meaning (a negative temperature, a top-p above 1, ..).
+    #[error("generation setting `{setting}`: expected {expected}, found {found}")]
+    Setting {
+        /// Name of the field of [`GenerationConfig`](crate::GenerationConfig).
+        setting: &'static str,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+
+    /// A prompt holds no token: there is nothing to condition the first token on.
+    #[error("prompt {row} is empty: give at least one token (the BOS id, for instance)")]
+    EmptyPrompt {
+        /// Row of the decoder.
+        row: usize,
+    },
+
+    /// A prompt leaves no position for a new token.
+    #[error("prompt {row} has {length} tokens, but the model has {limit} positions and needs one for a new token")]
+    PromptTooLong {
+        /// Row of the decoder.
+        row: usize,
+        /// Tokens of the prompt.
+        length: usize,
+        /// Positions of the model.
+        limit: usize,
+    },
+
+    /// A token id is not in the vocabulary of the model (a tokenizer with added tokens, usually).
+    #[error("prompt {row}, position {position}: token id {token} is outside the vocabulary of {vocab_size} tokens")]
+    TokenOutOfRange {
+        /// Row of the decoder, or index of the request.
+        row: usize,
+        /// Position in the prompt, or in the context followed by the continuations.
+        position: usize,
+        /// The offending id.
+        token: u32,
+        /// `vocab_size` of the model.
+        vocab_size: usize,
+    },
+
+    /// The logits hold a NaN, or the highest is infinite: the weights or the activations overflowed.
+    #[error("row {row}: the logits of step {step} are not numbers (the weights or activations overflowed)")]
+    NotANumber {
+        /// Row of the decoder.
+        row: usize,
+        /// Tokens generated before.
+        step: usize,
+    },
+
+    /// A continuation cannot be scored.
+    #[error("request {request}, continuation {continuation}: expected {expected} tokens, found {found}")]
+    Continuation {
+        /// Index of the request.
+        request: usize,
+        /// Index of its continuation.
+        continuation: usize,
+        /// How many there may be.
+        expected: String,
+        /// How many there are.
+        found: usize,
+    },
+
+    /// Nothing precedes the continuations of a request, so the first token has no probability.
+    #[error("request {request}: the context is empty: give at least one token (the BOS id, for instance)")]
+    EmptyContext {
+        /// Index of the request.
+        request: usize,
+    },
+}

@@ -1,0 +1,164 @@
+//! One prompt on its way through the decoder.
+
+use std::collections::BTreeSet;
+
+use smoltalk_data::ChatTokenizer;
+
+use crate::sampling::{Sampler, penalise};
+use crate::stream::TextStream;
+use crate::{GenerationConfig, InferError};
+
+/// One token of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenEvent {
+    /// The row, as [`Decoder::admit`](crate::Decoder::admit) named it.
+    pub row: usize,
+    /// The token.
+    pub token: u32,
+    /// Text that is certain with this token: complete characters, nothing that may begin a stop string, and no special
+    /// token. The texts of a row add up to its answer.
+    pub text: String,
+    /// Log-probabilities, when [`GenerationConfig::logprobs`] asks for them.
+    pub logprobs: Option<TokenLogprobs>,
+    /// Why the row ends with this token; `None` while it goes on.
+    pub end: Option<End>,
+}
+
+/// Natural log-probabilities at one position, of the model itself: before penalty, temperature and filters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprobs {
+    /// Of the chosen token.
+    pub chosen: f32,
+    /// The most probable tokens with theirs, the most probable first.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Why a row ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its last token is a stop token.
+    StopId,
+    /// Its last token completes a stop string.
+    StopString,
+    /// It has `max_new_tokens` tokens, or the model has no position left.
+    Length,
+}
+
+/// An unfinished row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) index: usize,
+    /// Prompt and continuation.
+    pub(crate) ids: Vec<u32>,
+    /// Distinct ids of the row: what the repetition penalty applies to.
+    seen: BTreeSet<u32>,
+    added: usize,
+    limit: usize,
+    pub(crate) is_finished: bool,
+    settings: GenerationConfig,
+    sampler: Sampler,
+    stream: TextStream,
+}
+
+impl Row {
+    /// A row that adds at most `limit` tokens to `prompt`.
+    pub(crate) fn new(
+        index: usize,
+        prompt: &[u32],
+        limit: usize,
+        settings: &GenerationConfig,
+        tokenizer: &ChatTokenizer,
+    ) -> Self {
+        Self {
+            index,
+            ids: prompt.to_vec(),
+            seen: prompt.iter().copied().collect(),
+            added: 0,
+            limit,
+            is_finished: false,
+            settings: settings.clone(),
+            sampler: Sampler::new(settings.sampling, settings.seed, settings.stream),
+            stream: TextStream::new(tokenizer, &settings.stop_strings),
+        }
+    }
+
+    /// Tokens that may still be added.
+    pub(crate) fn remaining(&self) -> usize {
+        self.limit - self.added
+    }
+
+    /// The token that is not in the cache yet.
+    pub(crate) fn last(&self) -> u32 {
+        *self.ids.last().expect("a row has a prompt")
+    }
+
+    /// Chooses the next token; an error ends the row.
+    pub(crate) fn extend(&mut self, logits: &mut [f32]) -> Result<TokenEvent, InferError> {
+        let event = self.chosen(logits);
+        self.is_finished = event.as_ref().map_or(true, |event| event.end.is_some());
+        event
+    }
+
+    fn chosen(&mut self, logits: &mut [f32]) -> Result<TokenEvent, InferError> {
+        let table = self.settings.logprobs.map(|count| (count, log_probabilities(logits)));
+        penalise(logits, &self.seen, self.settings.repetition_penalty);
+        let token = self.sampler.choose(logits).ok_or(InferError::NotANumber {
+            row: self.index,
+            step: self.added,
+        })?;
+        self.seen.insert(token);
+        self.ids.push(token);
+        self.added += 1;
+        let (mut text, stopped) = self.stream.push(token)?;
+        let end = if stopped {
+            Some(End::StopString)
+        } else {
+            self.end(token)
+        };
+        if end.is_some() && !stopped {
+            text.push_str(&self.stream.finish()?);
+        }
+        Ok(TokenEvent {
+            row: self.index,
+            token,
+            text,
+            logprobs: table.map(|(count, table)| TokenLogprobs::of(&table, token, count)),
+            end,
+        })
+    }
+
+    fn end(&self, token: u32) -> Option<End> {
+        if self.settings.stop_ids.contains(&token) {
+            return Some(End::StopId);
+        }
+        (self.added == self.limit).then_some(End::Length)
+    }
+}
+
+impl TokenLogprobs {
+    fn of(table: &[f32], token: u32, count: usize) -> Self {
+        let mut order: Vec<u32> = (0..table.len() as u32).collect();
+        let count = count.min(order.len());
+        let descending = |a: &u32, b: &u32| table[*b as usize].total_cmp(&table[*a as usize]).then(a.cmp(b));
+        if (1..order.len()).contains(&count) {
+            order.select_nth_unstable_by(count - 1, descending);
+        }
+        order.truncate(count);
+        order.sort_unstable_by(descending);
+        Self {
+            chosen: table[token as usize],
+            top: order.into_iter().map(|id| (id, table[id as usize])).collect(),
+        }
+    }
+}
+
+/// `logits` less the logarithm of the sum of their exponentials, which is taken in f64.
+fn log_probabilities(logits: &[f32]) -> Vec<f32> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();
+    let normaliser = f64::from(highest) + sum.ln();
+    logits
+        .iter()
+        .map(|logit| (f64::from(*logit) - normaliser) as f32)
+        .collect()
+}
