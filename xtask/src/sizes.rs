@@ -2,7 +2,7 @@
 
 mod measure;
 
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 use anyhow::{Result, bail};
 use measure::{Sizes, measure};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,10 @@ const CLOSURES: f64 = 2.0;
 /// Prints the sizes of each crate and of the workspace, without tests and with them. With `check`, the limits hold for the
 /// workspace without its tests.
 pub(crate) fn report(check: bool) -> Result<()> {
+    let workspace = Workspace::read("Cargo.toml")?;
     let mut without_tests = Vec::new();
     let mut with_tests = Vec::new();
-    for package in Workspace::read("Cargo.toml")?.members() {
+    for package in workspace.members() {
         let (mut sources, mut all) = (Sizes::default(), Sizes::default());
         for file in rust_files(package.folder())? {
             let text = std::fs::read_to_string(&file)?;
@@ -28,12 +29,12 @@ pub(crate) fn report(check: bool) -> Result<()> {
             }
             measure(&text, true, &mut all)?;
         }
-        without_tests.push((package.name.to_string(), sources));
-        with_tests.push((package.name.to_string(), all));
+        without_tests.push((package, sources));
+        with_tests.push((package, all));
     }
-    let workspace = table("without tests", &without_tests);
+    let sum = table("without tests", &without_tests);
     table("with tests", &with_tests);
-    let broken = broken(&workspace);
+    let broken = broken(&sum);
     if check && !broken.is_empty() {
         bail!("too large, without tests: {}", broken.join("; "));
     }
@@ -61,17 +62,21 @@ fn broken(sizes: &Sizes) -> Vec<String> {
     broken
 }
 
-/// Prints a line per crate, and returns the sum.
-fn table(title: &str, crates: &[(String, Sizes)]) -> Sizes {
+/// Prints a line per crate and one for those below `crates/`, and returns the sum of all.
+fn table(title: &str, crates: &[(&Package, Sizes)]) -> Sizes {
     println!(
         "{title:16} files  lines  per file: p50  p90  max  functions  lines: p50  p90  max  named closures per 1,000  \
          public items  fields  docs  of 4 words or less"
     );
-    let mut all = Sizes::default();
-    for (name, sizes) in crates {
-        row(name, sizes);
+    let (mut libraries, mut all) = (Sizes::default(), Sizes::default());
+    for (package, sizes) in crates {
+        row(&package.name, sizes);
         all.add(sizes);
+        if package.is_library() {
+            libraries.add(sizes);
+        }
     }
+    row("libraries", &libraries);
     row("workspace", &all);
     println!();
     all

@@ -1,7 +1,8 @@
 use crate::{RationalSpec, reference};
 use burn::tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
 
-/// Gradients of [`RationalBackend::group_rational`].
+/// Gradients of [`RationalBackend::group_rational`]; those of coefficients are sums over all elements
+/// that share them.
 #[derive(Debug, Clone)]
 pub struct RationalGradients<B: Backend> {
     /// `dL/dx`, `[.., D]` in the dtype of `x`.
@@ -12,7 +13,8 @@ pub struct RationalGradients<B: Backend> {
     pub denominator: FloatTensor<B>,
 }
 
-/// Gradients of [`RationalBackend::gated_rational`].
+/// Gradients of [`RationalBackend::gated_rational`]; those of coefficients are sums over all elements
+/// that share them.
 #[derive(Debug, Clone)]
 pub struct GatedGradients<B: Backend> {
     /// `dL/dgate`, `[.., D]` in the dtype of the gate.

@@ -20,7 +20,7 @@ pub enum Init {
     Published(Activation),
     /// The stored minimax fit on `[-range, range]` ([`Activation::minimax`]).
     Minimax {
-        /// The function fitted.
+        /// The function that the coefficients are fitted to.
         activation: Activation,
         /// Half-width of the range fitted, one of those stored: 3, 4, 5, 6, 8, 10, 12 or 16.
         range: u32,
@@ -43,7 +43,7 @@ impl From<Activation> for Init {
     }
 }
 
-/// Configuration of [`GroupRational`].
+/// Configuration of [`GroupRational`]: which function, and where it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupRationalConfig {
@@ -86,13 +86,13 @@ impl GroupRationalConfig {
         self
     }
 
-    /// Sets the degrees.
+    /// Sets the degrees of numerator and denominator.
     pub fn with_degrees(mut self, degrees: Degrees) -> Self {
         self.degrees = degrees;
         self
     }
 
-    /// Sets the denominator form.
+    /// Sets the form of the denominator, which coefficients are made for.
     pub fn with_denominator(mut self, denominator: Denominator) -> Self {
         self.denominator = denominator;
         self
@@ -110,7 +110,7 @@ impl GroupRationalConfig {
         self
     }
 
-    /// Sets the initial coefficients.
+    /// Sets where the coefficients start.
     pub fn with_init(mut self, init: impl Into<Init>) -> Self {
         self.init = init.into();
         self
@@ -228,7 +228,7 @@ pub struct GroupRational<B: Backend> {
 }
 
 impl<B: Backend> GroupRational<B> {
-    /// Groups and denominator form.
+    /// Groups and form, as [`RationalBackend`](crate::RationalBackend) takes them.
     pub fn spec(&self) -> RationalSpec {
         RationalSpec {
             groups: self.groups,

@@ -92,7 +92,7 @@ pub enum Denominator {
 pub struct RationalSpec {
     /// Number of groups; channel `c` of `D` belongs to group `c / (D / groups)`.
     pub groups: usize,
-    /// Form of the denominator.
+    /// Form of the denominator; coefficients of one form are wrong under the other.
     pub denominator: Denominator,
 }
 
@@ -101,11 +101,11 @@ pub struct RationalSpec {
 pub struct Geometry {
     /// Product of all dimensions but the last.
     pub rows: usize,
-    /// Number of groups.
+    /// Number of groups that the channels are cut into.
     pub groups: usize,
-    /// Channels of one group.
+    /// Channels of one group, next to each other.
     pub width: usize,
-    /// Degrees of the function.
+    /// Degrees, as the columns of the coefficients tell.
     pub degrees: Degrees,
     /// Whether one numerator serves every group.
     pub shared_numerator: bool,

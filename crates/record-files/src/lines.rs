@@ -123,8 +123,8 @@ impl Iterator for Lines {
         {
             return Some(Err(RecordError::Unreadable {
                 place: self.place(),
-                expected: "one JSON object per line".to_string(),
-                found: "a JSON array; `jq -c '.[]' FILE > FILE.jsonl` writes its elements as lines".to_string(),
+                expected: "one JSON object per line".to_owned(),
+                found: "a JSON array; `jq -c '.[]' FILE > FILE.jsonl` writes its elements as lines".to_owned(),
             }));
         }
         Some(self.record(line))

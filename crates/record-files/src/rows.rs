@@ -142,8 +142,8 @@ fn without_json(field: &Type) -> Option<String> {
             field.get_basic_info().logical_type_ref(),
         );
         return (!has_form).then(|| match (converted, field.get_basic_info().logical_type_ref()) {
-            (ConvertedType::NONE, Some(LogicalType::Timestamp(_))) => "values of the type TIMESTAMP(NANOS)".to_string(),
-            (ConvertedType::NONE, Some(LogicalType::Time(_))) => "values of the type TIME(NANOS)".to_string(),
+            (ConvertedType::NONE, Some(LogicalType::Timestamp(_))) => "values of the type TIMESTAMP(NANOS)".to_owned(),
+            (ConvertedType::NONE, Some(LogicalType::Time(_))) => "values of the type TIME(NANOS)".to_owned(),
             (ConvertedType::NONE, _) => format!("values of the type {}", field.get_physical_type()),
             _ => format!("values of the type {converted}"),
         });

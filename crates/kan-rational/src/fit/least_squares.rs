@@ -25,7 +25,7 @@ impl Samples {
         Self { x, y, weights }
     }
 
-    /// Smallest and largest abscissa.
+    /// Smallest and largest abscissa: the range a fit is good for.
     pub fn range(&self) -> (f64, f64) {
         self.x
             .iter()

@@ -186,7 +186,7 @@ impl Problem {
         (gram, gradient)
     }
 
-    /// The damped step's destination.
+    /// The denominator that a step damped by `damping` leads to.
     fn step(&self, state: &State, gram: &[Vec<f64>], gradient: &[f64], damping: f64) -> Option<Vec<f64>> {
         let count = gradient.len();
         let mut matrix = gram.to_vec();

@@ -5,14 +5,14 @@
 
 use crate::Denominator;
 
-/// Gradients of one element.
+/// What one element adds to the gradients of a loss `L`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ElementGradients {
-    /// `dL/dx`.
+    /// `dL/dx` of this element.
     pub input: f64,
-    /// `dL/da_k`.
+    /// `dL/da_k` for `k` from 0.
     pub numerator: Vec<f64>,
-    /// `dL/db_k`.
+    /// `dL/db_k` for `k` from 1.
     pub denominator: Vec<f64>,
 }
 
@@ -28,7 +28,7 @@ pub fn polynomial(x: f64, coefficients: impl DoubleEndedIterator<Item = f64>) ->
         .fold((0.0, 0.0), |(value, slope), c| (value * x + c, slope * x + value))
 }
 
-/// `Q(x)` and `Q'(x)`.
+/// `Q(x)` and its derivative, in either form.
 pub fn denominator(x: f64, b: &[f64], form: Denominator) -> (f64, f64) {
     match form {
         Denominator::SumOfAbs => {

@@ -169,7 +169,7 @@ impl<B: Backend> Call<B> {
         tensor::<B, 3>(B::float_reshape(x, Shape::new([rows, groups, width]))).cast(self.dtype) // [N, G, W]
     }
 
-    /// `P` and `P'`.
+    /// `P` and its derivative at every element.
     fn numerator(&self, x: &Tensor<B, 3>) -> (Tensor<B, 3>, Tensor<B, 3>) {
         horner(x, &self.a)
     }
@@ -237,12 +237,14 @@ impl<B: Backend> Call<B> {
     }
 
     fn zero_gradients(&self) -> (FloatTensor<B>, FloatTensor<B>) {
-        let zeros = |columns: &[Tensor<B, 3>]| {
-            let columns = columns.iter().map(|c| c.zeros_like().reshape([-1, 1])).collect(); // [G or 1, 1]
-            primitive(Tensor::<B, 2>::cat(columns, 1).cast(DType::F32)) // [G or 1, columns]
-        };
         (zeros(&self.a), zeros(&self.b))
     }
+}
+
+/// A zero per group and coefficient.
+fn zeros<B: Backend>(columns: &[Tensor<B, 3>]) -> FloatTensor<B> {
+    let columns = columns.iter().map(|c| c.zeros_like().reshape([-1, 1])).collect(); // [G or 1, 1]
+    primitive(Tensor::<B, 2>::cat(columns, 1).cast(DType::F32)) // [G or 1, columns]
 }
 
 /// `sum_k c_k x^k` and its derivative in one Horner pass.
