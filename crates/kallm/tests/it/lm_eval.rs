@@ -76,7 +76,6 @@ fn compare_samples(task: &TaskEvaluation, references: &[Value]) -> f64 {
                 assert_eq!(sample.filtered.as_deref(), reference["filtered_resps"][0].as_str());
             }
             Answer::Rolling(_) => unreachable!("no reference scores whole texts"),
-            Answer::Rolling(_) => unreachable!("no reference scores whole texts"),
         }
         for (metric, value) in &sample.metrics {
             assert_eq!(

@@ -4,7 +4,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
 
-use super::{KvCache, SmolLm2, layout::Sequence};
+use super::{ForwardContext, KvCache, SmolLm2};
 use crate::DecoderBackend;
 
 /// A context and continuations of it, in one sequence. Each continuation follows the context directly: it sees the
@@ -61,8 +61,8 @@ pub(crate) struct Packing<B: Backend> {
     tokens: Tensor<B, 1, Int>,
     /// The slot of each token, `[N]`.
     slots: Tensor<B, 1, Int>,
-    /// B and T.
-    pub(crate) shape: [usize; 2],
+    /// B.
+    rows: usize,
 }
 
 impl<B: Backend> Packing<B> {
@@ -83,8 +83,13 @@ impl<B: Backend> Packing<B> {
         Some(Self {
             tokens: indices(tokens, device),
             slots: indices(slots, device),
-            shape: [batch, longest],
+            rows: batch,
         })
+    }
+
+    /// B.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// `[N, W]` to `[B·T, W]`. Padding holds the values of a token: it is never looked at, but must be finite.
@@ -131,14 +136,14 @@ impl<B: DecoderBackend> SmolLm2<B> {
         let ids: Vec<u32> = sequences.iter().flat_map(Branched::ids).collect();
         let positions: Vec<i64> = sequences.iter().flat_map(Branched::positions).collect();
         let lengths: Vec<usize> = sequences.iter().map(Branched::tokens).collect();
-        let sequence = Sequence {
+        let context = ForwardContext {
             rotation: self.rotary.gather(indices(positions, &device).unsqueeze()),
-            hidden: siblings(sequences, &lengths, &device),
+            mask: siblings(sequences, &lengths, &device),
             packing: Packing::new(&lengths, false, &device),
         };
         let tokens = ids.len();
-        let ids = sequence.arranged(self.ids(&[ids]), lengths.len()); // [1, N] or [B, T]
-        let hidden = self.run(ids, &sequence, None, |_| {}); // [1, N, D] or [B, T, D]
+        let ids = context.arranged(self.ids(&[ids]), lengths.len()); // [1, N] or [B, T]
+        let hidden = self.run(ids, &context, None, |_| {}); // [1, N, D] or [B, T, D]
         let channels = hidden.dims()[2];
         hidden.reshape([1, tokens, channels]) // [1, N, D]
     }
@@ -158,13 +163,13 @@ impl<B: DecoderBackend> SmolLm2<B> {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let mut cache = KvCache::ragged(self, &lengths, longest + room);
         let positions: Vec<i64> = lengths.iter().flat_map(|length| 0..*length as i64).collect();
-        let sequence = Sequence {
+        let context = ForwardContext {
             rotation: self.rotary.gather(indices(positions, &device).unsqueeze()),
-            hidden: cache.hidden(longest),
+            mask: cache.mask(longest),
             packing: Packing::new(&lengths, true, &device),
         };
-        let ids = sequence.arranged(self.ids(&[prompts.concat()]), lengths.len()); // [1, N] or [B, T]
-        let hidden = self.run(ids, &sequence, Some(&mut cache), |_| {}); // [1, N, D] or [B, T, D]
+        let ids = context.arranged(self.ids(&[prompts.concat()]), lengths.len()); // [1, N] or [B, T]
+        let hidden = self.run(ids, &context, Some(&mut cache), |_| {}); // [1, N, D] or [B, T, D]
         cache.advance(longest);
         let channels = hidden.dims()[2];
         let mut end = 0;

@@ -39,7 +39,7 @@ fn margins<B: DecoderBackend>(model: &SmolLm2<B>, batch: &Batch<B>) -> Tensor<B,
     let mut signs = vec![0.0; pairs(batch) * positions.len()];
     for (index, position) in positions.iter().enumerate() {
         let row = *position as usize / tokens;
-        signs[row / 2 * positions.len() + index] = if row % 2 == 0 { 1.0 } else { -1.0 };
+        signs[row / 2 * positions.len() + index] = if row.is_multiple_of(2) { 1.0 } else { -1.0 };
     }
     let signs = TensorData::new(signs, [pairs(batch), positions.len()]);
     Tensor::<B, 2>::from_data(signs, &chosen.device()).matmul(chosen) // [P, 1]
