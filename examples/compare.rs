@@ -27,7 +27,7 @@ use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::StepBackend;
 use smollm2_train::TrainConfig;
-use smoltalk_data::{ChatTemplate, ChatTokenizer, Mask, Packing, Source};
+use smoltalk_data::{ChatTemplate, ChatTokenizer, LoaderConfig, Mask, Packing, Source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -348,18 +348,21 @@ fn recipe(arguments: &Arguments, steps: usize, sequence_length: usize, rows: usi
     let steps = if arguments.quick { 3 } else { steps };
     let steps = arguments.steps.unwrap_or(steps);
     TrainConfig {
-        seed: arguments.seed,
         steps,
         learning_rate: arguments.learning_rate.unwrap_or(rate),
-        sequence_length: arguments.sequence_length.unwrap_or(sequence_length),
         micro_batch_rows: arguments.rows.unwrap_or(rows),
         gradient_accumulation: 1,
         eval_every: 0,
         eval_rows: 16,
         checkpoint_every: 0,
         keep_checkpoints: 1,
-        mask: Mask::AssistantOnly,
-        packing: Packing::BestFit,
+        data: LoaderConfig {
+            sequence_length: arguments.sequence_length.unwrap_or(sequence_length),
+            mask: Mask::AssistantOnly,
+            packing: Packing::BestFit,
+            seed: arguments.seed,
+            ..LoaderConfig::default()
+        },
         ..TrainConfig::default()
     }
 }
@@ -375,12 +378,12 @@ fn settings<B: StepBackend>(arguments: &Arguments, setting: &Setting<B>) -> Vec<
         ("optimiser steps", recipe.steps.to_string()),
         (
             "tokens in a step",
-            (recipe.sequence_length * recipe.micro_batch_rows).to_string(),
+            (recipe.data.sequence_length * recipe.micro_batch_rows).to_string(),
         ),
         ("peak learning rate", recipe.learning_rate.to_string()),
         ("loss on", "the assistant's tokens".to_string()),
         ("packing", "best fit, attention within a conversation".to_string()),
-        ("seed", recipe.seed.to_string()),
+        ("seed", recipe.data.seed.to_string()),
     ]
     .map(|(name, value)| (name.to_string(), value))
     .to_vec()

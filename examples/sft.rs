@@ -20,10 +20,8 @@ use kallm::training::{self, PRETRAINED_GATE};
 use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::checkpoint::{self, Checkpoint};
-use smollm2_train::{
-    ConversationRows, RunOptions, RunOrigin, RunRecord, StepBackend, TrainConfig, TrainError, Trainer,
-};
-use smoltalk_data::{ChatTokenizer, PackedRow, Source};
+use smollm2_train::{RunOptions, RunOrigin, RunRecord, StepBackend, TrainConfig, TrainError, Trainer};
+use smoltalk_data::{ChatTokenizer, DataLoader, PackedRow, Source};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -88,7 +86,7 @@ fn main() -> Result<ExitCode> {
 /// A run before its first step in this process.
 struct Run<B: StepBackend> {
     trainer: Trainer<Autodiff<B>>,
-    rows: ConversationRows,
+    rows: DataLoader,
     held_out: Vec<PackedRow>,
     tokenizer: ChatTokenizer,
     origin: RunOrigin,
@@ -141,11 +139,11 @@ fn begin<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<Ru
     let tokenizer = kallm::open::tokenizer(&resolved)?;
     let (data, held_out) = conversations(arguments)?;
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
-    let rows = ConversationRows::new(data.clone(), tokenizer.clone(), recipe.loader())?
+    let rows = DataLoader::new(data.clone(), tokenizer.clone(), recipe.data.clone())?
         .with_observer(Box::new(Loading::default()));
     let opened = open::model::<B>(&resolved, &arguments.hub, device)?;
     let model = opened.loaded.model;
-    let (sequence_length, positions) = (recipe.sequence_length, model.config().max_position_embeddings);
+    let (sequence_length, positions) = (recipe.data.sequence_length, model.config().max_position_embeddings);
     if sequence_length > positions {
         bail!(TrainError::SequenceTooLong {
             sequence_length,
@@ -188,7 +186,7 @@ fn resume<B: StepBackend>(
     let (data, held_out) = conversations(arguments)?;
     let held_out = held_out_rows(held_out, &tokenizer, &recipe)?;
     let mut rows =
-        ConversationRows::new(data, tokenizer.clone(), recipe.loader())?.with_observer(Box::new(Loading::default()));
+        DataLoader::new(data, tokenizer.clone(), recipe.data.clone())?.with_observer(Box::new(Loading::default()));
     observer.resuming();
     let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
     training::check_vocabulary(&tokenizer, trainer.model().config())?;
@@ -377,7 +375,7 @@ fn with_feed_forward<B: StepBackend>(
         Some(kind) if training::kinds(model.config()) != kind.name() => match kind {
             FeedForwardKind::GatedRational => {
                 advise(recipe);
-                let system_prompt = recipe.system_prompt;
+                let system_prompt = recipe.data.system_prompt;
                 Ok(training::to_gated_rational(
                     model,
                     data,
@@ -386,7 +384,7 @@ fn with_feed_forward<B: StepBackend>(
                     conversion(),
                 )?)
             }
-            _ => Ok(training::fresh_feed_forward(&model, kind, recipe.seed)?),
+            _ => Ok(training::fresh_feed_forward(&model, kind, recipe.data.seed)?),
         },
         _ => Ok(model),
     }
@@ -414,8 +412,8 @@ fn check_kind(arguments: &Arguments, model: &SmolLm2Config) -> Result<()> {
     }
 }
 
-fn print_end(arguments: &Arguments, rows: &ConversationRows) -> Result<()> {
-    let counts = rows.loader().counts();
+fn print_end(arguments: &Arguments, rows: &DataLoader) -> Result<()> {
+    let counts = rows.counts();
     let packing = counts.packing;
     print_line(format_args!(
         "trained on {} rows, {} tokens ({} targets)\n\

@@ -14,7 +14,7 @@ use smollm2_train::{
     Batch, StepBackend, TrainConfig, Trainer,
     ops::{AdamWState, AdamWStep, reference},
 };
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 use std::hint::black_box;
 
 const TOKENS: usize = 512;
@@ -27,7 +27,7 @@ fn steps(criterion: &mut Criterion) {
         (config.num_hidden_layers, config.vocab_size) = (4, 4096);
         config.feed_forward.truncate(4);
         let recipe = TrainConfig {
-            sequence_length: TOKENS,
+            data: LoaderConfig::of_length(TOKENS),
             ..TrainConfig::default()
         };
         let model = config.init(&Default::default()).expect("a valid configuration");

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use smollm2_model::{FeedForwardKind, SmolLm2Config};
 use smollm2_train::{Batch, StepBackend, TrainConfig, Trainer};
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 use std::time::Instant;
 
 /// Steps before the first measured one: memory, compiled kernels and optimiser state settle in three.
@@ -70,7 +70,7 @@ pub fn step_cost<B: StepBackend>(
     let config = shape.config();
     let rows = rows(batch, config.vocab_size);
     let recipe = TrainConfig {
-        sequence_length: batch.channels,
+        data: LoaderConfig::of_length(batch.channels),
         ..TrainConfig::default()
     };
     let mut models = Vec::new();

@@ -11,7 +11,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use smollm2_model::weights::{self, ModelSource};
 use smollm2_model::{FeedForwardKind, KvCache, SmolLm2};
 use smollm2_train::{Batch, TrainConfig, Trainer};
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 use std::path::Path;
 use std::time::Instant;
 
@@ -70,7 +70,7 @@ fn trainer(source: &ModelSource, rational: bool) -> Result<Trainer<Autodiff<Flex
         model = config.init(&Default::default())?;
     }
     let recipe = TrainConfig {
-        sequence_length: TOKENS,
+        data: LoaderConfig::of_length(TOKENS),
         learning_rate: 1e-5,
         ..TrainConfig::default()
     };

@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use smollm2_model::convert::Stage;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::{
-    ConversationRows, DamagedMetrics, EvalRecord, MemoryEstimate, RowSource, RunOptions, StepBackend, StepRecord,
-    TrainConfig, TrainObserver, Trainer,
+    DamagedMetrics, EvalRecord, MemoryEstimate, RowSource, RunOptions, StepBackend, StepRecord, TrainConfig,
+    TrainObserver, Trainer,
 };
-use smoltalk_data::{ChatTokenizer, PackedRow, Source};
+use smoltalk_data::{ChatTokenizer, DataLoader, PackedRow, Source};
 use std::path::Path;
 
 /// Where every variant starts.
@@ -213,8 +213,8 @@ impl<B: StepBackend> Setting<B> {
         (name, place): (&str, &Path),
         observer: &mut dyn StudyObserver,
     ) -> Result<Trained<B>> {
-        let order = self.recipe.loader();
-        let mut rows = ConversationRows::new(self.training.clone(), self.tokenizer.clone(), order)?;
+        let data = self.recipe.data.clone();
+        let mut rows = DataLoader::new(self.training.clone(), self.tokenizer.clone(), data)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
         let options = RunOptions {
             companions: &save_tokenizer,
@@ -237,7 +237,7 @@ impl<B: StepBackend> Setting<B> {
         Ok(Trained {
             model: trainer.into_model().valid(),
             variant,
-            position: rows.position()?,
+            position: RowSource::position(&rows)?,
         })
     }
 
@@ -251,18 +251,18 @@ impl<B: StepBackend> Setting<B> {
             Start::Scratch(config) => {
                 let config = SmolLm2Config::clone(config).with_feed_forward(kind);
                 // The same seed for every variant: what they share starts equal in distribution and order.
-                B::seed(device, self.recipe.seed);
+                B::seed(device, self.recipe.data.seed);
                 Ok(config.init::<B>(device)?)
             }
             Start::Pretrained(model) => match kind {
                 FeedForwardKind::SwiGlu => Ok(SmolLm2::clone(model)),
                 FeedForwardKind::GatedRational => {
-                    let (data, system_prompt) = (&self.training, self.recipe.system_prompt);
+                    let (data, system_prompt) = (&self.training, self.recipe.data.system_prompt);
                     let progress = |stage, done, total| observer.converting(stage, done, total);
                     let model = SmolLm2::clone(model);
                     training::to_gated_rational(model, data, &self.tokenizer, system_prompt, progress)
                 }
-                _ => training::fresh_feed_forward(model, kind, self.recipe.seed),
+                _ => training::fresh_feed_forward(model, kind, self.recipe.data.seed),
             },
         }
     }

@@ -34,7 +34,7 @@ pub fn held_out_rows(
 ) -> Result<Vec<PackedRow>> {
     let config = LoaderConfig {
         shuffle: false,
-        ..recipe.loader()
+        ..recipe.data.clone()
     };
     let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(Box::new(observer));
     Ok(loader.one_pass(recipe.eval_rows)?)
@@ -142,10 +142,13 @@ mod tests {
         for packing in [Packing::Concat, Packing::BestFit, Packing::None] {
             let rows = |seed| {
                 let recipe = TrainConfig {
-                    seed,
-                    sequence_length: 256,
                     eval_rows: 4,
-                    packing,
+                    data: LoaderConfig {
+                        seed,
+                        sequence_length: 256,
+                        packing,
+                        ..LoaderConfig::default()
+                    },
                     ..TrainConfig::quick()
                 };
                 let (_, held_out) = hold_out(source(), 0.2).unwrap();

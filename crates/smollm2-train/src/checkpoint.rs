@@ -16,6 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
+use smoltalk_data::Mismatch;
 
 use crate::TrainError;
 
@@ -263,8 +264,7 @@ pub(crate) fn damaged(folder: &Path, file: &str, expected: impl Into<String>, fo
     TrainError::Checkpoint {
         checkpoint: folder.to_owned(),
         file: file.to_owned(),
-        expected: expected.into(),
-        found: found.to_string(),
+        mismatch: Mismatch::new(expected, found),
     }
 }
 

@@ -1,17 +1,18 @@
 //! The recipe of a run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeBounds,
-};
+mod toml_form;
+
+use std::ops::RangeBounds;
 
 use serde::{Deserialize, Serialize};
-use smoltalk_data::{LoaderConfig, Mask, Packing, SystemPrompt};
+use smoltalk_data::{DataError, LoaderConfig};
 
 use crate::{AdamWConfig, Schedule, TrainError};
 
-/// The recipe of a run. Read from TOML ([`TrainConfig::from_toml`]), where every field may be left out; the resolved
-/// form is saved in every checkpoint.
+pub use toml_form::Difference;
+
+/// The recipe of a run. Read from TOML ([`TrainConfig::from_toml`]), where every field may be left out and those of
+/// [`LoaderConfig`] stand next to the others; the resolved form is saved in every checkpoint.
 ///
 /// ```
 /// use smollm2_train::TrainConfig;
@@ -24,8 +25,6 @@ use crate::{AdamWConfig, Schedule, TrainError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Seed of the data order (and of a fresh model, where the application makes one). Default 42.
-    pub seed: u64,
     /// Optimiser steps of the whole run; the schedule ends with it. Default 1000.
     pub steps: usize,
     /// Peak learning rate. Default 1e-3.
@@ -38,8 +37,6 @@ pub struct TrainConfig {
     /// coefficient's gradient is a sum over every activation of its layer, thousands of times the others together;
     /// clipped with them it scales theirs down to where AdamW's epsilon stops them. Default true.
     pub clip_rational_apart: bool,
-    /// Tokens per row. Default 2048.
-    pub sequence_length: usize,
     /// Rows that go through the model at once. Default 4.
     pub micro_batch_rows: usize,
     /// Micro-batches per optimiser step, weighted by their target tokens. Default 4.
@@ -54,12 +51,10 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// Newest checkpoints kept; at least 1. Default 2.
     pub keep_checkpoints: usize,
-    /// Which tokens count: all (the published recipe) or the assistant's only. Default all.
-    pub mask: Mask,
-    /// How conversations fill rows. Default concat, the published recipe.
-    pub packing: Packing,
-    /// The system turn of conversations without one. Default: the template's sentence.
-    pub system_prompt: SystemPrompt,
+    /// How conversations become rows. A [`RowSource`](crate::RowSource) that makes rows differently is refused. The
+    /// seed is also that of a fresh model, where the application makes one.
+    #[serde(flatten)]
+    pub data: LoaderConfig,
     /// Learning rate over the steps. Default cosine to 0.
     pub schedule: Schedule,
     /// AdamW's constants and decay groups.
@@ -69,13 +64,11 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            seed: 42,
             steps: 1000,
             learning_rate: 1e-3,
             warmup_ratio: 0.1,
             max_grad_norm: 1.0,
             clip_rational_apart: true,
-            sequence_length: 2048,
             micro_batch_rows: 4,
             gradient_accumulation: 4,
             loss_chunk: 512,
@@ -83,9 +76,7 @@ impl Default for TrainConfig {
             eval_rows: 64,
             checkpoint_every: 100,
             keep_checkpoints: 2,
-            mask: Mask::All,
-            packing: Packing::Concat,
-            system_prompt: SystemPrompt::Default,
+            data: LoaderConfig::default(),
             schedule: Schedule::default(),
             optimizer: AdamWConfig::default(),
         }
@@ -100,9 +91,9 @@ impl TrainConfig {
         Self {
             steps: 800,
             learning_rate: 1e-3,
-            sequence_length: 8192,
             micro_batch_rows: 4,
             gradient_accumulation: 32,
+            data: LoaderConfig::of_length(8192),
             ..Self::default()
         }
     }
@@ -121,12 +112,12 @@ impl TrainConfig {
     pub fn quick() -> Self {
         Self {
             steps: 20,
-            sequence_length: 128,
             micro_batch_rows: 2,
             gradient_accumulation: 1,
             eval_every: 10,
             eval_rows: 8,
             checkpoint_every: 10,
+            data: LoaderConfig::of_length(128),
             ..Self::default()
         }
     }
@@ -139,82 +130,6 @@ impl TrainConfig {
             "quick" => Self::quick(),
             _ => return None,
         })
-    }
-
-    /// Reads and validates a recipe.
-    ///
-    /// # Errors
-    /// [`TrainError::ConfigSyntax`] for an unknown or ill-typed key, [`TrainError::Config`] for an impossible value.
-    pub fn from_toml(text: &str) -> Result<Self, TrainError> {
-        let config: Self = toml::from_str(text).map_err(|error| TrainError::ConfigSyntax(Box::new(error)))?;
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// The resolved recipe: every field, as [`TrainConfig::from_toml`] reads it back.
-    ///
-    /// # Errors
-    /// As [`TrainConfig::validate`]: TOML has no place for some of the values it refuses.
-    pub fn to_toml(&self) -> Result<String, TrainError> {
-        self.validate()?;
-        Ok(toml::to_string_pretty(self).expect("every validated value is a number, a boolean or a name"))
-    }
-
-    /// How a data loader makes the rows this recipe describes.
-    pub fn loader(&self) -> LoaderConfig {
-        LoaderConfig {
-            sequence_length: self.sequence_length,
-            packing: self.packing,
-            mask: self.mask,
-            system: self.system_prompt,
-            seed: self.seed,
-            ..LoaderConfig::default()
-        }
-    }
-
-    /// The fields in which this recipe and `other` differ, by name.
-    ///
-    /// # Errors
-    /// As [`TrainConfig::to_toml`], for either recipe.
-    ///
-    /// ```
-    /// use smollm2_train::TrainConfig;
-    ///
-    /// let differences = TrainConfig::sft_smol().differences(&TrainConfig::sft_1_7b())?;
-    /// assert_eq!(differences.len(), 1);
-    /// assert_eq!(differences[0].field, "learning_rate");
-    /// assert_eq!((differences[0].here.as_str(), differences[0].there.as_str()), ("0.001", "0.0003"));
-    /// # Ok::<(), smollm2_train::TrainError>(())
-    /// ```
-    pub fn differences(&self, other: &Self) -> Result<Vec<Difference>, TrainError> {
-        let (here, there) = (self.fields()?, other.fields()?);
-        let names: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
-        let differences = names.into_iter().filter(|name| here.get(*name) != there.get(*name));
-        Ok(differences
-            .map(|name| Difference {
-                field: name.clone(),
-                here: value_of(&here, name),
-                there: value_of(&there, name),
-            })
-            .collect())
-    }
-
-    /// Every field with its table and its value as TOML writes it.
-    fn fields(&self) -> Result<BTreeMap<String, String>, TrainError> {
-        let table: toml::Table = toml::from_str(&self.to_toml()?).expect("the TOML form is TOML");
-        let mut fields = BTreeMap::new();
-        for (name, value) in table {
-            match value {
-                toml::Value::Table(inner) => {
-                    let inner = inner.into_iter();
-                    fields.extend(inner.map(|(key, value)| (format!("{name}.{key}"), value.to_string())));
-                }
-                value => {
-                    fields.insert(name, value.to_string());
-                }
-            }
-        }
-        Ok(fields)
     }
 
     /// Steps of the warm-up: `ceil(warmup_ratio * steps)`.
@@ -232,11 +147,8 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::Config`], naming the field.
     pub fn validate(&self) -> Result<(), TrainError> {
-        // TOML has signed integers only.
-        at_most("seed", self.seed, i64::MAX as u64)?;
         for (field, value, most) in [
             ("steps", self.steps, MOST_STEPS),
-            ("sequence_length", self.sequence_length, MOST_TOKENS),
             ("micro_batch_rows", self.micro_batch_rows, MOST_ROWS),
             ("gradient_accumulation", self.gradient_accumulation, MOST_ROWS),
             ("loss_chunk", self.loss_chunk, MOST_TOKENS),
@@ -250,10 +162,7 @@ impl TrainConfig {
         at_most("eval_every", self.eval_every as u64, MOST_STEPS as u64)?;
         at_most("eval_rows", self.eval_rows as u64, MOST_ROWS as u64)?;
         at_most("checkpoint_every", self.checkpoint_every as u64, MOST_STEPS as u64)?;
-        if self.sequence_length < 2 {
-            let expected = "at least 2: a token is predicted from the one before";
-            return Err(TrainError::config("sequence_length", expected, self.sequence_length));
-        }
+        validate_data(&self.data)?;
         let rate = "a finite rate of at least 0";
         within("learning_rate", self.learning_rate, 0.0..=f64::MAX, rate)?;
         let norm = "a finite norm of at least 0 (0: no clipping)";
@@ -262,6 +171,24 @@ impl TrainConfig {
         self.schedule.validate(self.warmup_ratio)?;
         self.optimizer.validate()
     }
+}
+
+fn validate_data(data: &LoaderConfig) -> Result<(), TrainError> {
+    data.validate().map_err(|error| match error {
+        DataError::Config { field, mismatch } => TrainError::Config { field, mismatch },
+        other => other.into(),
+    })?;
+    at_most("sequence_length", data.sequence_length as u64, MOST_TOKENS as u64)?;
+    for (field, value) in [
+        ("seed", data.seed),
+        ("buffer", data.buffer as u64),
+        ("buffer_rows", data.buffer_rows as u64),
+        ("max_bad_records", data.max_bad_records),
+    ] {
+        // TOML has signed integers only.
+        at_most(field, value, i64::MAX as u64)?;
+    }
+    Ok(())
 }
 
 /// Bounds on counts: far above what anybody trains with, and low enough that no product of them overflows.
@@ -289,19 +216,4 @@ pub(crate) fn within(
     } else {
         Err(TrainError::config(field, expected, value))
     }
-}
-
-/// A field in which two recipes differ; see [`TrainConfig::differences`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The field as TOML spells it, with its table (`optimizer.beta1`).
-    pub field: String,
-    /// Its value in the recipe whose method was called; `absent` where its schedule has no such field.
-    pub here: String,
-    /// Its value in the other recipe.
-    pub there: String,
-}
-
-fn value_of(fields: &BTreeMap<String, String>, name: &str) -> String {
-    fields.get(name).cloned().unwrap_or_else(|| "absent".to_owned())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use smollm2_model::ModelError;
-use smoltalk_data::DataError;
+use smoltalk_data::{DataError, Mismatch};
 
 /// An error of this crate. Every variant names the place and says what to do where that is not obvious.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +14,12 @@ pub enum TrainError {
     ConfigSyntax(#[source] Box<toml::de::Error>),
 
     /// A value of the recipe has no meaning.
-    #[error("training configuration, field `{field}`: expected {expected}, found {found}")]
+    #[error("training configuration, field `{field}`: {mismatch}")]
     Config {
         /// The field as TOML spells it, with its table (`optimizer.beta1`).
         field: &'static str,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
+        /// Its value.
+        mismatch: Mismatch,
     },
 
     /// A row is longer than the model has positions.
@@ -49,13 +47,8 @@ pub enum TrainError {
     },
 
     /// Rows that cannot be a batch.
-    #[error("rows of a batch: expected {expected}, found {found}")]
-    Rows {
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
+    #[error("rows of a batch: {0}")]
+    Rows(Mismatch),
 
     /// A token id or a position that the model has no row for.
     #[error(
@@ -94,18 +87,13 @@ pub enum TrainError {
         saving: Box<TrainError>,
     },
 
-    /// The recipe describes other rows than the data loader makes.
-    #[error(
-        "`{field}` in the recipe is {recipe}, but the data loader has {loader}, so that the recipe's has no effect; \
-         make the loader with TrainConfig::loader"
-    )]
-    WithoutEffect {
-        /// The field of the recipe.
-        field: &'static str,
-        /// Its value in the recipe.
-        recipe: String,
-        /// Its value in the data loader.
-        loader: String,
+    /// The source makes other rows than the recipe describes.
+    #[error("rows, field `{field}` of the recipe: {mismatch}; make the data loader with TrainConfig::data")]
+    OtherRows {
+        /// The field as TOML spells it.
+        field: String,
+        /// Its values in the recipe and in the source.
+        mismatch: Mismatch,
     },
 
     /// No micro-batch of a step holds a token that counts.
@@ -173,26 +161,19 @@ pub enum TrainError {
     },
 
     /// A checkpoint is incomplete or damaged.
-    #[error("checkpoint {checkpoint}, {file}: expected {expected}, found {found}")]
+    #[error("checkpoint {checkpoint}, {file}: {mismatch}")]
     Checkpoint {
         /// The checkpoint's folder.
         checkpoint: PathBuf,
         /// The file within it.
         file: String,
-        /// What would have been accepted.
-        expected: String,
-        /// What is there.
-        found: String,
+        /// Its content, or whether it is there.
+        mismatch: Mismatch,
     },
 
     /// The state of an optimiser does not fit the model.
-    #[error("optimiser state: expected {expected}, found {found}")]
-    OptimizerState {
-        /// What would have been accepted.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
+    #[error("optimiser state: {0}")]
+    OptimizerState(Mismatch),
 
     /// A resume was asked for where no complete checkpoint exists.
     #[error("{folder} holds no complete checkpoint{}", rejected.iter().map(|r| format!("\n  skipped {r}")).collect::<String>())]
@@ -204,24 +185,17 @@ pub enum TrainError {
     },
 
     /// A checkpoint was made with other data, so that its place in them has no meaning.
-    #[error("`{field}` differs from the checkpoint's: expected {expected}, found {found}")]
+    #[error("`{field}` differs from the checkpoint's: {mismatch}")]
     ResumeMismatch {
         /// The field of the recipe, or `data loader`.
         field: String,
-        /// Its value in the checkpoint.
-        expected: String,
-        /// Its value now.
-        found: String,
+        /// Its values in the checkpoint and now.
+        mismatch: Mismatch,
     },
 
     /// A checkpoint's position is not valid for this source.
-    #[error("data position: expected {expected}, found {found}; was the checkpoint made with another kind of data?")]
-    Position {
-        /// What a place in this source looks like.
-        expected: &'static str,
-        /// What the checkpoint holds.
-        found: String,
-    },
+    #[error("data position: {0}; was the checkpoint made with another kind of data?")]
+    Position(Mismatch),
 
     /// A line of a metrics file is no record.
     #[error("{path}, line {line}: expected a metrics record, found {found}")]
@@ -261,26 +235,19 @@ impl TrainError {
 
     /// Rows that cannot be a batch.
     pub(crate) fn rows(expected: impl Into<String>, found: impl ToString) -> Self {
-        Self::Rows {
-            expected: expected.into(),
-            found: found.to_string(),
-        }
+        Self::Rows(Mismatch::new(expected, found))
     }
 
     /// A refused place in the data.
     pub(crate) fn position(expected: &'static str, found: impl ToString) -> Self {
-        Self::Position {
-            expected,
-            found: found.to_string(),
-        }
+        Self::Position(Mismatch::new(expected, found))
     }
 
     /// A refused value of the recipe.
     pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Config {
             field,
-            expected: expected.into(),
-            found: found.to_string(),
+            mismatch: Mismatch::new(expected, found),
         }
     }
 }

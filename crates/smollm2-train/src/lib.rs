@@ -6,7 +6,7 @@
 //! - [`Batch`]: rows of tokens on the device, with the predictions that count.
 //! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
 //!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] continues it, on a CPU bit for bit.
-//! - [`ConversationRows`] reads conversations through a data loader, [`MemoryRows`] rows that are in memory already.
+//! - A [`RowSource`] is a `smoltalk_data::DataLoader`, which reads conversations, or [`MemoryRows`].
 //! - [`loss`]: cross-entropy whose logits never exist whole.
 //! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout. [`RunRecord`] says
 //!   what was trained on what.
@@ -20,7 +20,7 @@
 //! use burn::backend::{Autodiff, Flex};
 //! use smollm2_model::SmolLm2Config;
 //! use smollm2_train::{MemoryRows, RunOptions, TrainConfig, Trainer};
-//! use smoltalk_data::PackedRow;
+//! use smoltalk_data::{LoaderConfig, PackedRow};
 //!
 //! let mut model = SmolLm2Config::smollm2_135m();
 //! (model.vocab_size, model.hidden_size, model.intermediate_size) = (64, 32, 48);
@@ -30,7 +30,8 @@
 //!
 //! let ids: Vec<u32> = (0..32).map(|t| 3 + t % 5).collect();
 //! let row = PackedRow { ids, loss_mask: vec![true; 32], positions: None, documents: None };
-//! let recipe = TrainConfig { steps: 8, sequence_length: 32, warmup_ratio: 0.0, ..TrainConfig::quick() };
+//! let data = LoaderConfig::of_length(32);
+//! let recipe = TrainConfig { steps: 8, warmup_ratio: 0.0, data, ..TrainConfig::quick() };
 //!
 //! let mut trainer = Trainer::<Autodiff<Flex>>::new(model.init(&Default::default())?, recipe)?;
 //! let output = tempfile::tempdir()?;
@@ -72,6 +73,5 @@ pub use ops::StepBackend;
 pub use plot::plot_loss;
 pub use schedule::Schedule;
 pub use trainer::{
-    Companions, ConversationRows, MemoryRows, RowSource, RunOptions, RunOrigin, RunRecord, RunState, StepOutcome,
-    Trainer,
+    Companions, MemoryRows, RowSource, RunOptions, RunOrigin, RunRecord, RunState, StepOutcome, Trainer,
 };

@@ -32,7 +32,7 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// The estimate for a model and a recipe, in 4-byte floats.
     pub fn new(model: &SmolLm2Config, recipe: &TrainConfig) -> Self {
-        let [rows, length] = [recipe.micro_batch_rows, recipe.sequence_length];
+        let [rows, length] = [recipe.micro_batch_rows, recipe.data.sequence_length];
         let [hidden, ffn] = [model.hidden_size, model.intermediate_size];
         // Per token and block: the inputs of both norms and of all projections, rotated queries and keys, and values are
         // at most 9 D; gate, up and their product 3 F, or three times 1.5 F in the layers without a gate. Attention
@@ -41,7 +41,7 @@ impl MemoryEstimate {
         let chunk = recipe.loss_chunk.min(rows.saturating_mul(length));
         let parameters = product(&[4, model.num_parameters()]);
         let sets = if recipe.gradient_accumulation > 1 { 2 } else { 1 };
-        let documents = match recipe.packing {
+        let documents = match recipe.data.packing {
             Packing::Concat => 0,
             Packing::BestFit | Packing::None => product(&[4, rows, length, length]),
         };

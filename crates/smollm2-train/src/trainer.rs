@@ -1,6 +1,5 @@
 //! The run: steps, evaluation, checkpoints, resume.
 
-mod conversation_rows;
 mod record;
 mod resume;
 mod rows;
@@ -18,7 +17,6 @@ use crate::{
     loss::{chunked_cross_entropy, cross_entropy_sum},
 };
 
-pub use conversation_rows::ConversationRows;
 pub use record::{RunOrigin, RunRecord};
 pub use resume::RunState;
 pub use rows::{MemoryRows, RowSource};
@@ -58,9 +56,10 @@ impl<AB: TrainBackend> Trainer<AB> {
     pub fn new(model: SmolLm2<AB>, config: TrainConfig) -> Result<Self, TrainError> {
         config.validate()?;
         let positions = model.config().max_position_embeddings;
-        if config.sequence_length > positions {
+        let sequence_length = config.data.sequence_length;
+        if sequence_length > positions {
             return Err(TrainError::SequenceTooLong {
-                sequence_length: config.sequence_length,
+                sequence_length,
                 positions,
             });
         }

@@ -4,6 +4,25 @@ use record_files::RecordError;
 use std::path::PathBuf;
 use thiserror::Error;
 
+/// What would have been accepted, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("expected {expected}, found {found}")]
+#[allow(missing_docs)]
+pub struct Mismatch {
+    pub expected: String,
+    pub found: String,
+}
+
+impl Mismatch {
+    /// Either part as text.
+    pub fn new(expected: impl Into<String>, found: impl ToString) -> Self {
+        Self {
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+}
+
 /// Everything that can go wrong between a source of conversations and a batch.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -54,16 +73,14 @@ pub enum DataError {
     #[error(transparent)]
     Gguf(#[from] GgufError),
     /// A tokenizer file, a tokenizer configuration or the tokenizer that a GGUF file describes is unusable.
-    #[error("{}: {field}: expected {expected}, found {found}", path.display())]
+    #[error("{}: {field}: {mismatch}", path.display())]
     Tokenizer {
         /// The file, or `built-in`.
         path: PathBuf,
         /// The field or part.
         field: String,
-        /// What is needed.
-        expected: String,
-        /// What was found.
-        found: String,
+        /// Its value.
+        mismatch: Mismatch,
     },
     /// The tokenizer failed on a text or on ids.
     #[error("tokenizer: {0}; check the pre-tokenizer and the decoder in tokenizer.json")]
@@ -94,14 +111,12 @@ pub enum DataError {
         found: usize,
     },
     /// A configuration value is impossible.
-    #[error("{field}: expected {expected}, found {found}")]
+    #[error("{field}: {mismatch}")]
     Config {
         /// The field.
         field: &'static str,
-        /// What is possible.
-        expected: String,
-        /// What was given.
-        found: String,
+        /// Its value.
+        mismatch: Mismatch,
     },
     /// A pass over the data gave no row to train on.
     #[error(
@@ -166,8 +181,14 @@ impl DataError {
         Self::Tokenizer {
             path: path.to_path_buf(),
             field: field.to_string(),
-            expected: expected.to_string(),
-            found: found.to_string(),
+            mismatch: Mismatch::new(expected, found),
+        }
+    }
+
+    pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Config {
+            field,
+            mismatch: Mismatch::new(expected, found),
         }
     }
 

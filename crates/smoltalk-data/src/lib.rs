@@ -40,7 +40,7 @@ mod template;
 mod tokenizer;
 
 pub use conversation::{Conversation, Message};
-pub use error::DataError;
+pub use error::{DataError, Mismatch};
 pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use loader::{DataLoader, DataPosition, LoaderConfig, LoaderCounts, LoaderObserver};
 pub use mask::{Mask, SystemPrompt, Tokenized};

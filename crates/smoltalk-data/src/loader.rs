@@ -75,22 +75,13 @@ impl DataLoader {
         self
     }
 
-    /// The same loader at a saved position: it hands out exactly the rows that would have come next there, and its
-    /// counts continue.
+    /// Goes to a saved position: the rows that follow are exactly those that would have come next there, and the counts
+    /// continue. After an error only another position can be sought.
     ///
     /// # Errors
     /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionData`] when it held other
     /// conversations up to there, [`DataError::PositionRows`] when its rows are fewer; whatever reading the source
     /// gives.
-    pub fn resume(mut self, position: DataPosition) -> Result<Self, DataError> {
-        self.seek(position)?;
-        Ok(self)
-    }
-
-    /// Goes to a saved position, as [`DataLoader::resume`] does. After an error only another position can be sought.
-    ///
-    /// # Errors
-    /// As [`DataLoader::resume`].
     pub fn seek(&mut self, position: DataPosition) -> Result<(), DataError> {
         // What was skipped before was reported before.
         let observer = std::mem::replace(&mut self.observer, Box::new(()));
@@ -284,7 +275,7 @@ impl DataLoader {
                 break;
             };
             self.position.buffered += 1;
-            let (mask, system) = (self.config.mask, self.config.system);
+            let (mask, system) = (self.config.mask, self.config.system_prompt);
             match self.tokenizer.encode_conversation(&conversation, mask, system) {
                 Ok(tokenized) => {
                     tokens += tokenized.ids.len();

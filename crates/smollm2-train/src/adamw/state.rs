@@ -13,6 +13,7 @@ use burn::{
 };
 use safetensors::{Dtype, View, serialize_to_file};
 use smollm2_model::{ParameterPath, SmolLm2};
+use smoltalk_data::Mismatch;
 
 use super::{AdamW, AdamWConfig, Moments, unwrap, wrap};
 use crate::{TrainBackend, TrainError, ops::StepBackend};
@@ -123,10 +124,7 @@ fn take<B: Backend>(
 }
 
 fn refused(found: String) -> TrainError {
-    TrainError::OptimizerState {
-        expected: EXPECTED,
-        found,
-    }
+    TrainError::OptimizerState(Mismatch::new(EXPECTED, found))
 }
 
 /// Shape and type of every parameter by its name in a checkpoint.

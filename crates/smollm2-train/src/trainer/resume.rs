@@ -5,15 +5,13 @@ use std::{fs, path::PathBuf};
 use burn::tensor::backend::BackendTypes;
 use serde::{Deserialize, Serialize};
 use smollm2_model::weights::{self, LoadDtype, LoadOptions, ModelSource};
+use smoltalk_data::Mismatch;
 
 use super::{RowSource, RunOptions, RunRecord, Trainer};
 use crate::{
-    AdamW, TrainBackend, TrainConfig, TrainError,
+    AdamW, Difference, TrainBackend, TrainConfig, TrainError,
     checkpoint::{self, Checkpoint, OPTIMIZER, RECIPE, RECORD, STATE, damaged, read_json, write_json},
 };
-
-/// The recipe's fields that decide which rows are read, and in which order.
-const DATA_FIELDS: [&str; 5] = ["seed", "sequence_length", "mask", "packing", "system_prompt"];
 
 /// What a checkpoint holds besides weights, optimiser and recipe. Training draws no random number outside the data
 /// order, which the recipe's seed and the position determine.
@@ -82,7 +80,8 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// `config` is [`Checkpoint::recipe`].
     ///
     /// # Errors
-    /// [`TrainError::ResumeMismatch`] when `config` describes other data; [`TrainError::Position`],
+    /// [`TrainError::ResumeMismatch`] when `config` describes other data, [`TrainError::OtherRows`] when `source` does
+    /// not make the rows it describes; [`TrainError::Position`],
     /// [`TrainError::Checkpoint`], [`TrainError::Model`]; whatever reading the source up to the position meets.
     pub fn resume(
         checkpoint: &Checkpoint,
@@ -91,7 +90,8 @@ impl<AB: TrainBackend> Trainer<AB> {
         source: &mut dyn RowSource,
     ) -> Result<Self, TrainError> {
         let (trainer, state) = Self::load(checkpoint, config, device)?;
-        source.resume(&state.position)?;
+        trainer.check_source(source)?;
+        source.seek(&state.position)?;
         Ok(trainer)
     }
 
@@ -106,7 +106,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     ) -> Result<(Self, RunState), TrainError> {
         let folder = &checkpoint.folder;
         let state: RunState = read_json(folder, STATE)?;
-        same_data(&checkpoint.recipe()?, &config)?;
+        same_rows(&checkpoint.recipe()?, &config)?;
         // A run in bf16 is resumed in bf16.
         let options = LoadOptions {
             dtype: LoadDtype::Stored,
@@ -123,7 +123,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             device,
         );
         trainer.optimizer = optimizer.map_err(|error| match error {
-            TrainError::OptimizerState { expected, found } => damaged(folder, OPTIMIZER, expected, found),
+            TrainError::OptimizerState(mismatch) => damaged(folder, OPTIMIZER, mismatch.expected, mismatch.found),
             other => other,
         })?;
         trainer.step = state.step;
@@ -131,17 +131,17 @@ impl<AB: TrainBackend> Trainer<AB> {
     }
 }
 
-/// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order.
-fn same_data(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
-    let differences = saved.differences(now)?;
+/// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order. The
+/// limit on bad records decides about none of them.
+fn same_rows(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
+    let differences = saved.data_differences(&now.data)?;
     match differences
         .into_iter()
-        .find(|difference| DATA_FIELDS.contains(&difference.field.as_str()))
+        .find(|difference| difference.field != "max_bad_records")
     {
-        Some(difference) => Err(TrainError::ResumeMismatch {
-            field: difference.field,
-            expected: difference.here,
-            found: difference.there,
+        Some(Difference { field, here, there }) => Err(TrainError::ResumeMismatch {
+            field,
+            mismatch: Mismatch::new(here, there),
         }),
         None => Ok(()),
     }

@@ -5,11 +5,12 @@ use std::{
 };
 
 use smollm2_model::weights;
-use smoltalk_data::PackedRow;
+use smoltalk_data::{Mismatch, PackedRow};
 
 use super::{RowSource, RunOrigin, RunState, Trainer};
 use crate::{
-    Batch, EvalRecord, MemoryEstimate, Metric, Metrics, Progress, StepRecord, TrainBackend, TrainError, TrainObserver,
+    Batch, Difference, EvalRecord, MemoryEstimate, Metric, Metrics, Progress, StepRecord, TrainBackend, TrainError,
+    TrainObserver,
     checkpoint::{self, Checkpoint, RECIPE, RECORD},
     device_peak,
     metrics::replace,
@@ -78,7 +79,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// records, reports. Returns the last evaluation; [`Trainer::step_count`] tells where the run ended.
     ///
     /// # Errors
-    /// Before the first step, with every file as it was: [`TrainError::WithoutEffect`];
+    /// Before the first step, with every file as it was: [`TrainError::OtherRows`];
     /// [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`] when the folder has files that no run has written
     /// and this one would replace; [`TrainError::Locked`] when another run writes into the folder;
     /// [`TrainError::UsedFolder`] when intact checkpoints are further on than this run, or a run from the first step
@@ -92,7 +93,7 @@ impl<AB: TrainBackend> Trainer<AB> {
         options: &RunOptions<'_>,
         observer: &mut dyn TrainObserver,
     ) -> Result<Option<EvalRecord>, TrainError> {
-        source.check(&self.config)?;
+        self.check_source(source)?;
         let held_out = self.held_out(held_out)?;
         options.check_folder()?;
         let _held_to_the_end = lock(&options.output)?;
@@ -119,6 +120,20 @@ impl<AB: TrainBackend> Trainer<AB> {
         let last = session.train(&held_out)?;
         plot_loss(&read_metrics(&path)?, &options.output.join(FIGURE))?;
         Ok(last)
+    }
+
+    /// Refuses a source that makes other rows than the recipe describes: the recipe's fields would have no effect.
+    pub(super) fn check_source(&self, source: &dyn RowSource) -> Result<(), TrainError> {
+        let Some(data) = source.config() else {
+            return Ok(());
+        };
+        match self.config.data_differences(data)?.into_iter().next() {
+            Some(Difference { field, here, there }) => Err(TrainError::OtherRows {
+                field,
+                mismatch: Mismatch::new(here, there),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Takes the folder of checkpoints into use: refuses one with checkpoints beyond this step, which would count as
@@ -157,7 +172,8 @@ impl<AB: TrainBackend> Trainer<AB> {
     fn mfu(&self, tokens_per_second: f64, device: Option<&str>) -> Option<f64> {
         let model = self.model().config();
         let attention = 12 * model.num_hidden_layers * model.num_attention_heads * model.head_dim;
-        let per_token = 6.0 * model.num_parameters() as f64 + attention as f64 * self.config.sequence_length as f64;
+        let per_token =
+            6.0 * model.num_parameters() as f64 + attention as f64 * self.config.data.sequence_length as f64;
         Some(per_token * tokens_per_second / device_peak(device?)?)
     }
 
@@ -266,7 +282,7 @@ impl<AB: TrainBackend> Session<'_, '_, AB> {
         if batches.is_empty() {
             return Err(TrainError::NoData {
                 step: self.trainer.step + 1,
-                sequence_length: config.sequence_length,
+                sequence_length: config.data.sequence_length,
             });
         }
         Ok(batches)

@@ -1,12 +1,15 @@
 //! Conversations as the trainer's rows: interrupted, and with places that are none.
 
+use std::fs;
+
 use burn::backend::{Autodiff, Flex};
-use serde_json::json;
+use serde_json::{Value, json};
 use smollm2_model::SmolLm2Config;
-use smollm2_train::{
-    ConversationRows, MemoryRows, RowSource, RunOptions, TrainConfig, TrainError, Trainer, checkpoint,
+use smollm2_train::checkpoint::{self, Checkpoint};
+use smollm2_train::{MemoryRows, RowSource, RunOptions, RunState, TrainConfig, TrainError, Trainer};
+use smoltalk_data::{
+    ChatTokenizer, Conversation, DataError, DataLoader, LoaderConfig, Message, Packing, Source, SystemPrompt,
 };
-use smoltalk_data::{ChatTokenizer, Conversation, DataError, LoaderConfig, Message, Packing, Source, SystemPrompt};
 
 type B = Autodiff<Flex>;
 
@@ -25,19 +28,28 @@ fn source(conversations: usize) -> Source {
     Source::from_conversations((0..conversations).map(conversation).collect())
 }
 
-fn conversation_rows(conversations: usize, packing: Packing) -> ConversationRows {
+fn conversation_rows(conversations: usize, packing: Packing) -> DataLoader {
     buffered_rows(conversations, packing, 8)
 }
 
-fn buffered_rows(conversations: usize, packing: Packing, buffer: usize) -> ConversationRows {
-    let config = LoaderConfig {
+fn buffered_rows(conversations: usize, packing: Packing, buffer: usize) -> DataLoader {
+    let config = loading(packing, buffer);
+    DataLoader::new(source(conversations), ChatTokenizer::byte_level().unwrap(), config).unwrap()
+}
+
+fn loading(packing: Packing, buffer: usize) -> LoaderConfig {
+    LoaderConfig {
         sequence_length: 64,
         packing,
-        system: SystemPrompt::None,
+        system_prompt: SystemPrompt::None,
         buffer,
         ..LoaderConfig::default()
-    };
-    ConversationRows::new(source(conversations), ChatTokenizer::byte_level().unwrap(), config).unwrap()
+    }
+}
+
+/// The position as a checkpoint holds it.
+fn position(rows: &DataLoader) -> Value {
+    RowSource::position(rows).unwrap()
 }
 
 #[test]
@@ -47,19 +59,16 @@ fn rows_go_on_where_they_stopped() {
         // More than one pass over the data, and more than one buffer.
         for taken in [0, 3, 9, 31] {
             whole.next_rows(taken).unwrap();
-            let position = whole.position().unwrap();
-            let text = serde_json::to_string(&position).unwrap();
+            let place = position(&whole);
+            let text = serde_json::to_string(&place).unwrap();
             let mut resumed = conversation_rows(20, packing);
             resumed.next_rows(5).unwrap();
-            resumed.resume(&serde_json::from_str(&text).unwrap()).unwrap();
-            assert_eq!(resumed.position().unwrap(), position);
+            RowSource::seek(&mut resumed, &serde_json::from_str(&text).unwrap()).unwrap();
+            assert_eq!(position(&resumed), place);
             let expected = whole.next_rows(12).unwrap();
             assert_eq!(resumed.next_rows(12).unwrap(), expected, "{packing:?} after {taken}");
         }
-        assert!(
-            whole.loader().position().epoch > 0,
-            "{packing:?}: the data were read once only"
-        );
+        assert!(whole.position().epoch > 0, "{packing:?}: the data were read once only");
     }
 }
 
@@ -70,23 +79,25 @@ fn places_that_are_none_are_named() {
         json!(null),
         json!({"epoch": 0}),
         json!({"epoch": 0, "conversations": 0, "rows": 0}),
+        json!({"epoch": -1, "conversations": 0, "rows": 0, "fingerprint": 0}),
         json!({"loader": {}, "position": {"epoch": -1, "conversations": 0, "rows": 0}}),
     ] {
         let mut rows = conversation_rows(20, Packing::BestFit);
-        let before = rows.position().unwrap();
-        let error = rows.resume(&wrong).unwrap_err();
+        let before = rows.position();
+        let error = RowSource::seek(&mut rows, &wrong).unwrap_err();
         assert!(matches!(error, TrainError::Position { .. }), "{wrong}: {error}");
         assert!(error.to_string().contains("data position") && error.to_string().contains("conversations"));
-        assert_eq!(rows.position().unwrap(), before);
+        assert_eq!(rows.position(), before);
     }
     let error = MemoryRows::new(Vec::new())
-        .resume(&json!({"epoch": 0, "conversations": 0, "rows": 0}))
+        .seek(&json!({"epoch": 0, "conversations": 0, "rows": 0}))
         .unwrap_err();
     assert!(matches!(error, TrainError::Position { .. }), "{error}");
 
-    let mut shrunken = conversation_rows(10, Packing::BestFit).position().unwrap();
-    shrunken["position"]["conversations"] = json!(20);
-    let error = conversation_rows(10, Packing::BestFit).resume(&shrunken).unwrap_err();
+    let mut rows = conversation_rows(10, Packing::BestFit);
+    let mut shrunken = position(&rows);
+    shrunken["conversations"] = json!(20);
+    let error = RowSource::seek(&mut rows, &shrunken).unwrap_err();
     assert!(
         matches!(
             error,
@@ -99,13 +110,31 @@ fn places_that_are_none_are_named() {
     );
 }
 
+/// The position as it is written where the recipe has no `buffer`: next to a loader configuration that calls the system
+/// prompt `system`.
+fn wrapped(rows: &DataLoader) -> Value {
+    let mut loader = serde_json::to_value(rows.config()).unwrap();
+    let fields = loader.as_object_mut().unwrap();
+    let system = fields.remove("system_prompt").unwrap();
+    fields.insert("system".to_owned(), system);
+    json!({"loader": loader, "position": position(rows)})
+}
+
+#[test]
+fn a_position_next_to_a_loader_configuration_is_read() {
+    let mut rows = conversation_rows(20, Packing::BestFit);
+    rows.next_rows(5).unwrap();
+    let mut resumed = conversation_rows(20, Packing::BestFit);
+    RowSource::seek(&mut resumed, &wrapped(&rows)).unwrap();
+    assert_eq!(resumed.next_rows(4).unwrap(), rows.next_rows(4).unwrap());
+}
+
 /// A place counts rows, and another buffer or packing makes other rows.
 #[test]
 fn a_place_of_another_loader_is_refused() {
     let mut rows = buffered_rows(20, Packing::BestFit, 16);
     rows.next_rows(5).unwrap();
-    let place = rows.position().unwrap();
-    let error = conversation_rows(20, Packing::BestFit).resume(&place).unwrap_err();
+    let error = RowSource::seek(&mut conversation_rows(20, Packing::BestFit), &wrapped(&rows)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -158,12 +187,10 @@ fn config() -> SmolLm2Config {
 fn recipe(steps: usize) -> TrainConfig {
     TrainConfig {
         steps,
-        sequence_length: 64,
         micro_batch_rows: 2,
         checkpoint_every: 3,
         eval_every: 0,
-        packing: Packing::BestFit,
-        system_prompt: SystemPrompt::None,
+        data: loading(Packing::BestFit, 8),
         ..TrainConfig::quick()
     }
 }
@@ -190,4 +217,81 @@ fn a_checkpoint_of_other_data_is_refused() {
     let mut other = MemoryRows::new(rows.next_rows(4).unwrap());
     let error = Trainer::<B>::resume(&newest, recipe(3), &Default::default(), &mut other).unwrap_err();
     assert!(matches!(error, TrainError::Position { .. }), "{error}");
+}
+
+/// The recipe of a checkpoint says how its position counts.
+#[test]
+fn a_checkpoint_of_other_buffers_is_refused() {
+    let room = tempfile::tempdir().unwrap();
+    let options = RunOptions::new(room.path());
+    let mut rows = conversation_rows(20, Packing::BestFit);
+    trainer(3).run(&mut rows, &[], &options, &mut ()).unwrap();
+    let newest = checkpoint::latest(&options.checkpoints()).unwrap().checkpoint;
+
+    let mut other = buffered_rows(20, Packing::BestFit, 16);
+    let error = Trainer::<B>::resume(&newest, recipe(3), &Default::default(), &mut other).unwrap_err();
+    assert!(
+        matches!(error, TrainError::OtherRows { ref field, .. } if field == "buffer"),
+        "{error}"
+    );
+    let changed = TrainConfig {
+        data: other.config().clone(),
+        ..recipe(3)
+    };
+    let error = Trainer::<B>::resume(&newest, changed, &Default::default(), &mut other).unwrap_err();
+    assert!(
+        matches!(error, TrainError::ResumeMismatch { ref field, .. } if field == "buffer"),
+        "{error}"
+    );
+
+    // What is skipped at most decides about no row.
+    let mut stricter = recipe(3);
+    stricter.data.max_bad_records = 7;
+    let tokenizer = ChatTokenizer::byte_level().unwrap();
+    let mut strict = DataLoader::new(source(20), tokenizer, stricter.data.clone()).unwrap();
+    Trainer::<B>::resume(&newest, stricter, &Default::default(), &mut strict).unwrap();
+}
+
+/// A checkpoint as it is where recipes have only five fields of the loader, and the position the whole loader.
+#[test]
+fn a_checkpoint_with_a_shorter_recipe_is_resumed() {
+    let room = tempfile::tempdir().unwrap();
+    let data = LoaderConfig {
+        buffer: LoaderConfig::default().buffer,
+        ..loading(Packing::BestFit, 8)
+    };
+    let config = TrainConfig {
+        data: data.clone(),
+        ..recipe(3)
+    };
+    let rows = || DataLoader::new(source(20), ChatTokenizer::byte_level().unwrap(), data.clone()).unwrap();
+    let mut read = rows();
+    read.next_rows(4).unwrap();
+    let model = self::config().init(&Default::default()).unwrap();
+    let mut trainer = Trainer::<B>::new(model, config).unwrap();
+    let state = RunState {
+        step: 0,
+        position: wrapped(&read),
+    };
+    let folder = trainer.save(&state, &RunOptions::new(room.path())).unwrap();
+    let checkpoint = Checkpoint { step: 0, folder };
+    let path = checkpoint.folder.join("train.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let kept = text.lines().filter(|line| {
+        let name = line.split(' ').next().unwrap();
+        !["overlong", "shuffle", "buffer", "buffer_rows", "max_bad_records"].contains(&name)
+    });
+    let shorter: String = kept.map(|line| format!("{line}\n")).collect();
+    assert!(shorter.len() < text.len() && shorter.contains("system_prompt = \"none\""));
+    fs::write(&path, shorter).unwrap();
+    let mut source = rows();
+    trainer = Trainer::resume(
+        &checkpoint,
+        checkpoint.recipe().unwrap(),
+        &Default::default(),
+        &mut source,
+    )
+    .unwrap();
+    assert_eq!(trainer.config().data, data);
+    assert_eq!(source.next_rows(4).unwrap(), read.next_rows(4).unwrap());
 }

@@ -8,7 +8,7 @@ use burn::{
 };
 use smollm2_model::weights::{self, ModelSource};
 use smollm2_train::{AdamWConfig, Batch, Schedule, TrainBackend, TrainConfig, Trainer};
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 
 type B = Autodiff<Flex>;
 
@@ -20,7 +20,7 @@ pub(crate) fn recipe() -> TrainConfig {
         steps: 10,
         learning_rate: 1e-3,
         warmup_ratio: 0.0,
-        sequence_length: 33,
+        data: LoaderConfig::of_length(33),
         loss_chunk: 24,
         clip_rational_apart: false,
         schedule: Schedule::Constant {},

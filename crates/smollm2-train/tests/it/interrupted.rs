@@ -139,8 +139,8 @@ impl RowSource for Broken {
         self.rows.position()
     }
 
-    fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
-        self.rows.resume(position)
+    fn seek(&mut self, position: &Value) -> Result<(), TrainError> {
+        self.rows.seek(position)
     }
 }
 
@@ -186,8 +186,8 @@ impl RowSource for Foreign {
         self.0.position()
     }
 
-    fn resume(&mut self, position: &Value) -> Result<(), TrainError> {
-        self.0.resume(position)
+    fn seek(&mut self, position: &Value) -> Result<(), TrainError> {
+        self.0.seek(position)
     }
 }
 

@@ -13,6 +13,7 @@ mod loss;
 mod metrics;
 mod ops;
 mod recipe;
+mod recipe_table;
 mod resume;
 mod run_folder;
 mod small_run;

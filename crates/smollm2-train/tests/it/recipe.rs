@@ -1,13 +1,19 @@
 //! Recipes and schedules: what needs no model.
 
 use proptest::prelude::*;
+use smollm2_model::FeedForwardKind;
 use smollm2_train::{
-    AdamWConfig, ConversationRows, MemoryEstimate, Progress, RowSource, Schedule, StepLine, StepRecord, TrainConfig,
-    TrainError, device_peak,
+    AdamWConfig, MemoryEstimate, Progress, RunOptions, Schedule, StepLine, StepRecord, TrainConfig, TrainError,
+    device_peak,
 };
-use smoltalk_data::{ChatTokenizer, LoaderConfig, Mask, Packing, Source, SystemPrompt};
+use smoltalk_data::{
+    ChatTokenizer, DataError, DataLoader, LoaderConfig, Mask, Overlong, Packing, Source, SystemPrompt,
+};
 
-use crate::metrics::record;
+use crate::{
+    metrics::record,
+    small_run::{draw, recipe, start},
+};
 
 #[test]
 fn presets_survive_toml() {
@@ -23,7 +29,7 @@ fn presets_survive_toml() {
     let published = TrainConfig::sft_smol();
     let rows = published.micro_batch_rows * published.gradient_accumulation;
     assert_eq!(
-        (rows, published.sequence_length, published.learning_rate),
+        (rows, published.data.sequence_length, published.learning_rate),
         (128, 8192, 1e-3)
     );
     assert_eq!(TrainConfig::sft_1_7b().learning_rate, 3e-4);
@@ -36,6 +42,9 @@ fn refused_fields_are_named() {
         ("loss_chunk = 0", "loss_chunk"),
         ("keep_checkpoints = 0", "keep_checkpoints"),
         ("sequence_length = 1", "sequence_length"),
+        ("buffer = 0", "buffer"),
+        ("buffer_rows = 0", "buffer_rows"),
+        ("max_bad_records = -1", "max_bad_records"),
         ("learning_rate = -1.0", "learning_rate"),
         ("learning_rate = nan", "learning_rate"),
         ("warmup_ratio = 1.5", "warmup_ratio"),
@@ -245,7 +254,10 @@ fn a_line_tells_all() {
 #[test]
 fn what_toml_cannot_hold_is_refused() {
     let recipe = TrainConfig {
-        seed: u64::MAX,
+        data: LoaderConfig {
+            seed: u64::MAX,
+            ..LoaderConfig::default()
+        },
         ..TrainConfig::quick()
     };
     let error = recipe.to_toml().unwrap_err();
@@ -257,7 +269,10 @@ fn differences_are_named_with_both_values() {
     let run = TrainConfig::sft_smol();
     let given = TrainConfig {
         schedule: Schedule::Constant {},
-        mask: Mask::AssistantOnly,
+        data: LoaderConfig {
+            mask: Mask::AssistantOnly,
+            ..run.data.clone()
+        },
         ..run.clone()
     };
     let found: Vec<String> = run
@@ -281,9 +296,12 @@ fn the_estimate_counts_the_mask_of_documents() {
     let model = smollm2_model::SmolLm2Config::smollm2_135m();
     let estimate = |packing| {
         let recipe = TrainConfig {
-            packing,
             micro_batch_rows: 4,
-            sequence_length: 8192,
+            data: LoaderConfig {
+                packing,
+                sequence_length: 8192,
+                ..LoaderConfig::default()
+            },
             ..TrainConfig::default()
         };
         MemoryEstimate::new(&model, &recipe)
@@ -294,28 +312,71 @@ fn the_estimate_counts_the_mask_of_documents() {
     assert_eq!(packed.total() - estimate(Packing::Concat).total(), packed.documents);
 }
 
-/// `TrainConfig { mask: AssistantOnly, .. }` with a loader of all defaults would train on every token.
+/// An assistant-only recipe with a loader of all defaults would train on every token.
 #[test]
 fn a_loader_that_contradicts_the_recipe_is_refused() {
-    let recipe = TrainConfig::default();
-    let rows = |config| ConversationRows::new(Source::from_conversations(Vec::new()), tokenizer(), config).unwrap();
-    rows(recipe.loader()).check(&recipe).unwrap();
+    let room = tempfile::tempdir().unwrap();
+    draw(&room.path().join("model"), FeedForwardKind::SwiGlu);
+    let run = |data: LoaderConfig| {
+        let rows = DataLoader::new(Source::from_conversations(Vec::new()), tokenizer(), data);
+        let output = RunOptions::new(room.path().join("run"));
+        let mut trainer = start(&room.path().join("model"));
+        trainer.run(&mut rows.unwrap(), &[], &output, &mut ()).unwrap_err()
+    };
+    let data = recipe(12).data;
+    let error = run(data.clone());
+    assert!(matches!(error, TrainError::Data(DataError::NoRows { .. })), "{error}");
     let other = |change: fn(&mut LoaderConfig)| {
-        let mut config = recipe.loader();
+        let mut config = data.clone();
         change(&mut config);
-        rows(config).check(&recipe).unwrap_err()
+        run(config)
     };
     for (error, name) in [
-        (other(|config| config.mask = Mask::AssistantOnly), "mask"),
-        (other(|config| config.packing = Packing::BestFit), "packing"),
-        (other(|config| config.system = SystemPrompt::Empty), "system_prompt"),
-        (other(|config| config.seed = 7), "seed"),
-        (other(|config| config.sequence_length = 64), "sequence_length"),
+        (other(|data| data.mask = Mask::AssistantOnly), "mask"),
+        (other(|data| data.packing = Packing::BestFit), "packing"),
+        (other(|data| data.system_prompt = SystemPrompt::Empty), "system_prompt"),
+        (other(|data| data.overlong = Overlong::Drop), "overlong"),
+        (other(|data| data.shuffle = false), "shuffle"),
+        (other(|data| data.buffer = 7), "buffer"),
+        (other(|data| data.buffer_rows = 7), "buffer_rows"),
+        (other(|data| data.max_bad_records = 7), "max_bad_records"),
+        (other(|data| data.seed = 7), "seed"),
+        (other(|data| data.sequence_length = 64), "sequence_length"),
     ] {
-        let TrainError::WithoutEffect { field, .. } = error else {
+        let TrainError::OtherRows { field, .. } = error else {
             panic!("{error}");
         };
         assert_eq!(field, name);
+    }
+}
+
+/// Fields of the loader stand next to the others, and are refused as they are: with their line.
+#[test]
+fn a_refused_line_is_shown() {
+    for (text, shown) in [
+        (
+            "steps = 2\nsede = 4\n",
+            ["2 | sede = 4", "unknown field `sede`", "`seed`"],
+        ),
+        ("steps = 2\n\nseed = \"x\"", ["3 | seed = \"x\"", "invalid type", "u64"]),
+        (
+            "steps = 2\nmask = \"some\"",
+            ["2 | mask = \"some\"", "unknown variant `some`", "assistant_only"],
+        ),
+        (
+            "seed = 2\nsteps = \"x\"",
+            ["2 | steps = \"x\"", "invalid type", "usize"],
+        ),
+        (
+            "seed = 2\n[optimizer]\nbeta3 = 1.0",
+            ["3 | beta3 = 1.0", "unknown field `beta3`", "`beta1`"],
+        ),
+        ("steps = 2\nseed =\n", ["2 | seed =", "", ""]),
+    ] {
+        let error = TrainConfig::from_toml(text).unwrap_err().to_string();
+        for part in shown {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }
 
@@ -373,13 +434,16 @@ proptest! {
             }
             let estimate = MemoryEstimate::new(&smollm2_model::SmolLm2Config::smollm2_1_7b(), &recipe);
             prop_assert!(estimate.total() >= estimate.weights && !estimate.to_string().is_empty());
-            recipe.loader().validate().unwrap();
+            recipe.data.validate().unwrap();
         }
     }
 }
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 15] = [
     "seed",
+    "buffer",
+    "buffer_rows",
+    "max_bad_records",
     "steps",
     "learning_rate",
     "warmup_ratio",

@@ -10,10 +10,10 @@ use std::{
 
 use burn::tensor::TensorData;
 use smollm2_model::FeedForwardKind;
-use smollm2_train::{
-    AdamW, Batch, ConversationRows, MemoryRows, Metric, RowSource, RunOptions, TrainError, checkpoint, read_metrics,
+use smollm2_train::{AdamW, Batch, MemoryRows, Metric, RowSource, RunOptions, TrainError, checkpoint, read_metrics};
+use smoltalk_data::{
+    ChatTokenizer, Conversation, DataError, DataLoader, LoaderConfig, Message, Packing, Source, SystemPrompt,
 };
-use smoltalk_data::{ChatTokenizer, Conversation, DataError, LoaderConfig, Message, Packing, Source, SystemPrompt};
 
 use crate::small_run::{draw, go_on, go_on_with, names, rows, start, stop_at_eight};
 
@@ -161,7 +161,7 @@ fn wait_for_partial(root: &Path, child: &mut std::process::Child) -> bool {
 }
 
 /// Conversations of the same shape, from this number on.
-fn numbered_rows(first: usize) -> ConversationRows {
+fn numbered_rows(first: usize) -> DataLoader {
     let message = |role: &str, content: String| Message {
         role: role.to_owned(),
         content,
@@ -177,11 +177,11 @@ fn numbered_rows(first: usize) -> ConversationRows {
     let config = LoaderConfig {
         sequence_length: 64,
         packing: Packing::None,
-        system: SystemPrompt::None,
+        system_prompt: SystemPrompt::None,
         buffer: 8,
         ..LoaderConfig::default()
     };
-    ConversationRows::new(source, ChatTokenizer::byte_level().unwrap(), config).unwrap()
+    DataLoader::new(source, ChatTokenizer::byte_level().unwrap(), config).unwrap()
 }
 
 /// Other data may well be long enough for the place, which means nothing there.
@@ -191,11 +191,11 @@ fn a_place_in_another_data_set_is_refused() {
         let mut read = numbered_rows(100);
         read.next_rows(taken).unwrap();
         // By way of a checkpoint's JSON.
-        let place = serde_json::from_str(&read.position().unwrap().to_string()).unwrap();
+        let place = serde_json::from_str(&RowSource::position(&read).unwrap().to_string()).unwrap();
         let mut same = numbered_rows(100);
-        same.resume(&place).unwrap();
+        RowSource::seek(&mut same, &place).unwrap();
         assert_eq!(same.next_rows(9).unwrap(), read.next_rows(9).unwrap());
-        let error = numbered_rows(500).resume(&place).unwrap_err();
+        let error = RowSource::seek(&mut numbered_rows(500), &place).unwrap_err();
         assert!(
             matches!(&error, TrainError::Data(DataError::PositionData { .. })),
             "{error}"

@@ -6,7 +6,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 use smollm2_model::{FeedForwardKind, SmolLm2Config, weights};
 use smollm2_train::{AdamWConfig, MemoryRows, RunOptions, TrainConfig, TrainError, Trainer, checkpoint};
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 
 type B = Autodiff<Flex>;
 
@@ -24,7 +24,7 @@ pub(crate) fn recipe(steps: usize) -> TrainConfig {
     TrainConfig {
         steps,
         warmup_ratio: 0.2,
-        sequence_length: 24,
+        data: LoaderConfig::of_length(24),
         gradient_accumulation: 2,
         micro_batch_rows: 2,
         eval_every: 3,

@@ -10,7 +10,7 @@ use smollm2_model::{
     weights::{self, LoadDtype, LoadOptions, ModelSource},
 };
 use smollm2_train::{Batch, RunOptions, RunState, TrainConfig, Trainer, checkpoint};
-use smoltalk_data::PackedRow;
+use smoltalk_data::{LoaderConfig, PackedRow};
 use std::path::Path;
 
 use crate::{
@@ -107,7 +107,7 @@ fn rounded(folder: &Path, dtype: StoredDtype) -> Trainer<B> {
     weights::save(&loaded.model, &half).unwrap();
     let loaded = load(&half, dtype);
     let recipe = TrainConfig {
-        sequence_length: 24,
+        data: LoaderConfig::of_length(24),
         ..golden::recipe()
     };
     Trainer::new(loaded.model, recipe).unwrap()
@@ -175,7 +175,7 @@ fn a_model_loaded_without_gradients_is_tracked_as_it_is() {
         let loaded = weights::load_with::<Flex>(&source, &options, &Default::default()).unwrap();
         let before = weights::named_tensors(&loaded.model);
         let recipe = TrainConfig {
-            sequence_length: 24,
+            data: LoaderConfig::of_length(24),
             ..golden::recipe()
         };
         let trainer = Trainer::<B>::new(loaded.model.tracked(), recipe).unwrap();

@@ -14,7 +14,8 @@ pub struct LoaderConfig {
     /// Default [`Mask::All`], the published recipe.
     pub mask: Mask,
     /// Default [`SystemPrompt::Default`].
-    pub system: SystemPrompt,
+    #[serde(alias = "system")]
+    pub system_prompt: SystemPrompt,
     /// Seed of the order. Default 42.
     pub seed: u64,
     /// Whether conversations and rows are shuffled; otherwise they keep the order of the source and of the packing.
@@ -37,7 +38,7 @@ impl Default for LoaderConfig {
             packing: Packing::default(),
             overlong: Overlong::default(),
             mask: Mask::default(),
-            system: SystemPrompt::default(),
+            system_prompt: SystemPrompt::default(),
             seed: 42,
             shuffle: true,
             buffer: 8192,
@@ -48,6 +49,14 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
+    /// The default for rows of this many tokens.
+    pub fn of_length(sequence_length: usize) -> Self {
+        Self {
+            sequence_length,
+            ..Self::default()
+        }
+    }
+
     /// # Errors
     /// [`DataError::Config`] naming the field.
     pub fn validate(&self) -> Result<(), DataError> {
@@ -57,22 +66,9 @@ impl LoaderConfig {
             ("buffer_rows", 1, self.buffer_rows),
         ] {
             if found < lowest {
-                return Err(DataError::Config {
-                    field,
-                    expected: format!("at least {lowest}"),
-                    found: found.to_string(),
-                });
+                return Err(DataError::config(field, format!("at least {lowest}"), found));
             }
         }
         Ok(())
-    }
-
-    /// Whether both give the same rows of the same source: the limit on bad records decides about none of them.
-    pub fn same_rows(&self, other: &Self) -> bool {
-        let other = Self {
-            max_bad_records: self.max_bad_records,
-            ..other.clone()
-        };
-        *self == other
     }
 }

@@ -49,11 +49,7 @@ impl Source {
     /// [`DataError::Config`] when `share` is not between 0 and 1.
     pub fn split(self, share: f64) -> Result<(Self, Self), DataError> {
         if !(share > 0.0 && share < 1.0) {
-            return Err(DataError::Config {
-                field: "held-out share",
-                expected: "a share between 0 and 1".to_string(),
-                found: share.to_string(),
-            });
+            return Err(DataError::config("held-out share", "a share between 0 and 1", share));
         }
         // 2^64 as f64; the product is below it, so the conversion keeps the value.
         let threshold = (share * 18_446_744_073_709_551_616.0) as u64;

@@ -153,7 +153,8 @@ fn a_resumed_run_skips_the_same_ones_and_counts_on() {
         let mut whole = loader(&path, 5);
         whole.next_rows(taken).expect("rows");
         let (position, counts) = (whole.position(), whole.counts());
-        let mut resumed = loader(&path, 5).resume(position).expect("resumed");
+        let mut resumed = loader(&path, 5);
+        resumed.seek(position).expect("resumed");
         assert_eq!((resumed.position(), resumed.counts()), (position, counts));
         assert_eq!(resumed.next_rows(30).expect("rows"), whole.next_rows(30).expect("rows"));
         assert_eq!(
@@ -283,7 +284,8 @@ fn data_may_grow_behind_a_last_short_buffer() {
     let position = short.position();
     assert_eq!(position.buffered, 2);
     std::fs::write(&path, lines.join("\n")).expect("written");
-    let mut grown = loader(&path, 0).resume(position).expect("resumed");
+    let mut grown = loader(&path, 0);
+    grown.seek(position).expect("resumed");
     // The rest of the buffer, if any, and then the new conversation.
     while grown.position().conversations < 42 {
         grown.next_row().expect("a row");

@@ -96,7 +96,9 @@ proptest! {
         let position = whole.position();
         let saved: DataPosition =
             serde_json::from_str(&serde_json::to_string(&position).expect("JSON")).expect("a position");
-        let mut resumed = loader(source, packing, buffer, seed).resume(saved).expect("resumed");
+        let mut resumed = loader(source, packing, buffer, seed);
+        resumed.next_row().expect("a row");
+        resumed.seek(saved).expect("resumed");
         prop_assert_eq!(resumed.position(), position);
         prop_assert_eq!(resumed.next_rows(40).expect("rows"), whole.next_rows(40).expect("rows"));
     }
@@ -117,7 +119,8 @@ fn a_position_of_an_earlier_version_gives_the_rows_of_that_version() {
         let mut saved = serde_json::to_value(earlier.position()).expect("JSON");
         saved.as_object_mut().expect("an object").remove("buffered");
         let saved = serde_json::from_value(saved).expect("a position");
-        let mut resumed = loader(2).resume(saved).expect("resumed");
+        let mut resumed = loader(2);
+        resumed.seek(saved).expect("resumed");
         // The buffer ends as it did, the next begins where it did.
         assert_eq!(resumed.position(), earlier.position(), "{packing:?}");
         let mut row = resumed.next_row().expect("a row");
@@ -176,9 +179,8 @@ fn a_position_beyond_shrunken_data_is_an_error() {
         ..DataPosition::default()
     };
     let error = loader(numbered(10), Packing::None, 8, 1)
-        .resume(position)
-        .err()
-        .expect("too short");
+        .seek(position)
+        .expect_err("too short");
     assert!(
         matches!(
             error,
@@ -295,8 +297,8 @@ fn a_position_in_other_rows_is_an_error_that_says_so() {
         ..short.config().clone()
     };
     let tokenizer = ChatTokenizer::byte_level().expect("built in");
-    let long = DataLoader::new(numbered(20), tokenizer, config).expect("a loader");
-    let error = long.resume(short.position()).err().expect("fewer rows");
+    let mut long = DataLoader::new(numbered(20), tokenizer, config).expect("a loader");
+    let error = long.seek(short.position()).expect_err("fewer rows");
     assert!(
         matches!(
             error,
@@ -319,7 +321,7 @@ fn a_position_in_other_data_is_an_error() {
     };
     let resumed = |conversations: Vec<Conversation>, position| {
         let source = Source::from_conversations(conversations);
-        loader(source, Packing::None, 8, 1).resume(position)
+        loader(source, Packing::None, 8, 1).seek(position)
     };
     let (data, mut late) = (of(0), of(0));
     late.swap(12, 39);
