@@ -110,9 +110,9 @@ impl Source {
         }
         let parts = self.parts.clone();
         // What cannot be read is in neither part: both report it.
-        Box::new(all.filter(move |found| {
-            let in_all = |(_, conversation): &(Place, Conversation)| parts.iter().all(|part| part.holds(conversation));
-            found.as_ref().map_or(true, in_all)
+        Box::new(all.filter(move |found| match found {
+            Ok((_, conversation)) => parts.iter().all(|part| part.holds(conversation)),
+            Err(_) => true,
         }))
     }
 }

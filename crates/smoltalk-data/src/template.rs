@@ -96,8 +96,10 @@ impl ChatTemplate {
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, DataError> {
         let template = self.environment.get_template("chat").map_err(reason)?;
         let (bos_token, eos_token) = (&self.bos, &self.eos);
-        let turn = |message: &Message| context! { role => message.role.clone(), content => message.content.clone() };
-        let messages: Vec<minijinja::Value> = messages.iter().map(turn).collect();
+        let messages: Vec<minijinja::Value> = messages
+            .iter()
+            .map(|message| context! { role => message.role.clone(), content => message.content.clone() })
+            .collect();
         template
             .render(context! { messages, add_generation_prompt, bos_token, eos_token })
             .map_err(reason)

@@ -112,24 +112,20 @@ impl ChatTokenizer {
         template: Option<&str>,
         [bos, eos, pad]: [&str; 3],
     ) -> Result<Self, DataError> {
-        let wrong = |field: &str, expected: &str, found| DataError::tokenizer(origin, field, expected, found);
-        let mut tokenizer =
-            parse(json).map_err(|found| wrong("tokenizer", "a tokenizer.json of the tokenizers library", found))?;
+        let mut tokenizer = parse(json).map_err(|found| {
+            DataError::tokenizer(origin, "tokenizer", "a tokenizer.json of the tokenizers library", found)
+        })?;
         let recognizer = tokenizer.get_added_vocabulary().clone();
         tokenizer.set_encode_special_tokens(true);
         // A tokenizer.json may ask for both; transformers does neither unless it is told to.
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
-            .map_err(|error| wrong("truncation", "a tokenizer that can do without", error.to_string()))?;
-        let id = |field: &str, token: &str| {
-            tokenizer
-                .token_to_id(token)
-                .ok_or_else(|| wrong(field, "a token of the vocabulary", format!("`{token}`")))
-        };
+            .map_err(|error| DataError::tokenizer(origin, "truncation", "a tokenizer that can do without", error))?;
         // The others default to the end-of-turn token, so it is the one to name.
-        let eos_id = id("eos_token", eos)?;
-        let (bos_id, pad_id) = (id("bos_token", bos)?, id("pad_token", pad)?);
+        let eos_id = special_id(&tokenizer, origin, "eos_token", eos)?;
+        let bos_id = special_id(&tokenizer, origin, "bos_token", bos)?;
+        let pad_id = special_id(&tokenizer, origin, "pad_token", pad)?;
         let template = match template {
             Some(source) => ChatTemplate::new(source, bos, eos)?,
             None => ChatTemplate::smollm2()?,
@@ -149,7 +145,8 @@ impl ChatTokenizer {
             Ok(back) => format!("{back:?}"),
             Err(error) => error.to_string(),
         };
-        Err(wrong("tokenizer", &format!("one that writes {SAMPLE:?}"), found))
+        let expected = format!("one that writes {SAMPLE:?}");
+        Err(DataError::tokenizer(origin, "tokenizer", &expected, found))
     }
 
     /// The same tokenizer, with special tokens that a text or a message spells out recognised (`true`), as
@@ -380,6 +377,12 @@ impl DecodeStream<'_> {
     pub fn finish(self) -> Result<String, DataError> {
         self.tokenizer.decode(&self.pending)
     }
+}
+
+fn special_id(tokenizer: &Tokenizer, origin: &Path, field: &str, token: &str) -> Result<u32, DataError> {
+    let found = format!("`{token}`");
+    let id = tokenizer.token_to_id(token);
+    id.ok_or_else(|| DataError::tokenizer(origin, field, "a token of the vocabulary", found))
 }
 
 fn parse(json: &[u8]) -> Result<Tokenizer, String> {

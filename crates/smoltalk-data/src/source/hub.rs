@@ -70,12 +70,11 @@ impl FromStr for HubDataset {
         let mut parts = text.split(':');
         let id = parts.next().and_then(parse_id);
         let (configuration, split, rest) = (parts.next(), parts.next(), parts.next());
-        let given = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(str::to_owned);
         match id.filter(|_| rest.is_none()) {
             Some((id, revision)) => Ok(Self {
                 revision: revision.to_owned(),
-                configuration: given(configuration),
-                split: given(split).unwrap_or_else(|| "train".to_owned()),
+                configuration: configuration.filter(|name| !name.is_empty()).map(str::to_owned),
+                split: split.filter(|name| !name.is_empty()).unwrap_or("train").to_owned(),
                 ..Self::new(id)
             }),
             None => Err(DataError::NoSource { path: text.into() }),

@@ -28,17 +28,20 @@ fn message(record: &Record, index: usize, value: Value) -> Result<Message, Recor
         let expected = format!("`messages[{index}]` to be an object with `role` and `content`");
         return Err(record.error(expected, kind(&value)));
     };
-    let mut text = |field: &str| match fields.remove(field) {
+    Ok(Message {
+        role: text(record, index, "role", fields.remove("role"))?,
+        content: text(record, index, "content", fields.remove("content"))?,
+    })
+}
+
+fn text(record: &Record, index: usize, field: &str, value: Option<Value>) -> Result<String, RecordError> {
+    match value {
         Some(Value::String(text)) => Ok(text),
         other => {
             let found = other.as_ref().map_or("no such field".to_string(), kind);
             Err(record.error(format!("`messages[{index}].{field}` to be a string"), found))
         }
-    };
-    Ok(Message {
-        role: text("role")?,
-        content: text("content")?,
-    })
+    }
 }
 
 fn kind(value: &Value) -> String {

@@ -56,14 +56,9 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
     } else {
         Value::Null
     };
-    let token = |field: &str| match &config[field] {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(added) => added.get("content").and_then(Value::as_str).map(str::to_string),
-        _ => None,
-    };
-    let eos = token("eos_token").unwrap_or_else(|| "<|im_end|>".to_string());
-    let bos = token("bos_token").unwrap_or_else(|| eos.clone());
-    let pad = token("pad_token").unwrap_or_else(|| eos.clone());
+    let eos = token(&config["eos_token"]).unwrap_or("<|im_end|>");
+    let bos = token(&config["bos_token"]).unwrap_or(eos);
+    let pad = token(&config["pad_token"]).unwrap_or(eos);
     let template_path = folder.join("chat_template.jinja");
     let template = if template_path.exists() {
         let bytes = read(&template_path)?;
@@ -75,7 +70,12 @@ pub(super) fn from_folder(folder: &Path) -> Result<ChatTokenizer, DataError> {
         chat_template(&config["chat_template"])
             .map_err(|found| DataError::tokenizer(&config_path, "chat_template", expected, found))?
     };
-    ChatTokenizer::assemble(&path, &json, template.as_deref(), [&bos, &eos, &pad])
+    ChatTokenizer::assemble(&path, &json, template.as_deref(), [bos, eos, pad])
+}
+
+/// The text of a special token: a string, or an object that holds it.
+fn token(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value["content"].as_str())
 }
 
 /// A template, or the one named `default` of several; what was found instead is the error.
@@ -88,8 +88,10 @@ fn chat_template(value: &Value) -> Result<Option<String>, String> {
         }
         other => other.as_str(),
     };
-    let found = || value.to_string().chars().take(80).collect();
-    template.map(|text| Some(text.to_string())).ok_or_else(found)
+    match template {
+        Some(text) => Ok(Some(text.to_string())),
+        None => Err(value.to_string().chars().take(80).collect()),
+    }
 }
 
 pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataError> {
@@ -100,14 +102,14 @@ pub(super) fn save(tokenizer: &ChatTokenizer, folder: &Path) -> Result<(), DataE
         .to_string(true)
         .map_err(|error| DataError::tokenizer(&path, "tokenizer", "a tokenizer that can be written", error))?;
     std::fs::write(&path, json).map_err(|source| DataError::io(&path, source))?;
-    let name = |id: u32| {
+    let special = [tokenizer.bos, tokenizer.end_of_turn_id(), tokenizer.pad].map(|id| {
         tokenizer
             .token(id)
             .expect("special ids were looked up in this vocabulary")
-    };
+    });
     let config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": false,
-        "bos_token": name(tokenizer.bos), "eos_token": name(tokenizer.end_of_turn_id()), "pad_token": name(tokenizer.pad),
+        "bos_token": special[0], "eos_token": special[1], "pad_token": special[2],
         "unk_token": SPECIAL_TOKENS[0], "clean_up_tokenization_spaces": false, "model_max_length": 8192,
         "chat_template": tokenizer.template.source(),
     });
