@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kallm::study::StudyObserver;
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::{TransferEvent, TransferProgress};
-use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, Progress, StepLine, StepRecord, TrainObserver};
+use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, RunProgress, StepLine, StepRecord, TrainObserver};
 use smoltalk_data::{DataError, LoaderObserver};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -189,7 +189,7 @@ impl TrainObserver for Training {
         }
     }
 
-    fn stepped(&mut self, step: &StepRecord, progress: &Progress) {
+    fn stepped(&mut self, step: &StepRecord, progress: &RunProgress) {
         match &self.bar {
             Some(bar) => bar.set_position(step.step as u64),
             None => note(StepLine(step, progress)),

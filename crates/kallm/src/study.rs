@@ -113,7 +113,7 @@ impl TrainObserver for Recorded<'_> {
         self.observer.started(from_step, steps, memory);
     }
 
-    fn stepped(&mut self, step: &StepRecord, progress: &smollm2_train::Progress) {
+    fn stepped(&mut self, step: &StepRecord, progress: &smollm2_train::RunProgress) {
         self.steps.push(step.clone());
         self.observer.stepped(step, progress);
     }

@@ -12,11 +12,9 @@ use crate::{TrainError, loss::Targets};
 /// rows on the host, so nothing is read back from the device.
 #[derive(Clone, Debug)]
 pub struct Batch<B: Backend> {
-    /// Token ids, `[B, T]`.
-    pub(crate) ids: Tensor<B, 2, Int>,
-    /// Positions and documents of the tokens.
-    pub(crate) layout: SequenceLayout<B>,
-    pub(crate) targets: Targets,
+    ids: Tensor<B, 2, Int>,
+    layout: SequenceLayout<B>,
+    targets: Targets,
     /// The largest token id: a model needs a larger vocabulary.
     pub(crate) largest_id: u32,
     /// The largest position of a token: a model needs more positions.
@@ -54,6 +52,16 @@ impl<B: Backend> Batch<B> {
     /// Tokens in the batch, padding included.
     pub fn tokens(&self) -> usize {
         self.ids.dims().iter().product()
+    }
+
+    /// Token ids, `[B, T]`.
+    pub fn ids(&self) -> &Tensor<B, 2, Int> {
+        &self.ids
+    }
+
+    /// Positions and documents of the tokens.
+    pub fn layout(&self) -> &SequenceLayout<B> {
+        &self.layout
     }
 
     /// The predictions that count towards the loss.

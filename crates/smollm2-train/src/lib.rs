@@ -1,20 +1,21 @@
 //! # Brief overview
 //!
-//! Supervised fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
+//! Fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
 //!
 //! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
-//! - [`Batch`]: rows of tokens on the device, with the predictions that count.
-//! - [`Trainer`]: model, optimiser and step. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run from a
-//!   [`RowSource`], with evaluation, checkpoints and metrics; [`Trainer::resume`] continues it, on a CPU bit for bit.
-//! - A [`RowSource`] is a `smoltalk_data::DataLoader`, which reads conversations, or [`MemoryRows`].
+//! - [`Batch`]: rows of tokens on the device, with the predictions that count. A [`RowSource`] gives the rows: a
+//!   `smoltalk_data::DataLoader`, which reads conversations, or [`MemoryRows`].
+//! - [`Objective`]: the loss of a batch and what else is measured of it; [`Sft`] is supervised fine-tuning.
+//! - [`Trainer`]: model, objective and optimiser. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run with
+//!   evaluation, checkpoints and records; [`Trainer::resume`] continues it, on a CPU bit for bit.
 //! - [`loss`]: cross-entropy whose logits never exist whole.
 //! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout. [`RunRecord`] says
 //!   what was trained on what.
-//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`Metric`] and [`plot_loss`]: what
-//!   stays of it.
+//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`MetricRecord`] and
+//!   [`plot_loss`]: what stays of it.
 //!
-//! Read the files in this order: `config.rs`, `batch.rs`, `trainer.rs`, `loss/chunked.rs`, `adamw.rs`, `trainer/run.rs`,
-//! `trainer/resume.rs`, `checkpoint.rs`.
+//! Read the files in this order: `config.rs`, `batch.rs`, `objective.rs` and `objective/sft.rs`, `loss/chunked.rs`,
+//! `trainer.rs`, `run.rs`, `run/step.rs`, `adamw.rs`, `run/evaluate.rs`, `run/resume.rs`, `checkpoint.rs`.
 //!
 //! ```
 //! use burn::backend::{Autodiff, Flex};
@@ -50,13 +51,16 @@ mod batch;
 pub mod checkpoint;
 mod config;
 mod error;
+mod files;
 mod gradients;
 pub mod loss;
 mod memory;
 mod metrics;
-mod observer;
+mod objective;
 pub mod ops;
 mod plot;
+mod rows;
+mod run;
 mod schedule;
 mod trainer;
 
@@ -67,11 +71,14 @@ pub use error::TrainError;
 pub use gradients::ModelGradients;
 pub use loss::TrainBackend;
 pub use memory::MemoryEstimate;
-pub use metrics::{DamagedMetrics, Metric, Metrics, read_metrics};
-pub use observer::{EvalRecord, Progress, StepLine, StepRecord, TrainObserver, device_peak};
+pub use metrics::{DamagedMetrics, MetricRecord, MetricsFile, read_metrics};
+pub use objective::{BatchLoss, Objective, Sft};
 pub use ops::StepBackend;
 pub use plot::plot_loss;
-pub use schedule::Schedule;
-pub use trainer::{
-    Companions, MemoryRows, RowSource, RunOptions, RunOrigin, RunRecord, RunState, StepOutcome, Trainer,
+pub use rows::{MemoryRows, RowSource};
+pub use run::{
+    Companions, EvalRecord, RunOptions, RunOrigin, RunProgress, RunRecord, RunState, StepLine, StepOutcome, StepRecord,
+    TrainObserver, device_peak,
 };
+pub use schedule::Schedule;
+pub use trainer::Trainer;

@@ -2,25 +2,25 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EvalRecord, StepRecord, TrainError};
+use crate::{EvalRecord, StepRecord, TrainError, files};
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Metric {
+pub enum MetricRecord {
     /// An optimiser step.
     Train(StepRecord),
     /// An evaluation on held-out rows.
     Eval(EvalRecord),
 }
 
-impl Metric {
+impl MetricRecord {
     /// Steps made when it was recorded.
     pub fn step(&self) -> usize {
         match self {
@@ -32,12 +32,12 @@ impl Metric {
 
 /// The file of a run's metrics, open for appending.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct MetricsFile {
     file: File,
     path: PathBuf,
 }
 
-/// What [`Metrics::open`] could not read.
+/// What [`MetricsFile::open`] could not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedMetrics {
     /// How many complete lines were no record, and were left out.
@@ -50,7 +50,7 @@ pub struct DamagedMetrics {
     pub copy: PathBuf,
 }
 
-impl Metrics {
+impl MetricsFile {
     /// Opens `path` to continue after `step`: later records, and a line cut off by a crash, are dropped, so that no step
     /// is recorded twice. Step 0 starts an empty file, and renames one with content to the first unused
     /// `NAME.earlier-1.jsonl`, `NAME.earlier-2.jsonl`, .. next to it.
@@ -76,7 +76,7 @@ impl Metrics {
         if step == 0 {
             keep_earlier(path)?;
         }
-        replace(path, kept.as_bytes())?;
+        files::replace(path, kept.as_bytes())?;
         let file = OpenOptions::new()
             .append(true)
             .open(path)
@@ -89,7 +89,7 @@ impl Metrics {
     ///
     /// # Errors
     /// [`TrainError::Io`].
-    pub fn append(&mut self, metric: &Metric) -> Result<(), TrainError> {
+    pub fn append(&mut self, metric: &MetricRecord) -> Result<(), TrainError> {
         let written = self
             .file
             .write_all(line(metric).as_bytes())
@@ -106,23 +106,7 @@ impl Metrics {
     }
 }
 
-/// Replaces a file by one with this content: a reader meets the old one or the new one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), TrainError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let staging = path.with_file_name(name);
-    let written = write_through(&staging, content);
-    written.map_err(TrainError::io("write", &staging))?;
-    fs::rename(&staging, path).map_err(TrainError::io("replace", path))
-}
-
-fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-fn line(metric: &Metric) -> String {
+fn line(metric: &MetricRecord) -> String {
     let mut text = serde_json::to_string(metric).expect("a record is numbers and names");
     text.push('\n');
     text
@@ -133,7 +117,7 @@ type Refused = (usize, usize, String);
 
 /// The records among the complete lines, and the lines that are none. A last line without its newline is the mark of a
 /// crash and left out.
-fn records(bytes: &[u8]) -> (Vec<Metric>, Option<Refused>) {
+fn records(bytes: &[u8]) -> (Vec<MetricRecord>, Option<Refused>) {
     let mut records = Vec::new();
     let mut refused: Option<Refused> = None;
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
@@ -168,7 +152,7 @@ fn keep_earlier(path: &Path) -> Result<(), TrainError> {
 /// Copies a damaged file before it is replaced.
 fn set_aside(path: &Path, bytes: &[u8], step: usize, refused: Refused) -> Result<DamagedMetrics, TrainError> {
     let copy = path.with_extension(format!("damaged-{step:08}.jsonl"));
-    replace(&copy, bytes)?;
+    files::replace(&copy, bytes)?;
     let (lines, first, reason) = refused;
     Ok(DamagedMetrics {
         lines,
@@ -182,7 +166,7 @@ fn set_aside(path: &Path, bytes: &[u8], step: usize, refused: Refused) -> Result
 ///
 /// # Errors
 /// [`TrainError::Io`]; [`TrainError::Metrics`] for a complete line that is no record.
-pub fn read_metrics(path: &Path) -> Result<Vec<Metric>, TrainError> {
+pub fn read_metrics(path: &Path) -> Result<Vec<MetricRecord>, TrainError> {
     let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
     match records(&bytes) {
         (records, None) => Ok(records),

@@ -4,7 +4,7 @@ use std::{ops::Range, path::Path};
 
 use plotters::prelude::*;
 
-use crate::{Metric, TrainError};
+use crate::{MetricRecord, TrainError};
 
 /// Weight of the past in the smoothed training loss.
 const SMOOTHING: f64 = 0.9;
@@ -15,14 +15,14 @@ const SMOOTHING: f64 = 0.9;
 ///
 /// # Errors
 /// [`TrainError::Plot`].
-pub fn plot_loss(metrics: &[Metric], path: &Path) -> Result<(), TrainError> {
+pub fn plot_loss(metrics: &[MetricRecord], path: &Path) -> Result<(), TrainError> {
     draw(metrics, path).map_err(|source| TrainError::Plot {
         path: path.to_owned(),
         source,
     })
 }
 
-fn draw(metrics: &[Metric], path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn draw(metrics: &[MetricRecord], path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (train, held_out) = curves(metrics);
     let (steps, losses) = ranges(train.iter().chain(&held_out));
     let root = SVGBackend::new(path, (900, 540)).into_drawing_area();
@@ -70,16 +70,16 @@ fn ranges<'a>(points: impl Iterator<Item = &'a (f64, f64)>) -> (Range<f64>, Rang
 
 type Curve = Vec<(f64, f64)>;
 
-fn curves(metrics: &[Metric]) -> (Curve, Curve) {
+fn curves(metrics: &[MetricRecord]) -> (Curve, Curve) {
     let (mut train, mut held_out, mut mean, mut weight) = (Vec::new(), Vec::new(), 0.0, 0.0);
     for metric in metrics {
         match metric {
-            Metric::Train(record) => {
+            MetricRecord::Train(record) => {
                 mean = SMOOTHING * mean + (1.0 - SMOOTHING) * record.loss;
                 weight = SMOOTHING * weight + (1.0 - SMOOTHING);
                 train.push((record.step as f64, mean / weight));
             }
-            Metric::Eval(record) => held_out.push((record.step as f64, record.loss)),
+            MetricRecord::Eval(record) => held_out.push((record.step as f64, record.loss)),
         }
     }
     (train, held_out)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use burn::backend::Flex;
 use burn::tensor::backend::Backend;
 use smollm2_model::{SmolLm2Config, weights};
-use smollm2_train::{Metric, TrainConfig, checkpoint, read_metrics};
+use smollm2_train::{MetricRecord, TrainConfig, checkpoint, read_metrics};
 use smoltalk_data::ChatTokenizer;
 
 use crate::example;
@@ -69,7 +69,7 @@ impl Room {
     /// Steps in `metrics.jsonl`.
     fn made(&self) -> usize {
         let metrics = read_metrics(&self.path("out/metrics.jsonl")).unwrap_or_default();
-        metrics.iter().map(Metric::step).max().unwrap_or(0)
+        metrics.iter().map(MetricRecord::step).max().unwrap_or(0)
     }
 }
 

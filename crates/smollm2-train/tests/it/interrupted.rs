@@ -4,7 +4,7 @@ use burn::backend::{Autodiff, Flex};
 use serde_json::Value;
 use smollm2_model::{FeedForwardKind, weights};
 use smollm2_train::{
-    MemoryRows, Metric, RowSource, RunOptions, TrainConfig, TrainError, TrainObserver, Trainer, checkpoint,
+    MemoryRows, MetricRecord, RowSource, RunOptions, TrainConfig, TrainError, TrainObserver, Trainer, checkpoint,
     read_metrics,
 };
 use smoltalk_data::PackedRow;
@@ -68,8 +68,8 @@ fn a_run_that_is_asked_to_stop_saves_and_resumes_where_it_was() {
     let losses = |output: &Path| -> Vec<(usize, f64)> {
         let metrics = read_metrics(&output.join("metrics.jsonl")).unwrap().into_iter();
         let losses = metrics.map(|metric| match metric {
-            Metric::Train(record) => (record.step, record.loss),
-            Metric::Eval(record) => (record.step, record.loss),
+            MetricRecord::Train(record) => (record.step, record.loss),
+            MetricRecord::Eval(record) => (record.step, record.loss),
         });
         losses.collect()
     };

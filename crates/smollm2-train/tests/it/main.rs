@@ -11,6 +11,7 @@ mod gpu;
 mod interrupted;
 mod loss;
 mod metrics;
+mod objective;
 mod ops;
 mod recipe;
 mod recipe_table;

@@ -1,8 +1,8 @@
 //! The record of a run, also after a crash.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use smollm2_train::{EvalRecord, Metric, Metrics, StepRecord, plot_loss, read_metrics};
+use smollm2_train::{EvalRecord, MetricRecord, MetricsFile, StepRecord, plot_loss, read_metrics};
 
 pub(crate) fn record(step: usize) -> StepRecord {
     let loss = 3.0 / step as f64;
@@ -17,12 +17,13 @@ pub(crate) fn record(step: usize) -> StepRecord {
         target_tokens: 900,
         seconds: 0.5,
         mfu: None,
+        metrics: BTreeMap::new(),
     }
 }
 
 /// Opens a file in which nothing is damaged.
-fn open(path: &Path, step: usize) -> Metrics {
-    let (metrics, damaged) = Metrics::open(path, step).unwrap();
+fn open(path: &Path, step: usize) -> MetricsFile {
+    let (metrics, damaged) = MetricsFile::open(path, step).unwrap();
     assert_eq!(damaged, None);
     metrics
 }
@@ -33,13 +34,14 @@ fn metrics_are_cut_to_the_resumed_step() {
     let path = room.path().join("metrics.jsonl");
     let mut metrics = open(&path, 0);
     for step in 1..=5 {
-        metrics.append(&Metric::Train(record(step))).unwrap();
+        metrics.append(&MetricRecord::Train(record(step))).unwrap();
     }
     metrics
-        .append(&Metric::Eval(EvalRecord {
+        .append(&MetricRecord::Eval(EvalRecord {
             step: 3,
             loss: 2.0,
             target_tokens: 7,
+            metrics: BTreeMap::new(),
         }))
         .unwrap();
     drop(metrics);
@@ -48,8 +50,8 @@ fn metrics_are_cut_to_the_resumed_step() {
     text.push_str("{\"kind\":\"tra");
     std::fs::write(&path, text).unwrap();
     let mut metrics = open(&path, 3);
-    metrics.append(&Metric::Train(record(4))).unwrap();
-    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(Metric::step).collect();
+    metrics.append(&MetricRecord::Train(record(4))).unwrap();
+    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(MetricRecord::step).collect();
     assert_eq!(steps, [1, 2, 3, 3, 4]);
     let figure = room.path().join("loss.svg");
     plot_loss(&read_metrics(&path).unwrap(), &figure).unwrap();
@@ -67,7 +69,7 @@ fn a_damaged_line_does_not_forbid_going_on() {
     let path = room.path().join("metrics.jsonl");
     let mut metrics = open(&path, 0);
     for step in 1..=5 {
-        metrics.append(&Metric::Train(record(step))).unwrap();
+        metrics.append(&MetricRecord::Train(record(step))).unwrap();
     }
     drop(metrics);
     let mut bytes = fs::read(&path).unwrap();
@@ -77,12 +79,12 @@ fn a_damaged_line_does_not_forbid_going_on() {
     fs::write(&path, &bytes).unwrap();
     assert!(read_metrics(&path).unwrap_err().to_string().contains("line 2"));
 
-    let (mut metrics, damaged) = Metrics::open(&path, 4).unwrap();
+    let (mut metrics, damaged) = MetricsFile::open(&path, 4).unwrap();
     let damaged = damaged.unwrap();
     assert_eq!((damaged.lines, damaged.first), (2, 2));
     assert_eq!(fs::read(&damaged.copy).unwrap(), bytes, "the file as it was");
-    metrics.append(&Metric::Train(record(5))).unwrap();
-    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(Metric::step).collect();
+    metrics.append(&MetricRecord::Train(record(5))).unwrap();
+    let steps: Vec<usize> = read_metrics(&path).unwrap().iter().map(MetricRecord::step).collect();
     assert_eq!(steps, [1, 3, 4, 5]);
     open(&path, 5);
 }
@@ -99,11 +101,11 @@ fn records_without_norms_of_groups_can_still_be_read() {
         other_norm: None,
         ..record(1)
     };
-    assert_eq!(read_metrics(&path).unwrap(), [Metric::Train(without)]);
+    assert_eq!(read_metrics(&path).unwrap(), [MetricRecord::Train(without)]);
     drop(open(&path, 1));
     assert_eq!(read_metrics(&path).unwrap().len(), 1);
     let mut metrics = open(&path, 1);
-    metrics.append(&Metric::Train(record(2))).unwrap();
+    metrics.append(&MetricRecord::Train(record(2))).unwrap();
     let line = fs::read_to_string(&path).unwrap();
     assert!(line.contains("\"rational_norm\":1.2,\"other_norm\":0.9"), "{line}");
 }

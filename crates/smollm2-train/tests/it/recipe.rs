@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use smollm2_model::FeedForwardKind;
 use smollm2_train::{
-    AdamWConfig, MemoryEstimate, Progress, RunOptions, Schedule, StepLine, StepRecord, TrainConfig, TrainError,
+    AdamWConfig, MemoryEstimate, RunOptions, RunProgress, Schedule, StepLine, StepRecord, TrainConfig, TrainError,
     device_peak,
 };
 use smoltalk_data::{
@@ -219,7 +219,7 @@ fn accumulation_needs_a_second_set_of_gradients() {
 
 #[test]
 fn a_line_tells_all() {
-    let progress = Progress {
+    let progress = RunProgress {
         steps: 10,
         remaining: std::time::Duration::from_secs(3723),
     };

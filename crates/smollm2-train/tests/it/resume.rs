@@ -10,7 +10,9 @@ use std::{
 
 use burn::tensor::TensorData;
 use smollm2_model::FeedForwardKind;
-use smollm2_train::{AdamW, Batch, MemoryRows, Metric, RowSource, RunOptions, TrainError, checkpoint, read_metrics};
+use smollm2_train::{
+    AdamW, Batch, MemoryRows, MetricRecord, RowSource, RunOptions, TrainError, checkpoint, read_metrics,
+};
 use smoltalk_data::{
     ChatTokenizer, Conversation, DataError, DataLoader, LoaderConfig, Message, Packing, Source, SystemPrompt,
 };
@@ -33,10 +35,10 @@ fn assert_same(found: &Path, expected: &Path) {
         let read = |root: &Path| fs::read(folder(root).join(file)).unwrap();
         assert!(read(found) == read(expected), "{file} differs");
     }
-    let records = |root: &Path| -> Vec<Metric> {
+    let records = |root: &Path| -> Vec<MetricRecord> {
         let mut metrics = read_metrics(&root.join("metrics.jsonl")).unwrap();
         for metric in &mut metrics {
-            if let Metric::Train(record) = metric {
+            if let MetricRecord::Train(record) = metric {
                 (record.seconds, record.mfu) = (0.0, None);
             }
         }
