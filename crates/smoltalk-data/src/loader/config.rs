@@ -60,13 +60,18 @@ impl LoaderConfig {
     /// # Errors
     /// [`DataError::Config`] naming the field.
     pub fn validate(&self) -> Result<(), DataError> {
-        for (field, lowest, found) in [
-            ("sequence_length", 2, self.sequence_length),
-            ("buffer", 1, self.buffer),
-            ("buffer_rows", 1, self.buffer_rows),
+        for (field, found, lowest, expected) in [
+            (
+                "sequence_length",
+                self.sequence_length,
+                2,
+                "at least 2: a token is predicted from the one before",
+            ),
+            ("buffer", self.buffer, 1, "at least 1"),
+            ("buffer_rows", self.buffer_rows, 1, "at least 1"),
         ] {
             if found < lowest {
-                return Err(DataError::config(field, format!("at least {lowest}"), found));
+                return Err(DataError::config(field, expected, found));
             }
         }
         Ok(())
