@@ -105,7 +105,7 @@ pub struct OutputType(&'static dyn Form);
 
 impl OutputType {
     /// The form that task files call by this name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         FORMS.iter().find(|form| form.name() == name).map(|form| Self(*form))
     }
 

@@ -48,7 +48,7 @@ pub struct Processor {
 
 impl Processor {
     /// The processor that task files call by this name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         let found = PROCESSORS.iter().find(|(known, _)| *known == name);
         found.map(|&(name, process)| Self { name, process })
     }

@@ -30,7 +30,7 @@ pub enum Gold {
 
 impl Gold {
     /// Whether no answer can be right.
-    pub fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Choice(choice) => choice.is_none(),
             Self::Texts(texts) => texts.is_empty(),

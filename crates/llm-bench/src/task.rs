@@ -196,7 +196,7 @@ impl Task {
     }
 
     /// The strings that end generated text.
-    pub fn stop_strings(&self) -> Vec<String> {
+    pub(crate) fn stop_strings(&self) -> Vec<String> {
         match &self.generation_kwargs.until {
             Some(until) => until.to_vec(),
             None => vec![self.fewshot_delimiter.clone()],
@@ -204,7 +204,7 @@ impl Task {
     }
 
     /// The filter chains, the default one included.
-    pub fn filters(&self) -> Vec<FilterChain> {
+    pub(crate) fn filters(&self) -> Vec<FilterChain> {
         if !self.filter_list.is_empty() {
             return self.filter_list.clone();
         }

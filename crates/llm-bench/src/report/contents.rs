@@ -126,17 +126,7 @@ impl Report {
     /// When there is not one list per variant, the lists are not of the same metric and questions, or a statistic is
     /// impossible: no outcomes, one that is not finite.
     pub fn add_task(&mut self, models: &[&QuestionOutcomes]) -> Result<(), BenchError> {
-        let (lists, variants) = (models.len(), self.variants.len());
-        let first = match models.first() {
-            Some(first) if lists == variants => first,
-            _ => {
-                return Err(BenchError::Statistic {
-                    statistic: "report",
-                    problem: format!("{lists} lists of outcomes for {variants} variants"),
-                });
-            }
-        };
-        check_paired(models)?;
+        let first = self.checked(models)?;
         let scores = models.iter().map(|model| variant_score(model));
         let scores = scores.collect::<Result<Vec<_>, _>>()?;
         let compared = self.compared(first, models)?;
@@ -147,6 +137,23 @@ impl Report {
             scores,
         });
         self.correct_for_many()
+    }
+
+    /// The first of the lists, which are one per variant, of the same questions and not empty.
+    fn checked<'m>(&self, models: &[&'m QuestionOutcomes]) -> Result<&'m QuestionOutcomes, BenchError> {
+        let (lists, variants) = (models.len(), self.variants.len());
+        let problem = match models.first() {
+            Some(first) if lists == variants && !first.values.is_empty() => {
+                check_paired(models)?;
+                return Ok(first);
+            }
+            Some(_) if lists == variants => "no outcomes".to_owned(),
+            _ => format!("{lists} lists of outcomes for {variants} variants"),
+        };
+        Err(BenchError::Statistic {
+            statistic: "report",
+            problem,
+        })
     }
 
     /// Every later variant with the first.
@@ -188,13 +195,15 @@ pub fn p_text(p: f64) -> String {
 
 fn variant_score(model: &QuestionOutcomes) -> Result<VariantScore, BenchError> {
     let (values, value) = (&model.values, model.score);
-    let interval = if stats::is_binary(values) {
+    stats::check_finite(values)?;
+    let interval = if !is_mean(value, values) {
+        None
+    } else if stats::is_binary(values) {
         let right = values.iter().filter(|value| **value == 1.0).count();
         Some(wilson(right, values.len(), CONFIDENCE)?)
-    } else if values.len() > 1 && is_mean(value, values) {
+    } else if values.len() > 1 {
         Some(mean_interval(values, CONFIDENCE)?)
     } else {
-        stats::check_finite(values)?;
         None
     };
     Ok(VariantScore { value, interval })

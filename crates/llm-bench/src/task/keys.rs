@@ -60,7 +60,7 @@ pub enum StringOrList {
 
 impl StringOrList {
     /// The strings.
-    pub fn to_vec(&self) -> Vec<String> {
+    pub(crate) fn to_vec(&self) -> Vec<String> {
         match self {
             Self::One(s) => vec![s.clone()],
             Self::Many(list) => list.clone(),

@@ -204,10 +204,17 @@ fn the_interval_of_a_score_is_given_where_the_score_is_a_mean() {
         variants: vec![variant("alone", 2.0)],
         ..Default::default()
     };
-    let mut model = measured("text", "perplexity", None, vec![2.0, 2.5]);
-    model.score = 2.25f64.exp();
-    add(&mut one, &[model]).unwrap();
-    assert_eq!(one.tasks[0].scores[0].interval, None);
+    // A perplexity, and a correlation of right and wrong.
+    for (values, score) in [(vec![2.0, 2.5], 2.25f64.exp()), (vec![1.0, 0.0], -0.2)] {
+        let mut model = measured("text", "other", None, values);
+        model.score = score;
+        add(&mut one, &[model]).unwrap();
+        assert_eq!(one.tasks.last().unwrap().scores[0].interval, None);
+    }
+    let mut empty = measured("text", "acc", None, vec![1.0]);
+    empty.values.clear();
+    empty.questions.clear();
+    assert!(add(&mut one, &[empty]).is_err());
 }
 
 #[test]
