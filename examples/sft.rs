@@ -188,7 +188,7 @@ fn resume<B: StepBackend>(
         DataLoader::new(data, tokenizer.clone(), recipe.data.clone())?.with_observer(Box::new(Loading::default()));
     observer.resuming();
     let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
-    training::check_vocabulary(&tokenizer, trainer.model().config())?;
+    kallm::open::check_vocabulary(&tokenizer, trainer.model().config())?;
     check_kind(arguments, trainer.model().config())?;
     Ok(Some(Run {
         trainer,
@@ -360,7 +360,12 @@ fn held_out_rows(source: Option<Source>, tokenizer: &ChatTokenizer, recipe: &Tra
     if recipe.eval_rows == 0 {
         bail!("eval_rows in the recipe: expected at least 1 row to evaluate on, found 0; raise it or hold nothing out");
     }
-    Ok(training::held_out_rows(source, tokenizer, recipe, Loading::default())?)
+    Ok(training::held_out_rows(
+        source,
+        tokenizer,
+        recipe,
+        Box::new(Loading::default()),
+    )?)
 }
 
 fn with_feed_forward<B: StepBackend>(

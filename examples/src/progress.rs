@@ -279,7 +279,7 @@ pub fn conversion() -> impl FnMut(Stage, usize, usize) {
 pub struct Study {
     conversion: Stages,
     training: Option<Training>,
-    saving: Option<Spinner>,
+    waiting: Option<Spinner>,
     tasks: Tasks,
 }
 
@@ -288,6 +288,15 @@ impl StudyObserver for Study {
         note(format_args!(
             "{variant}: finished by an earlier run of this command, kept"
         ));
+    }
+
+    fn reading(&mut self) -> Box<dyn LoaderObserver> {
+        self.waiting = None;
+        Box::new(Loading::default())
+    }
+
+    fn loading(&mut self) {
+        self.waiting = Some(Spinner::new("loading the model"));
     }
 
     fn converting(&mut self, stage: Stage, done: usize, total: usize) {
@@ -299,11 +308,11 @@ impl StudyObserver for Study {
     }
 
     fn saving(&mut self, variant: &str) {
-        self.saving = Some(Spinner::new(&format!("{variant}: saving")));
+        self.waiting = Some(Spinner::new(&format!("{variant}: saving")));
     }
 
     fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::EvaluationProgress {
-        self.saving = None;
+        self.waiting = None;
         self.tasks = Tasks::new(variant);
         &mut self.tasks
     }
