@@ -76,14 +76,20 @@ pub enum KallmError {
         difference: String,
     },
     /// A resumed run is given a setting that it does not have.
-    #[error("{setting}: the run {run}, given {given}")]
+    #[error("{setting}: the run {run}, given {given}; leave it out, or begin in another folder")]
     OtherRun {
-        /// The setting: `steps`, `model`, `held_out`, `feed_forward` or `recipe`.
+        /// The setting: `steps`, `model`, `held_out_share` or `feed_forward`.
         setting: &'static str,
         /// What the run has.
         run: String,
-        /// What it was given now, and what to do.
+        /// What it is given now.
         given: String,
+    },
+    /// A resumed run is given another recipe, which is not to replace its own.
+    #[error("recipe: it is not that of the run:{differences}\nleave it out, or change the recipe on purpose")]
+    OtherRecipe {
+        /// A line for each field that differs.
+        differences: String,
     },
     /// Something failed at a place that the error itself does not name.
     #[error("{place}")]

@@ -4,6 +4,8 @@
 pub mod conversation;
 mod error;
 pub mod files;
+#[cfg(feature = "train")]
+pub mod fine_tuning;
 #[cfg(feature = "bench")]
 pub mod functions;
 pub mod identity;

@@ -102,7 +102,7 @@ impl<B: StepBackend> Study<B> {
             Some(held_out) => (training, held_out),
             None => training::hold_out(training, HELD_OUT_SHARE)?,
         };
-        observer.loading();
+        observer.working("loading the model");
         let engine: Engine<B> = open::model(model, device)?;
         check_swiglu(model, engine.model().config())?;
         open::check_tasks_for(&engine, &plan.tasks, prompts)?;

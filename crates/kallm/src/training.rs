@@ -14,6 +14,28 @@ use std::path::Path;
 /// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
 pub const PRETRAINED_GATE: f64 = 16.0;
 
+/// Watches what happens before the first step. `()` watches nothing.
+pub trait StartObserver {
+    /// Conversations are read and tokenised next: what watches that.
+    fn reading(&mut self) -> Box<dyn LoaderObserver> {
+        Box::new(())
+    }
+    /// Work begins that does not say how far it is, such as loading weights.
+    fn working(&mut self, on: &str) {
+        let _ = on;
+    }
+    /// A pretrained model's layers are being converted: `done` of `total` of a stage.
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        let _ = (stage, done, total);
+    }
+    /// Something that a person should know and that is no error.
+    fn note(&mut self, note: &str) {
+        let _ = note;
+    }
+}
+
+impl StartObserver for () {}
+
 /// This source in two: what to train on, and this share of the conversations to hold out.
 ///
 /// # Errors

@@ -1,26 +1,15 @@
 //! What a study reports while it goes.
 
+use crate::training::StartObserver;
 use llm_bench::EvaluationProgress;
-use smollm2_model::convert::Stage;
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, StepRecord, TrainObserver};
-use smoltalk_data::LoaderObserver;
 use std::path::Path;
 
 /// Watches a study: which variant is being worked on, and how far that work is. `()` watches nothing.
-pub trait StudyObserver {
+pub trait StudyObserver: StartObserver {
     /// The variant was finished by an earlier run and is kept.
     fn kept(&mut self, variant: &str) {
         let _ = variant;
-    }
-    /// Conversations are read and tokenised next: what watches that.
-    fn reading(&mut self) -> Box<dyn LoaderObserver> {
-        Box::new(())
-    }
-    /// The weights of the pretrained model are loaded next.
-    fn loading(&mut self) {}
-    /// A pretrained model's layers are being converted: `done` of `total` of a stage.
-    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
-        let _ = (stage, done, total);
     }
     /// The variant is trained next: what watches its training.
     fn training(&mut self, variant: &str) -> &mut dyn TrainObserver;
