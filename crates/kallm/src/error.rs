@@ -31,6 +31,10 @@ pub enum KallmError {
     #[cfg(feature = "bench")]
     #[error(transparent)]
     Bench(#[from] llm_bench::BenchError),
+    /// The hub or its cache did not give a file.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] hub_cache::HubError),
     /// A file or folder could not be used.
     #[error("cannot {action} {}", path.display())]
     Io {

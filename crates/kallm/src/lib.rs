@@ -10,6 +10,7 @@
 //! | `cuda`, `wgpu` | kernels for CubeCL's backends |
 //! | `train` | `train`, and `fine_tuning`: a supervised run that begins or resumes |
 //! | `bench` | `bench`, and `judge`: an engine under evaluation |
+//! | `hub` | `hub`: conversations by hub id; what the cache lacks is fetched |
 //! | `train`, `bench` | `study`: variants of one model, trained on the same data and judged on the same questions |
 //!
 //! The crates behind it are here under the names of their fields: [`model`], [`data`], [`infer`], [`rational`], `train`,
@@ -47,6 +48,8 @@ pub mod files;
 pub mod fine_tuning;
 #[cfg(feature = "bench")]
 pub mod functions;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod identity;
 #[cfg(feature = "bench")]
 pub mod judge;
