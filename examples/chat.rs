@@ -9,12 +9,12 @@
 use anyhow::{Result, bail};
 use clap::Parser;
 use examples::device::DeviceKind;
-use examples::flags::random_seed;
+use examples::flags::{SamplingDefaults, SamplingFlags};
 use examples::hub::HubFlags;
 use examples::terminal::{note, print, print_line};
 use examples::{on_device, open};
 use kallm::conversation::encode_latest;
-use smollm2_infer::{Decoder, Engine, GenerationConfig, Sampling};
+use smollm2_infer::{Decoder, Engine, GenerationConfig};
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::Message;
@@ -32,18 +32,8 @@ struct Arguments {
     /// Say this, print the answer, and end.
     #[arg(long)]
     say: Option<String>,
-    /// Most tokens of an answer.
-    #[arg(long, default_value_t = 512)]
-    max_new_tokens: usize,
-    /// 0 is greedy.
-    #[arg(long, default_value_t = 0.2, allow_negative_numbers = true)]
-    temperature: f64,
-    /// Keep the most probable tokens up to this much probability.
-    #[arg(long, default_value_t = 0.9)]
-    top_p: f64,
-    /// Seed of the draws; without it a random one, which is printed.
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    sampling: SamplingFlags,
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
@@ -57,8 +47,11 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let settings = settings(arguments);
-    settings.validate()?;
+    let settings = arguments.sampling.settings(&SamplingDefaults {
+        max_new_tokens: 512,
+        temperature: 0.2,
+        top_p: 0.9,
+    })?;
     let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let settings = GenerationConfig {
         stop_ids: engine.stop_ids(),
@@ -114,26 +107,6 @@ fn latest<B: DecoderBackend>(
         ));
     }
     Ok(Some(latest.ids))
-}
-
-fn settings(arguments: &Arguments) -> GenerationConfig {
-    let chosen = GenerationConfig {
-        max_new_tokens: arguments.max_new_tokens,
-        ..GenerationConfig::default()
-    };
-    if arguments.temperature == 0.0 {
-        return chosen;
-    }
-    GenerationConfig {
-        sampling: Sampling::Sample {
-            temperature: arguments.temperature,
-            top_k: 0,
-            top_p: arguments.top_p,
-            min_p: 0.0,
-        },
-        seed: arguments.seed.unwrap_or_else(random_seed),
-        ..chosen
-    }
 }
 
 /// What the user says next; `None` at the end of the input, or when nobody reads the output.

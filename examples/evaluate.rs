@@ -79,7 +79,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
         files::check_folder(folder)?;
     }
     let options = options(arguments)?;
-    let tasks = kallm::open::named_tasks(&arguments.tasks)?;
+    let tasks = kallm::open::tasks(&arguments.tasks)?;
     let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let mut judged = Judged::new(arguments.model.to_string(), engine).with_batch_size(arguments.batch_size);
     let evaluation = llm_bench::evaluate(&mut judged, &tasks, &options, &mut Tasks::default())?;

@@ -6,11 +6,11 @@
 use anyhow::Result;
 use clap::Parser;
 use examples::device::DeviceKind;
-use examples::flags::random_seed;
+use examples::flags::{SamplingDefaults, SamplingFlags};
 use examples::hub::HubFlags;
 use examples::terminal::{print, print_line};
 use examples::{on_device, open};
-use smollm2_infer::{GenerationConfig, Sampling};
+use smollm2_infer::GenerationConfig;
 use smollm2_model::DecoderBackend;
 use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, Message};
@@ -27,27 +27,8 @@ struct Arguments {
     /// Put the prompt into the chat template as the user's turn.
     #[arg(long)]
     chat: bool,
-    /// Most tokens to add.
-    #[arg(long, default_value_t = 128)]
-    max_new_tokens: usize,
-    /// 0 is greedy.
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
-    temperature: f64,
-    /// Keep this many of the most probable tokens; 0 keeps all.
-    #[arg(long, default_value_t = 0)]
-    top_k: usize,
-    /// Keep the most probable tokens up to this much probability.
-    #[arg(long, default_value_t = 1.0)]
-    top_p: f64,
-    /// Keep tokens at least this times as probable as the most probable.
-    #[arg(long, default_value_t = 0.0)]
-    min_p: f64,
-    /// Above 1 makes repetition less probable.
-    #[arg(long, default_value_t = 1.0)]
-    repetition_penalty: f64,
-    /// Seed of the draws; without it a random one, which is printed.
-    #[arg(long)]
-    seed: Option<u64>,
+    #[command(flatten)]
+    sampling: SamplingFlags,
     /// Where to compute.
     #[arg(long, default_value_t)]
     device: DeviceKind,
@@ -61,8 +42,11 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    let settings = settings(arguments);
-    settings.validate()?;
+    let settings = arguments.sampling.settings(&SamplingDefaults {
+        max_new_tokens: 128,
+        temperature: 0.0,
+        top_p: 1.0,
+    })?;
     let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let settings = GenerationConfig {
         stop_ids: engine.stop_ids(),
@@ -79,27 +63,6 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     print_line("")?;
     Ok(())
-}
-
-fn settings(arguments: &Arguments) -> GenerationConfig {
-    let chosen = GenerationConfig {
-        max_new_tokens: arguments.max_new_tokens,
-        repetition_penalty: arguments.repetition_penalty,
-        ..GenerationConfig::default()
-    };
-    if arguments.temperature == 0.0 {
-        return chosen;
-    }
-    GenerationConfig {
-        sampling: Sampling::Sample {
-            temperature: arguments.temperature,
-            top_k: arguments.top_k,
-            top_p: arguments.top_p,
-            min_p: arguments.min_p,
-        },
-        seed: arguments.seed.unwrap_or_else(random_seed),
-        ..chosen
-    }
 }
 
 /// The prompt as the model reads it.

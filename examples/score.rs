@@ -68,7 +68,7 @@ fn main() -> Result<()> {
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
-    files::check_different(&arguments.input, &arguments.output)?;
+    check_different(&arguments.input, &arguments.output)?;
     files::prepare_file(&arguments.output)?;
     let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
@@ -85,6 +85,19 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     output.finish()?;
     progress::finish(&bar);
+    Ok(())
+}
+
+/// Refuses to write what is being read.
+fn check_different(input: &Path, output: &Path) -> Result<()> {
+    if let (Ok(input), Ok(target)) = (input.canonicalize(), output.canonicalize())
+        && input == target
+    {
+        bail!(
+            "{}: expected another file than --input, found the same; choose another --output",
+            output.display()
+        );
+    }
     Ok(())
 }
 
@@ -166,6 +179,15 @@ fn continued<B: DecoderBackend>(engine: &Engine<B>, ids: &[u32], tokens: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_input_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("in.jsonl");
+        std::fs::write(&file, "{}").unwrap();
+        assert!(check_different(&file, &folder.path().join("./in.jsonl")).is_err());
+        assert!(check_different(&file, &folder.path().join("absent")).is_ok());
+    }
 
     #[test]
     fn blank_lines_do_not_count_and_bad_ones_are_named() {

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use hub_cache::is_mistyped_path;
 use smollm2_model::weights::{HubAccess, ModelSource};
-use smoltalk_data::{HubDataset, Source};
+use smoltalk_data::Source;
 use std::path::{Path, PathBuf};
 
 /// The flags of every example that takes a hub id.
@@ -77,12 +77,9 @@ impl HubFlags {
                  path, or write {id}@main for the repository on the hub"
             );
         }
-        let source = match id.map(str::parse::<HubDataset>) {
-            Some(Ok(dataset)) => {
-                let access = self.access()?;
-                HubDataset { access, ..dataset }.fetch()?
-            }
-            _ => Source::open(name)?,
+        let source = match id.map(|id| self.fetched(id)).transpose()?.flatten() {
+            Some(fetched) => fetched,
+            None => Source::open(name)?,
         };
         // Found here, and not when a model is loaded and converted.
         let mut bad = None;
@@ -102,6 +99,25 @@ impl HubFlags {
                 name.display()
             ),
         }
+    }
+}
+
+impl HubFlags {
+    /// The conversations of a hub id; `None` for a text that is none.
+    #[cfg(feature = "hub")]
+    fn fetched(&self, id: &str) -> Result<Option<Source>> {
+        use kallm::hub::HubDataset;
+        let Ok(dataset) = id.parse::<HubDataset>() else {
+            return Ok(None);
+        };
+        let access = self.access()?;
+        Ok(Some(HubDataset { access, ..dataset }.fetch()?))
+    }
+
+    /// This build has no hub.
+    #[cfg(not(feature = "hub"))]
+    fn fetched(&self, _id: &str) -> Result<Option<Source>> {
+        Ok(None)
     }
 }
 

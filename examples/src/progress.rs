@@ -4,6 +4,7 @@ use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use kallm::study::StudyObserver;
+use kallm::training::StartObserver;
 use smollm2_model::convert::Stage;
 use smollm2_model::weights::{TransferEvent, TransferProgress};
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, RunProgress, StepLine, StepRecord, TrainObserver};
@@ -134,7 +135,7 @@ pub struct Training {
     name: String,
     quiet: bool,
     bar: Option<ProgressBar>,
-    held_out: Stages,
+    stages: Stages,
     waiting: Option<Spinner>,
     stop: Option<Signals>,
 }
@@ -146,7 +147,7 @@ impl Training {
             name: name.to_string(),
             quiet,
             bar: None,
-            held_out: Stages::default(),
+            stages: Stages::default(),
             waiting: None,
             stop: None,
         }
@@ -157,22 +158,27 @@ impl Training {
         self.stop = Some(signals.clone());
         self
     }
+}
 
-    /// Shows that a checkpoint is being read, until the run starts.
-    pub fn resuming(&mut self) {
-        self.waiting = Some(Spinner::new("resuming from the newest checkpoint"));
+impl StartObserver for Training {
+    fn reading(&mut self) -> Box<dyn LoaderObserver> {
+        self.waiting = None;
+        Box::new(Loading::default())
     }
 
-    /// Names checkpoints that were passed over, with the reasons.
-    pub fn passed_over(&self, reasons: &[String]) {
-        let print = || {
-            for reason in reasons {
-                note(format_args!("passed over a checkpoint: {reason}"));
-            }
-        };
+    fn working(&mut self, on: &str) {
+        self.waiting = Some(Spinner::new(on));
+    }
+
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        self.waiting = None;
+        self.stages.convert(stage, done, total);
+    }
+
+    fn note(&mut self, text: &str) {
         match &self.waiting {
-            Some(spinner) => spinner.0.suspend(print),
-            None => print(),
+            Some(spinner) => spinner.0.suspend(|| note(text)),
+            None => note(text),
         }
     }
 }
@@ -202,7 +208,7 @@ impl TrainObserver for Training {
     }
 
     fn evaluating(&mut self, done: usize, batches: usize) {
-        self.held_out
+        self.stages
             .set(&format!("{} held-out (batches)", self.name), done, batches);
     }
 
@@ -279,8 +285,28 @@ pub fn conversion() -> impl FnMut(Stage, usize, usize) {
 pub struct Study {
     conversion: Stages,
     training: Option<Training>,
-    saving: Option<Spinner>,
+    waiting: Option<Spinner>,
     tasks: Tasks,
+}
+
+impl StartObserver for Study {
+    fn reading(&mut self) -> Box<dyn LoaderObserver> {
+        self.waiting = None;
+        Box::new(Loading::default())
+    }
+
+    fn working(&mut self, on: &str) {
+        self.waiting = Some(Spinner::new(on));
+    }
+
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        self.waiting = None;
+        self.conversion.convert(stage, done, total);
+    }
+
+    fn note(&mut self, text: &str) {
+        note(text);
+    }
 }
 
 impl StudyObserver for Study {
@@ -290,20 +316,16 @@ impl StudyObserver for Study {
         ));
     }
 
-    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
-        self.conversion.convert(stage, done, total);
-    }
-
     fn training(&mut self, variant: &str) -> &mut dyn TrainObserver {
         self.training.insert(Training::new(variant, true))
     }
 
     fn saving(&mut self, variant: &str) {
-        self.saving = Some(Spinner::new(&format!("{variant}: saving")));
+        self.waiting = Some(Spinner::new(&format!("{variant}: saving")));
     }
 
     fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::EvaluationProgress {
-        self.saving = None;
+        self.waiting = None;
         self.tasks = Tasks::new(variant);
         &mut self.tasks
     }

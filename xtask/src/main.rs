@@ -7,6 +7,7 @@ mod examples;
 mod features;
 mod fuzz;
 mod gpu;
+mod outside;
 mod rules;
 mod shell;
 mod sizes;
@@ -59,6 +60,8 @@ enum Chore {
     CheckGpu,
     /// Run every example in its short form.
     Examples,
+    /// Build and run README.md's Rust in a crate outside the workspace, and count the crates that `kallm` brings.
+    Outside,
     /// Build the fuzz targets and run each once over its seeds.
     Fuzz {
         /// Only this target.
@@ -78,7 +81,7 @@ enum Chore {
 }
 
 /// What a change must pass. Cheap stages come first.
-const CI: [Stage; 13] = [
+const CI: [Stage; 14] = [
     ("rules", rules::enforce),
     ("sizes", || sizes::report(false)),
     ("format", format),
@@ -88,6 +91,7 @@ const CI: [Stage; 13] = [
     ("test", test),
     ("commands", commands::check),
     ("examples", examples::run),
+    ("outside", outside::run),
     ("features", features::check),
     ("fuzz seeds", || fuzz::fuzz(None, None)),
     ("test-wgpu", gpu::test_wgpu),
@@ -118,6 +122,7 @@ fn main() -> Result<()> {
         Chore::Bench { arguments } => bench(&arguments),
         Chore::CheckGpu => gpu::check_gpu(),
         Chore::Examples => examples::run(),
+        Chore::Outside => outside::run(),
         Chore::Fuzz { target, minutes } => fuzz::fuzz(target.as_deref(), minutes),
         Chore::Deny => deny::deny(),
         Chore::Gpu => gpu::package(),

@@ -3,13 +3,14 @@
 use smollm2_infer::InferError;
 use smollm2_model::ModelError;
 use smoltalk_data::DataError;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The result of a fallible function of this crate.
 pub type Result<T, E = KallmError> = std::result::Result<T, E>;
 
-/// What went wrong. What the other crates report is a source here.
+/// What went wrong. What the other crates report is passed on as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KallmError {
@@ -30,6 +31,10 @@ pub enum KallmError {
     #[cfg(feature = "bench")]
     #[error(transparent)]
     Bench(#[from] llm_bench::BenchError),
+    /// The hub or its cache did not give a file.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] hub_cache::HubError),
     /// A file or folder could not be used.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -40,19 +45,55 @@ pub enum KallmError {
         /// The operating system's reason.
         source: io::Error,
     },
-    /// A value could not be read from or written as JSON.
-    #[error("{place}: expected what KALLM writes there")]
+    /// A value could not be read from JSON, or written as JSON.
+    #[error("{place}: expected the JSON that KALLM writes there")]
     Json {
         /// The file, or what the value is.
         place: String,
         /// Where it stopped.
         source: serde_json::Error,
     },
-    /// Something given is not usable as it is.
-    #[error("{problem}")]
-    Refused {
-        /// What was expected, what was found, and what to do.
-        problem: String,
+    /// Something given cannot be used as it is.
+    #[error("{place}: expected {expected}, found {found}; {remedy}")]
+    Unusable {
+        /// The file, folder or field.
+        place: String,
+        /// What is needed there.
+        expected: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Another process is writing into the output folder of a study.
+    #[error("{}: another comparison is writing into this folder; wait for it, or choose another folder", path.display())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The output folder holds a study with other settings, and it is not to be replaced.
+    #[error("{}: {difference}", path.display())]
+    OtherStudy {
+        /// The file with the settings.
+        path: PathBuf,
+        /// The first setting that differs, with both values.
+        difference: String,
+    },
+    /// A resumed run is given a setting that it does not have.
+    #[error("{setting}: the run {run}, given {given}; leave it out, or begin in another folder")]
+    OtherRun {
+        /// The setting: `steps`, `model`, `held_out_share` or `feed_forward`.
+        setting: &'static str,
+        /// What the run has.
+        run: String,
+        /// What it is given now.
+        given: String,
+    },
+    /// A resumed run is given another recipe, which is not to replace its own.
+    #[error("recipe: it is not that of the run:{differences}\nleave it out, or change the recipe on purpose")]
+    OtherRecipe {
+        /// A line for each field that differs.
+        differences: String,
     },
     /// Something failed at a place that the error itself does not name.
     #[error("{place}")]
@@ -62,6 +103,29 @@ pub enum KallmError {
         /// The failure.
         source: Box<KallmError>,
     },
+}
+
+impl KallmError {
+    /// A [`KallmError::Unusable`].
+    pub(crate) fn unusable(
+        place: impl Display,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+        remedy: &'static str,
+    ) -> Self {
+        Self::Unusable {
+            place: place.to_string(),
+            expected: expected.into(),
+            found: found.into(),
+            remedy,
+        }
+    }
+
+    /// A [`KallmError::Json`] at a place.
+    pub(crate) fn json(place: impl Display) -> impl FnOnce(serde_json::Error) -> Self {
+        let place = place.to_string();
+        |source| Self::Json { place, source }
+    }
 }
 
 /// Names the file of an I/O error.
@@ -94,21 +158,3 @@ impl<T, E: Into<KallmError>> AtPlace<T> for std::result::Result<T, E> {
         })
     }
 }
-
-impl KallmError {
-    /// A [`KallmError::Json`] at a place.
-    pub(crate) fn json(place: impl Into<String>) -> impl FnOnce(serde_json::Error) -> Self {
-        |source| Self::Json {
-            place: place.into(),
-            source,
-        }
-    }
-}
-
-/// Returns a [`KallmError::Refused`] with a formatted problem.
-macro_rules! refuse {
-    ($($argument:tt)*) => {
-        return Err($crate::KallmError::Refused { problem: format!($($argument)*) })
-    };
-}
-pub(crate) use refuse;

@@ -1,6 +1,6 @@
 //! Where results go: refused before the work begins, and never visible before they are complete.
 
-use crate::error::{AtPlace, OfPath, Result, refuse};
+use crate::error::{AtPlace, KallmError, OfPath, Result};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -84,7 +84,7 @@ fn partial(prefix: &OsStr) -> tempfile::Builder<'_, '_> {
 ///
 /// # Errors
 /// When it cannot be created.
-pub fn create_folder(folder: &Path) -> Result<()> {
+pub(crate) fn create_folder(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).of_path("create", folder)
 }
 
@@ -92,7 +92,7 @@ pub fn create_folder(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be renamed.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to)
         .of_path("rename", from)
         .at_place(|| format!("to {}", to.display()))
@@ -102,7 +102,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn children(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn children(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     entries.of_path("read", folder)
 }
@@ -111,7 +111,7 @@ pub fn children(folder: &Path) -> Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// When that fails.
-pub fn sync_all(folder: &Path) -> Result<()> {
+pub(crate) fn sync_all(folder: &Path) -> Result<()> {
     for path in children(folder)? {
         if path.is_dir() {
             sync_all(&path)?;
@@ -126,7 +126,7 @@ pub fn sync_all(folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When that fails.
-pub fn sync(path: &Path) -> Result<()> {
+pub(crate) fn sync(path: &Path) -> Result<()> {
     // Windows cannot open a folder as a file, and flushes its names by itself; a file it flushes only for a writer.
     if cfg!(windows) && path.is_dir() {
         return Ok(());
@@ -137,7 +137,7 @@ pub fn sync(path: &Path) -> Result<()> {
 }
 
 /// The folder that a path lies in.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
 }
@@ -147,19 +147,12 @@ pub fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// When the path is one.
 pub fn check_file(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        refuse!(
-            "{}: expected a file to write, found a folder; name a file in it",
-            path.display()
-        );
-    }
-    if path.exists() && !path.is_file() {
-        refuse!(
-            "{}: expected a file to write, found a pipe or device; name a file",
-            path.display()
-        );
-    }
-    Ok(())
+    let (found, remedy) = match path {
+        path if path.is_dir() => ("a folder", "name a file in it"),
+        path if path.exists() && !path.is_file() => ("a pipe or device", "name a file"),
+        _ => return Ok(()),
+    };
+    Err(KallmError::unusable(path.display(), "a file to write", found, remedy))
 }
 
 /// Makes the folder of a file that is written later.
@@ -177,26 +170,13 @@ pub fn prepare_file(path: &Path) -> Result<()> {
 /// When the path is one.
 pub fn check_folder(path: &Path) -> Result<()> {
     if path.exists() && !path.is_dir() {
-        refuse!(
-            "{}: expected a folder to write into, found a file; choose another name",
-            path.display()
-        );
-    }
-    Ok(())
-}
-
-/// Refuses to write what is being read.
-///
-/// # Errors
-/// When both paths are the same file.
-pub fn check_different(input: &Path, output: &Path) -> Result<()> {
-    if let (Ok(input), Ok(target)) = (input.canonicalize(), output.canonicalize())
-        && input == target
-    {
-        refuse!(
-            "{}: expected another file than --input, found the same; choose another --output",
-            output.display()
-        );
+        let expected = "a folder to write into";
+        return Err(KallmError::unusable(
+            path.display(),
+            expected,
+            "a file",
+            "choose another name",
+        ));
     }
     Ok(())
 }
@@ -269,7 +249,5 @@ pub(crate) mod tests {
         assert!(prepare_file(folder.path()).is_err());
         std::fs::write(&file, "{}").unwrap();
         assert!(check_folder(&file).is_err());
-        assert!(check_different(&file, &folder.path().join("./config.json")).is_err());
-        assert!(check_different(&file, &folder.path().join("absent")).is_ok());
     }
 }

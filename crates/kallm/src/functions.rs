@@ -1,6 +1,6 @@
 //! What the rational functions of a model look like, before and after training.
 
-use crate::error::{Result, refuse};
+use crate::error::{KallmError, Result};
 use llm_bench::report::LearnedFunction;
 use smollm2_model::RationalFunction;
 
@@ -35,13 +35,14 @@ fn check_pairs(start: &[RationalFunction], learned: &[RationalFunction]) -> Resu
     for index in 0..start.len().max(learned.len()) {
         let (expected, found) = (label(learned.get(index)), label(start.get(index)));
         if expected != found {
-            refuse!(
-                "function {} of {} and {}: expected {expected} at the start, found {found}; both models must have the \
-                 same rational layers and groups",
-                index + 1,
-                learned.len(),
-                start.len()
-            );
+            let place = format!("function {} of {} and {}", index + 1, learned.len(), start.len());
+            let remedy = "both models must have the same rational layers and groups";
+            return Err(KallmError::unusable(
+                place,
+                format!("{expected} at the start"),
+                found,
+                remedy,
+            ));
         }
     }
     Ok(())

@@ -1,11 +1,55 @@
-//! SmolLM2 with SwiGLU or Kolmogorov-Arnold feed-forward layers: load, generate, train, judge and compare variants.
+//! # Brief overview
+//!
+//! SmolLM2 with SwiGLU or Kolmogorov-Arnold (group rational) feed-forward layers, for a program that depends on one crate.
+//! By default it loads a model and generates: an [`Engine`] is a model with its tokenizer. What else there is follows from
+//! the features:
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `flex` (default) | Burn's CPU backend; leave it out of a build for a GPU alone |
+//! | `cuda`, `wgpu` | kernels for CubeCL's backends |
+//! | `train` | `train`, and `fine_tuning`: a supervised run that begins or resumes |
+//! | `bench` | `bench`, and `judge`: an engine under evaluation |
+//! | `hub` | `hub`: conversations by hub id; what the cache lacks is fetched |
+//! | `train`, `bench` | `study`: variants of one model, trained on the same data and judged on the same questions |
+//!
+//! The crates behind it are here under the names of their fields: [`model`], [`data`], [`infer`], [`rational`], `train`,
+//! `bench`; [`burn`] has the backends.
+//!
+//! ```
+//! use kallm::burn::backend::Flex;
+//! use kallm::data::{ChatTokenizer, Message};
+//! use kallm::{Engine, GenerationConfig, SmolLm2Config};
+//!
+//! // `Engine::open` reads the model in a folder or a .gguf file; this one is small, with random weights.
+//! let tokenizer = ChatTokenizer::byte_level()?;
+//! let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
+//! (config.vocab_size, config.hidden_size, config.intermediate_size) = (tokenizer.vocab_size(), 64, 128);
+//! (config.num_hidden_layers, config.num_attention_heads, config.num_key_value_heads) = (1, 1, 1);
+//! config.feed_forward.truncate(1);
+//! let engine = Engine::new(config.init::<Flex>(&Default::default())?, tokenizer)?;
+//!
+//! let prompt = engine.tokenizer().encode_chat(&[Message::user("Hi")], true)?;
+//! let settings = GenerationConfig { max_new_tokens: 3, ..GenerationConfig::default() };
+//! let answer: Vec<u32> = engine.generate(&prompt, &settings)?.map(|event| event.map(|e| e.token)).collect::<Result<_, _>>()?;
+//! assert_eq!(answer.len(), 3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where to start reading: `study.rs` and `study/plan.rs` (what is compared, in which order), `fine_tuning.rs`,
+//! `training.rs` (where a model starts), `judge.rs`, `model_folder.rs`. The example `compare` runs a study, `sft` a
+//! fine-tuning.
 #![deny(missing_docs)]
 
 pub mod conversation;
 mod error;
 pub mod files;
+#[cfg(feature = "train")]
+pub mod fine_tuning;
 #[cfg(feature = "bench")]
 pub mod functions;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod identity;
 #[cfg(feature = "bench")]
 pub mod judge;
@@ -18,4 +62,20 @@ pub mod synthetic;
 #[cfg(feature = "train")]
 pub mod training;
 
+pub use burn;
+pub use kan_rational as rational;
+#[cfg(feature = "bench")]
+pub use llm_bench as bench;
+pub use smollm2_infer as infer;
+pub use smollm2_model as model;
+#[cfg(feature = "train")]
+pub use smollm2_train as train;
+pub use smoltalk_data as data;
+
 pub use error::{KallmError, Result};
+pub use smollm2_infer::{Engine, GenerationConfig};
+pub use smollm2_model::{SmolLm2, SmolLm2Config};
+#[cfg(feature = "train")]
+pub use smollm2_train::{TrainConfig, Trainer};
+#[cfg(all(feature = "bench", feature = "train"))]
+pub use study::{Study, StudyPlan};

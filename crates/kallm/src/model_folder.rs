@@ -1,6 +1,6 @@
 //! A model's folder: weights, configuration and tokenizer, visible together.
 
-use crate::error::{OfPath, Result, refuse};
+use crate::error::{KallmError, OfPath, Result};
 use crate::files::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
 use smollm2_model::{DecoderBackend, SmolLm2, weights};
 use smoltalk_data::ChatTokenizer;
@@ -15,10 +15,8 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
     // An index would describe other weights than those written.
     for file in ["config.json", "model.safetensors.index.json"] {
         if folder.join(file).exists() {
-            refuse!(
-                "{}: expected no model, found {file}; choose another --output, or remove this folder",
-                folder.display()
-            );
+            let remedy = "choose another folder, or remove this one";
+            return Err(KallmError::unusable(folder.display(), "no model", file, remedy));
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! Models, tokenizers and texts from the command line's paths.
 
-use crate::error::{AtPlace, OfPath, Result, refuse};
+use crate::error::{AtPlace, KallmError, OfPath, Result};
 #[cfg(feature = "bench")]
 use crate::judge::chat_prompt;
 #[cfg(feature = "bench")]
 use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, check_tasks};
 use smollm2_infer::Engine;
-use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::{DecoderBackend, SmolLm2Config};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::Path;
 
@@ -26,6 +26,17 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Res
     Engine::new(loaded.model, tokenizer).at_place(|| source.to_string())
 }
 
+/// Refuses a tokenizer that has ids beyond the model's vocabulary.
+pub(crate) fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
+    let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
+    if ids > vocabulary {
+        let expected = format!("at most {vocabulary} ids, the model's vocabulary");
+        let remedy = "they do not belong together";
+        return Err(KallmError::unusable("tokenizer", expected, ids.to_string(), remedy));
+    }
+    Ok(())
+}
+
 /// The tokenizer of a model, without its weights.
 ///
 /// # Errors
@@ -33,14 +44,23 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Res
 pub fn tokenizer(source: &ModelSource) -> Result<ChatTokenizer> {
     let path = match source {
         ModelSource::Gguf(path) | ModelSource::Folder(path) => path,
-        ModelSource::Hub(model) => refuse!("{}: expected a folder or a .gguf file, found a hub id", model.repo),
+        ModelSource::Hub(model) => {
+            let expected = "a folder or a .gguf file";
+            return Err(KallmError::unusable(
+                &model.repo,
+                expected,
+                "a hub id",
+                "fetch it first",
+            ));
+        }
     };
     if path.is_dir() && !path.join("config.json").is_file() {
-        refuse!(
-            "{}: expected a model's folder with config.json, weights and tokenizer.json, found no config.json; `sft` \
-             leaves models in checkpoints/step-.., `compare` in <variant>/model",
-            path.display()
-        );
+        return Err(KallmError::unusable(
+            path.display(),
+            "a model's folder with config.json, weights and tokenizer.json",
+            "no config.json",
+            "a run leaves models in checkpoints/step-.., a comparison in <variant>/model",
+        ));
     }
     ChatTokenizer::open(path).at_place(|| format!("the tokenizer of {}", path.display()))
 }
@@ -50,39 +70,39 @@ pub fn tokenizer(source: &ModelSource) -> Result<ChatTokenizer> {
 /// # Errors
 /// When there is no task, or one is unknown or not valid.
 #[cfg(feature = "bench")]
-pub fn named_tasks(names: &[String]) -> Result<Vec<Task>> {
+pub fn tasks(names: &[String]) -> Result<Vec<Task>> {
     if names.is_empty() {
-        refuse!(
-            "--tasks: expected at least one of {}, or a YAML file, found none",
-            Task::builtin_names().join(", ")
-        );
+        let expected = format!("at least one of {}, or a YAML file", Task::builtin_names().join(", "));
+        return Err(KallmError::unusable("tasks", expected, "none", "name a task"));
     }
     Ok(names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?)
 }
 
-/// Opens tasks as [`named_tasks`], and looks for mistakes in them and their data, few-shot splits included: a long
-/// training must not end in finding one.
+/// Looks for mistakes in tasks and their data, few-shot splits included: a long training must not end in finding one.
 ///
 /// # Errors
-/// As [`named_tasks`], and when data are missing or a prompt cannot be built.
-#[cfg(feature = "bench")]
-pub fn tasks(names: &[String], prompts: &PromptOptions) -> Result<Vec<Task>> {
-    let tasks = named_tasks(names)?;
+/// When data are missing or a prompt cannot be built.
+#[cfg(all(feature = "bench", feature = "train"))]
+pub(crate) fn check_tasks_without_model(tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
     // The chat template and the longest sequence are the model's, which is not there yet.
     let plain = |turns: &[Turn], _: bool| {
         let text = turns.iter().map(|turn| turn.content.as_str()).collect();
         Ok(ChatPrompt { text, special: vec![] })
     };
-    check_tasks(&tasks, prompts, &plain, usize::MAX)?;
-    Ok(tasks)
+    check_tasks(tasks, prompts, &plain, usize::MAX)?;
+    Ok(())
 }
 
 /// Looks again for mistakes in tasks once their model is there: with its chat template and its longest sequence.
 ///
 /// # Errors
 /// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
-#[cfg(feature = "bench")]
-pub fn check_tasks_for<B: DecoderBackend>(engine: &Engine<B>, tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
+#[cfg(all(feature = "bench", feature = "train"))]
+pub(crate) fn check_tasks_for<B: DecoderBackend>(
+    engine: &Engine<B>,
+    tasks: &[Task],
+    prompts: &PromptOptions,
+) -> Result<()> {
     let chat = |turns: &[Turn], open: bool| chat_prompt(engine.tokenizer(), turns, open);
     check_tasks(tasks, prompts, &chat, engine.max_length())?;
     Ok(())
@@ -129,10 +149,13 @@ pub fn conversation_rows(
 fn cut(mut ids: Vec<u32>, length: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
     ids.truncate(tokens);
     if ids.len() < 2 {
-        refuse!(
-            "expected at least 2 tokens of text, found {}; give more text",
-            ids.len()
-        );
+        let found = ids.len().to_string();
+        return Err(KallmError::unusable(
+            "text",
+            "at least 2 tokens",
+            found,
+            "give more text",
+        ));
     }
     let rows = ids.chunks(length).filter(|row| row.len() > 1);
     Ok(rows.map(<[u32]>::to_vec).collect())

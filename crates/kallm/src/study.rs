@@ -1,32 +1,36 @@
-//! Training and judging the variants of one comparison.
+//! Variants of one model, trained on the same data and judged on the same questions.
 
 mod folder;
+mod observer;
 mod outcome;
+mod plan;
 
-pub use folder::ComparisonFolder;
-pub use outcome::{Outcome, fill, table};
+pub use folder::StudyFolder;
+pub use observer::StudyObserver;
+pub use outcome::{Outcome, table};
+pub use plan::StudyPlan;
 
-use crate::error::Result;
+use crate::error::{KallmError, Result};
 use crate::judge::Judged;
 use crate::model_folder::save_model;
+use crate::open;
+use crate::synthetic::SyntheticWorld;
 use crate::{functions, identity, training};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use llm_bench::report::Variant;
-use llm_bench::{EvaluateOptions, EvaluationProgress, QuestionOutcomes, Task};
+use llm_bench::QuestionOutcomes;
+use llm_bench::report::{Report, Variant};
+use observer::Recorded;
 use serde_json::{Value, json};
 use smollm2_infer::Engine;
-use smollm2_model::convert::Stage;
+use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
-use smollm2_train::{
-    DamagedMetrics, EvalRecord, MemoryEstimate, RowSource, RunOptions, StepBackend, StepRecord, TrainConfig,
-    TrainObserver, Trainer,
-};
+use smollm2_train::{RowSource, RunOptions, StepBackend, Trainer};
 use smoltalk_data::{ChatTokenizer, DataLoader, PackedRow, Source};
 use std::path::Path;
 
 /// Where every variant starts.
-pub enum Start<B: StepBackend> {
+enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
     /// From a pretrained SwiGLU model; gated rational gates are fitted on what is trained on.
@@ -35,152 +39,160 @@ pub enum Start<B: StepBackend> {
 
 /// Functions are drawn over [-8, 8] in the report.
 const REPORT_RANGE: f64 = 8.0;
+/// Share of the conversations held out where none are given for it.
+const HELD_OUT_SHARE: f64 = 0.05;
+/// Where the synthetic world is written in the output folder.
+const WORLD: &str = "synthetic";
 
-/// All that the variants of a comparison share.
-pub struct Setting<B: StepBackend> {
-    /// Where every variant starts.
-    pub start: Start<B>,
-    /// Tokenizer and template.
-    pub tokenizer: ChatTokenizer,
-    /// What is trained on.
-    pub training: Source,
+/// Variants that share a start, data, a recipe and tasks: everything is loaded and checked.
+pub struct Study<B: StepBackend> {
+    plan: StudyPlan,
+    start: Start<B>,
+    tokenizer: ChatTokenizer,
+    training: Source,
     /// What the held-out loss is of.
-    pub held_out: Vec<PackedRow>,
-    /// The recipe.
-    pub recipe: TrainConfig,
-    /// Held-out tasks.
-    pub tasks: Vec<Task>,
-    /// How they are asked.
-    pub evaluation: EvaluateOptions,
-    /// Where it is computed, for the record.
-    pub device: String,
+    held_out: Vec<PackedRow>,
+    /// What is trained on and asked, where it comes from no file.
+    world: Option<SyntheticWorld>,
     /// What identifies the model that is started from.
-    pub start_identity: Value,
+    start_identity: Value,
     /// What identifies the data that are trained on, held out and asked.
-    pub data_identity: Value,
+    data_identity: Value,
 }
 
-/// Watches a study: which variant is being worked on, and how far that work is. `()` watches nothing.
-pub trait StudyObserver {
-    /// The variant was finished by an earlier run and is kept.
-    fn kept(&mut self, variant: &str) {
-        let _ = variant;
-    }
-    /// A pretrained model's layers are being converted: `done` of `total` of a stage.
-    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
-        let _ = (stage, done, total);
-    }
-    /// The variant is trained next: what watches its training.
-    fn training(&mut self, variant: &str) -> &mut dyn TrainObserver;
-    /// The trained variant is about to be written, which may take seconds.
-    fn saving(&mut self, variant: &str) {
-        let _ = variant;
-    }
-    /// The variant is judged next: what watches its evaluation.
-    fn judging(&mut self, variant: &str) -> &mut dyn EvaluationProgress;
-}
-
-impl StudyObserver for () {
-    fn training(&mut self, _variant: &str) -> &mut dyn TrainObserver {
-        self
-    }
-
-    fn judging(&mut self, _variant: &str) -> &mut dyn EvaluationProgress {
-        self
-    }
-}
-
-/// Keeps every step for the report.
-struct Recorded<'a> {
-    observer: &'a mut dyn TrainObserver,
-    steps: Vec<StepRecord>,
-}
-
-impl Recorded<'_> {
-    /// Median tokens a second, the first step apart when there are others: it warms up.
-    fn tokens_per_second(&self) -> Option<f64> {
-        let settled = if self.steps.len() > 1 {
-            &self.steps[1..]
-        } else {
-            &self.steps[..]
-        };
-        let mut rates: Vec<f64> = settled.iter().map(|step| step.tokens as f64 / step.seconds).collect();
-        rates.sort_by(f64::total_cmp);
-        rates.get(rates.len() / 2).copied()
-    }
-}
-
-impl TrainObserver for Recorded<'_> {
-    fn started(&mut self, from_step: usize, steps: usize, memory: &MemoryEstimate) {
-        self.observer.started(from_step, steps, memory);
-    }
-
-    fn stepped(&mut self, step: &StepRecord, progress: &smollm2_train::RunProgress) {
-        self.steps.push(step.clone());
-        self.observer.stepped(step, progress);
-    }
-
-    fn evaluating(&mut self, done: usize, batches: usize) {
-        self.observer.evaluating(done, batches);
-    }
-
-    fn evaluated(&mut self, evaluation: &EvalRecord) {
-        self.observer.evaluated(evaluation);
-    }
-
-    fn saving(&mut self, step: usize) {
-        self.observer.saving(step);
-    }
-
-    fn saved(&mut self, step: usize, folder: &Path) {
-        self.observer.saved(step, folder);
-    }
-
-    fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
-        self.observer.damaged_metrics(damaged);
-    }
-
-    fn stop_requested(&mut self) -> bool {
-        self.observer.stop_requested()
-    }
-}
-
-/// A variant after its last step.
-struct Trained<B: StepBackend> {
-    model: SmolLm2<B>,
-    variant: Variant,
-    /// Where the training data were left.
-    position: Value,
-}
-
-impl<B: StepBackend> Setting<B> {
-    /// Everything that decides the numbers, for the record: a comparison is continued only with the same.
+impl<B: StepBackend> Study<B> {
+    /// A study of small models, trained from scratch on a synthetic world with a byte-level tokenizer.
     ///
     /// # Errors
-    /// When this program's file cannot be read.
-    pub fn resolved(&self) -> Result<Value> {
-        let prompts = &self.evaluation.prompts;
+    /// When the plan names a variant twice, or its recipe gives no row to evaluate on.
+    pub fn synthetic(plan: StudyPlan, world: SyntheticWorld, observer: &mut dyn StudyObserver) -> Result<Self> {
+        plan.check_variants()?;
+        let tokenizer = SyntheticWorld::tokenizer()?;
+        let held_out = Source::from_conversations(world.held_out.clone());
+        let config = SyntheticWorld::model(&tokenizer);
+        Ok(Self {
+            held_out: training::held_out_rows(held_out, &tokenizer, &plan.recipe, observer.reading())?,
+            start_identity: serde_json::from_str(&config.to_json()).map_err(KallmError::json("config.json"))?,
+            data_identity: json!({ "world": world.identity()? }),
+            start: Start::Scratch(Box::new(config)),
+            training: Source::from_conversations(world.training.clone()),
+            world: Some(world),
+            tokenizer,
+            plan,
+        })
+    }
+
+    /// A study of variants made from the pretrained SwiGLU model in a folder or .gguf file. Without held-out
+    /// conversations a twentieth of the others is held out. What can be wrong is looked for here, before the first step.
+    ///
+    /// # Errors
+    /// When the plan, the model, the conversations, the tasks or their data are not usable, or do not fit together.
+    pub fn pretrained(
+        plan: StudyPlan,
+        model: &ModelSource,
+        training: Source,
+        held_out: Option<Source>,
+        device: &B::Device,
+        observer: &mut dyn StudyObserver,
+    ) -> Result<Self> {
+        plan.check_variants()?;
+        let prompts = &plan.evaluation.prompts;
+        open::check_tasks_without_model(&plan.tasks, prompts)?;
+        let (training, held_out) = match held_out {
+            Some(held_out) => (training, held_out),
+            None => training::hold_out(training, HELD_OUT_SHARE)?,
+        };
+        observer.working("loading the model");
+        let engine: Engine<B> = open::model(model, device)?;
+        check_swiglu(model, engine.model().config())?;
+        open::check_tasks_for(&engine, &plan.tasks, prompts)?;
+        let model_files = identity::of_model(model)?;
+        let (model, tokenizer) = engine.into_parts();
+        let held_out = training::held_out_rows(held_out, &tokenizer, &plan.recipe, observer.reading())?;
+        let held_out_ids: Vec<_> = held_out.iter().map(|row| &row.ids).collect();
+        Ok(Self {
+            start_identity: json!(model_files),
+            data_identity: json!({
+                "data": plan.origin.data,
+                "held_out": identity::of_value(&held_out_ids)?,
+                "asked": plan.asked()?,
+            }),
+            start: Start::Pretrained(Box::new(training::with_chat_tokens(model, &tokenizer)?)),
+            training,
+            held_out,
+            world: None,
+            tokenizer,
+            plan,
+        })
+    }
+
+    /// Makes a folder this study's, and writes the synthetic world into it. What a study with other settings left there
+    /// is removed if it is to be replaced; whether that happened is returned.
+    ///
+    /// # Errors
+    /// As [`StudyFolder::settle`], and when the world cannot be written.
+    pub fn settle(&mut self, folder: &StudyFolder, replace: bool) -> Result<bool> {
+        if self.world.is_some() {
+            self.plan.evaluation.prompts.data_dir = folder.root().join(WORLD).join("data");
+        }
+        let replaced = folder.settle(&self.resolved()?, replace)?;
+        if let Some(world) = &self.world {
+            world.write(&folder.root().join(WORLD))?;
+        }
+        Ok(replaced)
+    }
+
+    /// Everything that decides the numbers, for the record: a study is continued only with the same.
+    fn resolved(&self) -> Result<Value> {
+        let prompts = &self.plan.evaluation.prompts;
         Ok(json!({
             "program": identity::of_program()?,
-            "device": self.device,
+            "device": self.plan.origin.device,
             "start": self.start_identity,
             "data": self.data_identity,
-            "recipe": self.recipe,
-            "tasks": self.tasks,
+            "recipe": self.plan.recipe,
+            "tasks": self.plan.tasks,
             "num_fewshot": prompts.num_fewshot,
             "limit": prompts.limit,
             "apply_chat_template": prompts.apply_chat_template,
         }))
     }
 
-    /// Trains and judges one variant, unless an earlier run in the same folder has.
+    /// Trains and judges every variant that an earlier run in the same, settled folder has not.
     ///
     /// # Errors
-    /// Whatever training, saving or judging gives.
+    /// Whatever training, saving or judging gives. The variants that are finished by then are kept.
     pub fn run(
         &self,
+        folder: &StudyFolder,
+        device: &B::Device,
+        observer: &mut dyn StudyObserver,
+    ) -> Result<Vec<Outcome>> {
+        let variants = self.plan.variants.iter();
+        variants
+            .map(|kind| self.variant(*kind, folder, device, observer))
+            .collect()
+    }
+
+    /// The paired comparison of outcomes of this study, the first as the baseline. Title and settings are filled in;
+    /// command, hardware and date are the caller's.
+    ///
+    /// # Errors
+    /// When there are no outcomes, two of them are not of the same data and questions, or a statistic is impossible.
+    pub fn report(&self, outcomes: &[Outcome]) -> Result<Report> {
+        let mut report = Report {
+            title: "SmolLM2: which feed-forward?".to_string(),
+            settings: self.plan.settings(),
+            ..Report::default()
+        };
+        outcome::fill(&mut report, outcomes)?;
+        Ok(report)
+    }
+
+    fn variant(
+        &self,
         kind: FeedForwardKind,
-        folder: &ComparisonFolder,
+        folder: &StudyFolder,
         device: &B::Device,
         observer: &mut dyn StudyObserver,
     ) -> Result<Outcome> {
@@ -197,8 +209,9 @@ impl<B: StepBackend> Setting<B> {
         observer.saving(&name);
         save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
         let engine = Engine::new(trained.model, self.tokenizer.clone())?;
-        let mut judged = Judged::new(name.clone(), engine).with_batch_size(self.evaluation.batch_size);
-        let evaluation = llm_bench::evaluate(&mut judged, &self.tasks, &self.evaluation, observer.judging(&name))?;
+        let (tasks, options) = (&self.plan.tasks, &self.plan.evaluation);
+        let mut judged = Judged::new(name.clone(), engine).with_batch_size(options.batch_size);
+        let evaluation = llm_bench::evaluate(&mut judged, tasks, options, observer.judging(&name))?;
         evaluation.write(&place.join("results"), true)?;
         let outcome = Outcome {
             variant: trained.variant,
@@ -216,14 +229,14 @@ impl<B: StepBackend> Setting<B> {
         (name, place): (&str, &Path),
         observer: &mut dyn StudyObserver,
     ) -> Result<Trained<B>> {
-        let data = self.recipe.data.clone();
+        let data = self.plan.recipe.data.clone();
         let mut rows = DataLoader::new(self.training.clone(), self.tokenizer.clone(), data)?;
         let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
         let options = RunOptions {
             companions: &save_tokenizer,
             ..RunOptions::new(place)
         };
-        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.recipe.clone())?;
+        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.plan.recipe.clone())?;
         let mut observer = Recorded {
             observer: observer.training(name),
             steps: Vec::new(),
@@ -254,21 +267,43 @@ impl<B: StepBackend> Setting<B> {
             Start::Scratch(config) => {
                 let config = SmolLm2Config::clone(config).with_feed_forward(kind);
                 // The same seed for every variant: what they share starts equal in distribution and order.
-                B::seed(device, self.recipe.data.seed);
+                B::seed(device, self.plan.recipe.data.seed);
                 Ok(config.init::<B>(device)?)
             }
             Start::Pretrained(model) => match kind {
                 FeedForwardKind::SwiGlu => Ok(SmolLm2::clone(model)),
                 FeedForwardKind::GatedRational => {
-                    let (data, system_prompt) = (&self.training, self.recipe.data.system_prompt);
+                    let (data, system_prompt) = (&self.training, self.plan.recipe.data.system_prompt);
                     let progress = |stage, done, total| observer.converting(stage, done, total);
                     let model = SmolLm2::clone(model);
                     training::to_gated_rational(model, data, &self.tokenizer, system_prompt, progress)
                 }
-                _ => training::fresh_feed_forward(model, kind, self.recipe.data.seed),
+                _ => training::fresh_feed_forward(model, kind, self.plan.recipe.data.seed),
             },
         }
     }
+}
+
+/// A variant after its last step.
+struct Trained<B: StepBackend> {
+    model: SmolLm2<B>,
+    variant: Variant,
+    /// Where the training data were left.
+    position: Value,
+}
+
+/// Every variant is made from the model's SwiGLU; of another model none would be what its name says.
+fn check_swiglu(model: &ModelSource, config: &SmolLm2Config) -> Result<()> {
+    let (found, expected) = (training::kinds(config), FeedForwardKind::SwiGlu.name());
+    if found == expected {
+        return Ok(());
+    }
+    Err(KallmError::unusable(
+        model,
+        format!("{expected} in every layer"),
+        found,
+        "give the SwiGLU model it was made from",
+    ))
 }
 
 /// A variant's name in tables and folders.

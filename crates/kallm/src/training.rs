@@ -1,6 +1,6 @@
 //! What `sft` and `compare` share: data as rows, and the model a run starts from.
 
-use crate::error::{Result, refuse};
+use crate::error::Result;
 use crate::open;
 use smollm2_model::convert::{self, Stage};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
@@ -13,6 +13,28 @@ use std::path::Path;
 ///
 /// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
 pub const PRETRAINED_GATE: f64 = 16.0;
+
+/// Watches what happens before the first step. `()` watches nothing.
+pub trait StartObserver {
+    /// Conversations are read and tokenised next: what watches that.
+    fn reading(&mut self) -> Box<dyn LoaderObserver> {
+        Box::new(())
+    }
+    /// Work begins that does not say how far it is, such as loading weights.
+    fn working(&mut self, on: &str) {
+        let _ = on;
+    }
+    /// A pretrained model's layers are being converted: `done` of `total` of a stage.
+    fn converting(&mut self, stage: Stage, done: usize, total: usize) {
+        let _ = (stage, done, total);
+    }
+    /// Something that a person should know and that is no error.
+    fn note(&mut self, note: &str) {
+        let _ = note;
+    }
+}
+
+impl StartObserver for () {}
 
 /// This source in two: what to train on, and this share of the conversations to hold out.
 ///
@@ -30,33 +52,19 @@ pub fn held_out_rows(
     source: Source,
     tokenizer: &ChatTokenizer,
     recipe: &TrainConfig,
-    observer: impl LoaderObserver + 'static,
+    observer: Box<dyn LoaderObserver>,
 ) -> Result<Vec<PackedRow>> {
     let config = LoaderConfig {
         shuffle: false,
         ..recipe.data.clone()
     };
-    let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(Box::new(observer));
+    let loader = DataLoader::new(source, tokenizer.clone(), config)?.with_observer(observer);
     Ok(loader.one_pass(recipe.eval_rows)?)
 }
 
 /// Puts the tokenizer into every checkpoint, so that its folder is a complete model.
 pub fn tokenizer_saver(tokenizer: &ChatTokenizer) -> impl Fn(&Path) -> Result<(), TrainError> {
     |folder| Ok(tokenizer.save(folder)?)
-}
-
-/// Refuses a tokenizer that has ids beyond the model's vocabulary.
-///
-/// # Errors
-/// When it has.
-pub fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
-    let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
-    if ids > vocabulary {
-        refuse!(
-            "tokenizer: expected at most {vocabulary} ids, the model's vocabulary, found {ids}: they do not belong together"
-        );
-    }
-    Ok(())
 }
 
 /// A model that is to learn to chat: its texts end with the token that ends a turn. A base model's end
@@ -152,7 +160,7 @@ mod tests {
                     ..TrainConfig::quick()
                 };
                 let (_, held_out) = hold_out(source(), 0.2).unwrap();
-                held_out_rows(held_out, &tokenizer, &recipe, ()).unwrap()
+                held_out_rows(held_out, &tokenizer, &recipe, Box::new(())).unwrap()
             };
             assert_eq!(rows(1), rows(2), "{packing:?}");
         }

@@ -161,7 +161,7 @@ pub enum DataError {
         /// Rows the buffer gives.
         found: u64,
     },
-    /// The hub or its cache did not give a file, or a folder lacks files of the split its names speak of.
+    /// A folder lacks files of the split its names speak of.
     #[error(transparent)]
     Hub(#[from] HubError),
 }

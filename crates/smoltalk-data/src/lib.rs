@@ -1,6 +1,6 @@
 //! # Brief overview
 //!
-//! Conversations to token rows. A [`Source`] streams [`Conversation`]s from Parquet, JSONL or a hub;
+//! Conversations to token rows. A [`Source`] streams [`Conversation`]s from Parquet or JSONL;
 //! a [`ChatTokenizer`] writes each with the model's chat template and turns it into ids and a loss mask; a
 //! [`DataLoader`] packs them into rows of one length, in a deterministic order that resumes anywhere. Rows are plain
 //! vectors: this crate knows no tensor.
@@ -41,11 +41,11 @@ mod tokenizer;
 
 pub use conversation::{Conversation, Message};
 pub use error::{DataError, Mismatch};
-pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
+pub use hub_cache::HubError;
 pub use loader::{DataLoader, DataPosition, LoaderConfig, LoaderCounts, LoaderObserver};
 pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};
 pub use record_files::RecordError;
-pub use source::{Conversations, HubDataset, Source};
+pub use source::{Conversations, Source};
 pub use template::ChatTemplate;
 pub use tokenizer::{ChatTokenizer, DecodeStream, Rendered, SPECIAL_TOKENS};

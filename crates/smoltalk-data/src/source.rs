@@ -1,10 +1,8 @@
 //! Where conversations come from. Every source streams.
 
-mod hub;
 mod record;
 mod split;
 
-pub use hub::HubDataset;
 pub(crate) use split::fingerprint;
 
 use crate::{Conversation, DataError};
@@ -77,10 +75,15 @@ impl Source {
         for file in &files {
             std::fs::metadata(file).map_err(|source| DataError::io(file, source))?;
         }
-        Ok(Self {
+        Ok(Self::from_files(files))
+    }
+
+    /// Parquet or JSONL files in this order, for instance those of a split that the hub gave.
+    pub fn from_files(files: Vec<PathBuf>) -> Self {
+        Self {
             kind: Kind::Files(files),
             parts: Vec::new(),
-        })
+        }
     }
 
     /// Conversations already in memory.

@@ -74,7 +74,10 @@ fn a_killed_comparison_keeps_its_finished_variants() {
     assert!(!other.status.success());
     let message = stderr(&other);
     assert!(message.contains("recipe.seed is 42 there and 7"), "{message}");
-    assert!(message.contains("-- --replace"), "{message}");
+    assert!(
+        message.contains("-- --replace") && message.contains("--output-path"),
+        "{message}"
+    );
     assert_eq!(files.map(|file| read(&output.join(file))), before);
 
     let replaced = compare(&output).args(["--seed", "7", "--replace"]).output().unwrap();

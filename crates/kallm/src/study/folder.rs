@@ -5,7 +5,7 @@
 
 use super::outcome::Outcome;
 use super::variant_name;
-use crate::error::{KallmError, OfPath, Result, refuse};
+use crate::error::{KallmError, OfPath, Result};
 use crate::files::{children, create_folder, rename, sync, sync_all, write_whole};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -38,19 +38,16 @@ const IN_VARIANT: [&str; 9] = [
     "train.toml",
 ];
 const IN_WORLD: [&str; 3] = ["data", "tasks", "train.jsonl"];
-/// How a refusal ends.
-const WAYS_OUT: &str = "to remove its models and start again, add --replace (`cargo run --release --example compare -- \
-                        --replace`, after the other flags); to keep it, choose another folder with --output-path";
 
 /// An output folder that no other comparison writes into as long as this exists.
-pub struct ComparisonFolder {
+pub struct StudyFolder {
     root: PathBuf,
     _lock: File,
     /// Why the folder is not locked. Some network file systems have no locks, which is no reason not to compare.
     pub unlocked: Option<io::Error>,
 }
 
-impl ComparisonFolder {
+impl StudyFolder {
     /// Locks a folder that is empty, absent, or of an earlier comparison. The operating system releases the lock when
     /// the process ends, however it ends.
     ///
@@ -64,10 +61,7 @@ impl ComparisonFolder {
         let file = file.of_path("write", &path)?;
         let unlocked = match file.try_lock() {
             Ok(()) => None,
-            Err(TryLockError::WouldBlock) => refuse!(
-                "{}: another comparison is writing into this folder; wait for it, or choose another --output-path",
-                path.display()
-            ),
+            Err(TryLockError::WouldBlock) => return Err(KallmError::Busy { path }),
             Err(TryLockError::Error(error)) => Some(error),
         };
         Ok(Self {
@@ -77,13 +71,18 @@ impl ComparisonFolder {
         })
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Makes this the folder of a comparison with these settings. What one with other settings left is removed if it is
     /// to be replaced; whether that happened is returned.
     ///
     /// # Errors
     /// When it belongs to one with others, which is not to be replaced; the first setting that differs is named. When
     /// something that no comparison wrote lies among what is to be removed: then nothing is.
-    pub fn settle(&self, settings: &Value, replace: bool) -> Result<bool> {
+    pub(super) fn settle(&self, settings: &Value, replace: bool) -> Result<bool> {
         let path = self.root.join(SETTINGS);
         // Through text, so that numbers are compared as they are written.
         let text = format!("{settings:#}");
@@ -96,7 +95,8 @@ impl ComparisonFolder {
             return Ok(false);
         };
         if !replace {
-            refuse!("{}: {}; {WAYS_OUT}", path.display(), reason(&difference));
+            let difference = reason(&difference);
+            return Err(KallmError::OtherStudy { path, difference });
         }
         self.remove_comparison()?;
         // Last, so that a killed program leaves a folder that is still the earlier comparison's.
@@ -140,7 +140,7 @@ impl ComparisonFolder {
     ///
     /// # Errors
     /// When its folder exists but is not that of a finished variant.
-    pub fn finished(&self, variant: &str) -> Result<Option<Outcome>> {
+    pub(super) fn finished(&self, variant: &str) -> Result<Option<Outcome>> {
         let folder = self.root.join(variant);
         if !folder.exists() {
             return Ok(None);
@@ -153,18 +153,18 @@ impl ComparisonFolder {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn begin(&self, variant: &str) -> Result<PathBuf> {
+    pub(super) fn begin(&self, variant: &str) -> Result<PathBuf> {
         let folder = self.partial(variant);
         remove_folder(&folder)?;
         create_folder(&folder)?;
         Ok(folder)
     }
 
-    /// Gives a folder made by [`ComparisonFolder::begin`] its name, with the outcome in it.
+    /// Gives a folder made by [`StudyFolder::begin`] its name, with the outcome in it.
     ///
     /// # Errors
     /// When something cannot be written.
-    pub fn finish(&self, variant: &str, outcome: &Outcome) -> Result<()> {
+    pub(super) fn finish(&self, variant: &str, outcome: &Outcome) -> Result<()> {
         let folder = self.partial(variant);
         write_whole(
             &folder.join(OUTCOME),
@@ -177,7 +177,7 @@ impl ComparisonFolder {
     ///
     /// # Errors
     /// When it cannot be flushed to the disk or renamed.
-    pub fn publish(&self, folder: &Path, name: &str) -> Result<()> {
+    fn publish(&self, folder: &Path, name: &str) -> Result<()> {
         sync_all(folder)?;
         rename(folder, &self.root.join(name))?;
         sync(&self.root)
@@ -186,11 +186,12 @@ impl ComparisonFolder {
 
 fn check_finished(folder: &Path) -> Result<()> {
     if !folder.join(OUTCOME).is_file() {
-        refuse!(
-            "{}: expected a finished variant with {OUTCOME}, found a folder that `compare` did not make; move it away, or \
-             choose another --output-path",
-            folder.display()
-        );
+        return Err(KallmError::unusable(
+            folder.display(),
+            format!("a finished variant with {OUTCOME}"),
+            "a folder that no comparison made",
+            "move it away, or choose another folder",
+        ));
     }
     Ok(())
 }
@@ -203,10 +204,12 @@ fn check_only(folder: &Path, known: &[&str]) -> Result<()> {
     let paths = children(folder)?;
     match paths.iter().find(|path| !known.iter().any(|name| path.ends_with(name))) {
         None => Ok(()),
-        Some(other) => refuse!(
-            "--replace: {} is not of the comparison that is to be removed; move it away, or choose another --output-path",
-            other.display()
-        ),
+        Some(other) => Err(KallmError::unusable(
+            folder.display(),
+            "only what the comparison that is to be removed wrote",
+            other.display().to_string(),
+            "move it away, or choose another folder",
+        )),
     }
 }
 
@@ -233,12 +236,12 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     names.sort();
     match names.first() {
         None => Ok(()),
-        Some(first) => refuse!(
-            "{}: expected an empty folder or one with {SETTINGS}, which `compare` leaves, found `{}` and no {SETTINGS}; \
-             choose another --output-path",
+        Some(first) => Err(KallmError::unusable(
             root.display(),
-            first.display()
-        ),
+            format!("an empty folder or one with {SETTINGS}, which a comparison leaves"),
+            format!("`{}` and no {SETTINGS}", first.display()),
+            "choose another folder",
+        )),
     }
 }
 
@@ -300,38 +303,30 @@ mod tests {
     }
 
     /// The message with which settings are refused.
-    fn refused(folder: &ComparisonFolder, settings: &Value) -> String {
+    fn refused(folder: &StudyFolder, settings: &Value) -> String {
         folder.settle(settings, false).unwrap_err().to_string()
     }
 
     #[test]
     fn the_first_difference_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let ours = ComparisonFolder::lock(folder.path()).unwrap();
+        let ours = StudyFolder::lock(folder.path()).unwrap();
         ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
         ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
         // What a flag sets, before the digests that follow from it and before another build.
         let error = refused(&ours, &settings(4, 3e-3, "b"));
         assert!(error.contains("recipe.steps is 3 there and 4"), "{error}");
-        assert!(
-            error.contains("--replace") && error.contains("--output-path"),
-            "{error}"
-        );
         let mut without = settings(3, 3e-3, "a");
         without["recipe"] = json!({ "steps": 3 });
         let error = refused(&ours, &without);
         assert!(error.contains("recipe.rate is 0.003 there and null"), "{error}");
         let error = refused(&ours, &settings(3, 3e-3, "b"));
         assert!(error.contains("another build of this program"), "{error}");
-        assert!(
-            error.contains("--replace") && error.contains("--output-path"),
-            "{error}"
-        );
     }
 
     /// A folder with a finished variant, one in progress, and a file of somebody else.
-    fn finished_comparison(root: &Path) -> ComparisonFolder {
-        let folder = ComparisonFolder::lock(root).unwrap();
+    fn finished_comparison(root: &Path) -> StudyFolder {
+        let folder = StudyFolder::lock(root).unwrap();
         folder.settle(&settings(3, 3e-3, "a"), false).unwrap();
         for file in [
             "swiglu/outcome.json",
@@ -382,7 +377,7 @@ mod tests {
     fn settings_that_were_never_finished_are_not_foreign() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("comparison.json.partial-a1B2c3"), "{").unwrap();
-        let ours = ComparisonFolder::lock(folder.path()).unwrap();
+        let ours = StudyFolder::lock(folder.path()).unwrap();
         ours.settle(&settings(3, 3e-3, "a"), false).unwrap();
     }
 
@@ -390,20 +385,20 @@ mod tests {
     fn a_foreign_folder_is_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("swiglu")).unwrap();
-        let error = ComparisonFolder::lock(folder.path()).err().unwrap().to_string();
+        let error = StudyFolder::lock(folder.path()).err().unwrap().to_string();
         assert!(error.contains("swiglu"), "{error}");
         assert_eq!(children(folder.path()).unwrap().len(), 1);
         let empty = tempfile::tempdir().unwrap();
-        let held = ComparisonFolder::lock(empty.path()).unwrap();
-        assert!(ComparisonFolder::lock(empty.path()).is_err());
+        let held = StudyFolder::lock(empty.path()).unwrap();
+        assert!(StudyFolder::lock(empty.path()).is_err());
         drop(held);
-        ComparisonFolder::lock(empty.path()).unwrap();
+        StudyFolder::lock(empty.path()).unwrap();
     }
 
     #[test]
     fn a_folder_that_took_a_variants_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let ours = ComparisonFolder::lock(folder.path()).unwrap();
+        let ours = StudyFolder::lock(folder.path()).unwrap();
         assert!(ours.finished("swiglu").unwrap().is_none());
         std::fs::create_dir(folder.path().join("swiglu")).unwrap();
         assert!(ours.finished("swiglu").is_err());

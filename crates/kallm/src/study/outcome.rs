@@ -1,6 +1,6 @@
 //! The results of the variants of a comparison, and the report on all of them.
 
-use crate::error::{AtPlace, Result, refuse};
+use crate::error::{AtPlace, KallmError, Result};
 use llm_bench::report::{Comparison, LearnedFunction, Report, Variant, VariantScore, p_text};
 use llm_bench::{QuestionOutcomes, check_paired};
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,10 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When there are no outcomes, two of them are not of the same data and questions, or a statistic is impossible.
-pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
+pub(super) fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
     let Some(first) = outcomes.first() else {
-        refuse!("no variant was trained")
+        let remedy = "name a variant";
+        return Err(KallmError::unusable("variants", "at least one", "none", remedy));
     };
     for other in &outcomes[1..] {
         check_comparable(first, other)?;
@@ -50,25 +51,26 @@ pub fn fill(report: &mut Report, outcomes: &[Outcome]) -> Result<()> {
 fn check_comparable(first: &Outcome, other: &Outcome) -> Result<()> {
     let names = (&first.variant.name, &other.variant.name);
     if first.trained_on != other.trained_on {
-        refuse!(
-            "{} and {}: expected the same training data, found others; did --data change? Remove the folder of one of \
-             them to train it again",
-            names.0,
-            names.1
-        );
+        return Err(KallmError::unusable(
+            format!("{} and {}", names.0, names.1),
+            "the same training data",
+            "others",
+            "did the data change? Remove the folder of one of them to train it again",
+        ));
     }
     let (here, there) = (asked(first), asked(other));
     if here != there {
-        refuse!(
-            "{} and {}: expected the same tasks, found {here:?} and {there:?}",
-            names.0,
-            names.1
-        );
+        return Err(KallmError::unusable(
+            format!("{} and {}", names.0, names.1),
+            "the same tasks",
+            format!("{here:?} and {there:?}"),
+            "remove the folder of one of them to judge it again",
+        ));
     }
     for (here, there) in first.tasks.iter().zip(&other.tasks) {
         check_paired(&[here, there]).at_place(|| {
             format!(
-                "{} and {} cannot be compared; did --data-dir change? Remove the folder of one of them to train and judge \
+                "{} and {} cannot be compared; did the tasks' data change? Remove the folder of one of them to train and judge \
                  it again",
                 names.0, names.1
             )

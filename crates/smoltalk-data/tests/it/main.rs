@@ -3,8 +3,6 @@
 mod bad_records;
 mod boundaries;
 mod flipped;
-#[cfg(feature = "hub")]
-mod hub;
 mod loading;
 mod malformed;
 mod masks;

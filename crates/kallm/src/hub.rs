@@ -1,10 +1,12 @@
-//! Data sets on the Hugging Face hub.
+//! Data sets on the Hugging Face hub: the one place of the libraries where an id becomes files.
 
-use super::{Kind, Source};
-use crate::DataError;
-use hub_cache::{HubAccess, HubRepo, RepoKind, SplitMatch, parse_id};
+use crate::error::{KallmError, Result};
+use hub_cache::{HubRepo, RepoKind, SplitMatch, parse_id};
+use smoltalk_data::Source;
 use std::fmt;
 use std::str::FromStr;
+
+pub use hub_cache::HubAccess;
 
 /// A split of a data set on the hub, and how to reach the hub.
 ///
@@ -12,12 +14,12 @@ use std::str::FromStr;
 /// default: `owner/name@v1:all:test`, or `owner/name::test`.
 ///
 /// ```
-/// use smoltalk_data::HubDataset;
+/// use kallm::hub::HubDataset;
 ///
 /// let data: HubDataset = "HuggingFaceTB/smoltalk:all".parse()?;
 /// assert_eq!((data.id.as_str(), data.revision.as_str(), data.split.as_str()), ("HuggingFaceTB/smoltalk", "main", "train"));
 /// assert_eq!(data.configuration.as_deref(), Some("all"));
-/// # Ok::<(), smoltalk_data::DataError>(())
+/// # Ok::<(), kallm::KallmError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubDataset {
@@ -48,25 +50,21 @@ impl HubDataset {
     /// Fetches what the cache lacks. A split complete in the cache is used without touching the network.
     ///
     /// # Errors
-    /// [`DataError::Hub`] when neither the hub nor the cache gives the split's files. What the cache lacks needs the
-    /// crate feature `hub`.
-    pub fn fetch(&self) -> Result<Source, DataError> {
+    /// [`KallmError::Hub`] when neither the hub nor the cache gives the split's files.
+    pub fn fetch(&self) -> Result<Source> {
         let repo = HubRepo {
             revision: self.revision.clone(),
             ..HubRepo::new(RepoKind::Dataset, &self.id, self.access.clone())
         };
         let files = repo.split(self.configuration.as_deref(), &self.split, SplitMatch::OrVariant)?;
-        Ok(Source {
-            kind: Kind::Files(files),
-            parts: Vec::new(),
-        })
+        Ok(Source::from_files(files))
     }
 }
 
 impl FromStr for HubDataset {
-    type Err = DataError;
+    type Err = KallmError;
 
-    fn from_str(text: &str) -> Result<Self, DataError> {
+    fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split(':');
         let id = parts.next().and_then(parse_id);
         let (configuration, split, rest) = (parts.next(), parts.next(), parts.next());
@@ -77,7 +75,10 @@ impl FromStr for HubDataset {
                 split: split.filter(|name| !name.is_empty()).unwrap_or("train").to_owned(),
                 ..Self::new(id)
             }),
-            None => Err(DataError::NoSource { path: text.into() }),
+            None => {
+                let expected = "owner/name[@revision][:configuration[:split]]";
+                Err(KallmError::unusable("hub id", expected, text, "correct the id"))
+            }
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use fixtures::hub::{Fault, LoopbackHub, folder_files};
 use fixtures::shared;
-use smoltalk_data::{Conversation, DataError, HubAccess, HubDataset, HubError, Retry, Source};
+use hub_cache::{HubError, Retry};
+use kallm::KallmError;
+use kallm::hub::{HubAccess, HubDataset};
+use smoltalk_data::{Conversation, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -128,7 +131,10 @@ fn every_failure_is_named_and_leaves_nothing_behind() {
     }
     hub.stop();
     let error = dataset.fetch().expect_err("nothing whole is in the cache");
-    assert!(matches!(error, DataError::Hub(HubError::Unreachable { .. })), "{error}");
+    assert!(
+        matches!(error, KallmError::Hub(HubError::Unreachable { .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -151,6 +157,6 @@ fn the_text_form_is_read_and_written() {
         "owner/name@",
         "data/train.jsonl:x y/z:q:",
     ] {
-        assert!(matches!(parse(text), Err(DataError::NoSource { .. })), "{text}");
+        assert!(matches!(parse(text), Err(KallmError::Unusable { .. })), "{text}");
     }
 }
