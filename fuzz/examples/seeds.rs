@@ -1,4 +1,4 @@
-//! cargo run --release --example seeds
+//! cargo run --release --manifest-path fuzz/Cargo.toml --example seeds
 //!
 //! Writes the seeds that are not text: small sound files in `seeds/`, from which the fuzzer starts.
 

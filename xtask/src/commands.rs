@@ -80,6 +80,8 @@ fn commands(markdown: &str) -> Vec<String> {
         }
     }
     found.retain(|text| text.starts_with("cargo ") || text.starts_with(BUILT));
+    // A pattern, not a command.
+    found.retain(|text| !text.contains(" ..") && !text.contains('<'));
     found
 }
 
@@ -91,15 +93,13 @@ fn shell_lines(block: &str) -> Vec<String> {
 }
 
 fn check_one(workspace: &Workspace, command: &str) -> Result<()> {
-    let words = shlex::split(command).context("an open quote")?;
-    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // From here on the words are the shell's.
-    if let Some(end) = words
+    // From these on the words are the shell's.
+    let ends = [" $", " >", " 2>", " |", ";"]
         .iter()
-        .position(|word| word.starts_with('$') || word.starts_with('>') || *word == "|")
-    {
-        words.truncate(end);
-    }
+        .filter_map(|end| command.find(end));
+    let own = &command[..ends.min().unwrap_or(command.len())];
+    let words = shlex::split(own).context("an open quote")?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Some(example) = words[0].strip_prefix(BUILT) {
         return check_flags(example, &words[1..]);
     }
@@ -107,10 +107,12 @@ fn check_one(workspace: &Workspace, command: &str) -> Result<()> {
     let (of_cargo, of_program) = words.split_at(arguments.unwrap_or(words.len()));
     match of_cargo.get(1).copied() {
         Some("xtask") => {
-            if let Err(error) = crate::Arguments::try_parse_from(&words[1..]) {
-                bail!("{error}");
+            let parsed = crate::Arguments::try_parse_from(&words[1..]);
+            // Help is an error for clap that goes to standard output.
+            match parsed.err().filter(clap::Error::use_stderr) {
+                Some(error) => bail!("{}", error.to_string().lines().next().unwrap_or_default()),
+                None => Ok(()),
             }
-            Ok(())
         }
         Some("run" | "test" | "bench" | "build") if !of_cargo.contains(&"--manifest-path") => {
             check_cargo(workspace, of_cargo)?;
@@ -159,11 +161,17 @@ fn value_of<'a>(words: &[&'a str], flags: &[&str]) -> Option<&'a str> {
     words.get(at + 1).copied()
 }
 
-/// See the head of this file.
+/// See the head of this file. Some flags want a file or folder that exists: every value becomes one, in a folder of its own.
 fn check_flags(example: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(root().join(BUILT).join(example))
+    let folder = root().join("target/commands");
+    std::fs::create_dir_all(&folder)?;
+    for value in arguments.iter().filter(|value| !value.starts_with(['-', '/', '.'])) {
+        std::fs::create_dir_all(folder.join(value))?;
+    }
+    let output = Command::new(root().canonicalize()?.join(BUILT).join(example))
         .args(arguments)
         .arg("--help")
+        .current_dir(&folder)
         .output()
         .with_context(|| format!("the example {example} could not be started"))?;
     if !output.status.success() {
@@ -203,6 +211,7 @@ mod tests {
     fn a_chore_that_does_not_exist_is_refused() -> Result<()> {
         let workspace = Workspace::read("Cargo.toml")?;
         check_one(&workspace, "cargo xtask fuzz gguf --minutes 10")?;
+        check_one(&workspace, "cargo xtask help")?;
         for wrong in [
             "cargo xtask tidy",
             "cargo run --example missing",

@@ -20,15 +20,18 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// No feature, then each of them but `default`. A crate without features has nothing to choose: clippy has seen it.
+/// No feature, then each of them but `default`. A crate without features has nothing to choose: clippy has seen it. Nobody
+/// depends on what is not a library, so that its features alone say little.
 fn selections(package: &Package) -> Vec<&str> {
-    let mut names: Vec<&str> = package.features.keys().map(String::as_str).collect();
-    names.retain(|name| *name != "default" && !ON_GPUS.contains(name));
-    names.sort_unstable();
-    if !package.features.is_empty() {
-        names.insert(0, "");
+    if package.features.is_empty() {
+        return Vec::new();
     }
-    names
+    let mut selections = vec![""];
+    if package.is_library() {
+        let names = package.features.keys().map(String::as_str);
+        selections.extend(names.filter(|name| *name != "default" && !ON_GPUS.contains(name)));
+    }
+    selections
 }
 
 /// `cargo check` of a crate's library, programs and examples with the given features and no others. Tests are left out: they

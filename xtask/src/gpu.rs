@@ -41,28 +41,20 @@ pub(crate) fn test_wgpu() -> Result<()> {
 
 /// Clippy over all that has a `cuda` or `wgpu` feature, with both: the GPU stacks are checked in one selection of features.
 pub(crate) fn check_gpu() -> Result<()> {
-    let workspace = Workspace::read("Cargo.toml")?;
-    let mut packages = Vec::new();
-    let mut features = Vec::new();
-    for package in workspace.members() {
-        let of_package = APIS.into_iter().filter(|api| package.features.contains_key(*api));
-        let of_package: Vec<String> = of_package.map(|api| format!("{}/{api}", package.name)).collect();
-        if !of_package.is_empty() {
-            packages.extend(["--package", package.name.as_str()]);
-            features.extend(of_package);
-        }
-    }
-    let features = features.join(",");
-    let mut arguments = vec!["clippy", "--release", "--all-targets", "--features", &features];
-    arguments.extend(packages);
-    arguments.extend(["--", "-D", "warnings"]);
-    cargo(&arguments)
+    let mut arguments = vec!["clippy".to_owned(), "--release".to_owned(), "--all-targets".to_owned()];
+    arguments.extend(with_features(&Workspace::read("Cargo.toml")?, &APIS));
+    arguments.extend(["--", "-D", "warnings"].map(str::to_owned));
+    cargo(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Each API alone, without default features where a crate has them: a GPU build can leave the CPU backend out.
+/// Each API without the other: everything with it, then each crate without default features, so that a GPU build can leave the
+/// CPU backend out.
 pub(crate) fn check_each_api() -> Result<()> {
     let workspace = Workspace::read("Cargo.toml")?;
     for api in APIS {
+        let mut arguments = vec!["check".to_owned(), "--release".to_owned(), "--all-targets".to_owned()];
+        arguments.extend(with_features(&workspace, &[api]));
+        cargo(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
         for package in workspace.members() {
             if package.features.contains_key(api) {
                 cargo(&alone(package, api))?;
@@ -70,6 +62,20 @@ pub(crate) fn check_each_api() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The packages that have one of the features, with those that they have.
+fn with_features(workspace: &Workspace, names: &[&str]) -> Vec<String> {
+    let mut arguments = Vec::new();
+    for package in workspace.members() {
+        let of_package = names.iter().filter(|name| package.features.contains_key(**name));
+        let of_package: Vec<String> = of_package.map(|name| format!("{}/{name}", package.name)).collect();
+        if !of_package.is_empty() {
+            arguments.extend(["--package".to_owned(), package.name.clone()]);
+            arguments.extend(["--features".to_owned(), of_package.join(",")]);
+        }
+    }
+    arguments
 }
 
 const APIS: [&str; 2] = ["cuda", "wgpu"];

@@ -1,7 +1,7 @@
 //! Running cargo and other programs.
 
 use anyhow::{Context, Result, bail};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,8 +10,17 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-pub(crate) fn cargo_program() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+/// Cargo, with the environment that a person's shell would give it. What `cargo run` adds about this package would make build
+/// scripts run again, and much be compiled again, whenever cargo was called with and without `xtask` in turn.
+pub(crate) fn cargo_command() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 pub(crate) fn cargo(arguments: &[&str]) -> Result<()> {
@@ -24,7 +33,7 @@ pub(crate) fn cargo_with(arguments: &[&str], environment: &[(&str, &str)]) -> Re
 
 pub(crate) fn cargo_in(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     eprintln!("$ cargo {}", arguments.join(" "));
-    let status = Command::new(cargo_program())
+    let status = cargo_command()
         .args(arguments)
         .envs(environment.iter().copied())
         .current_dir(folder)
@@ -39,7 +48,7 @@ pub(crate) fn cargo_in(folder: &Path, arguments: &[&str], environment: &[(&str, 
 /// Runs cargo and returns the programs it built, each with the name of its package.
 pub(crate) fn built_programs(arguments: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     eprintln!("$ cargo {}", arguments.join(" "));
-    let output = Command::new(cargo_program())
+    let output = cargo_command()
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(root())

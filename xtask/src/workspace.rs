@@ -1,11 +1,10 @@
 //! What `cargo metadata` says about the workspace. Chores find crates, features and targets here and keep no lists of them.
 
-use crate::shell::{cargo_program, root};
+use crate::shell::{cargo_command, root};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The members of the workspace, everything they depend on, and who depends on whom. Own types, since the crate for it would
 /// turn on features of serde_json in every build of the complete workspace.
@@ -69,7 +68,7 @@ struct NodeDependency {
 impl Workspace {
     /// Asks cargo about the workspace of a manifest, whose path is relative to the checkout.
     pub(crate) fn read(manifest: &str) -> Result<Self> {
-        let output = Command::new(cargo_program())
+        let output = cargo_command()
             .args(["metadata", "--format-version", "1", "--manifest-path", manifest])
             .current_dir(root())
             .output()
