@@ -1,10 +1,9 @@
 //! A crate outside the workspace that depends on `kallm` alone and runs what README.md shows.
 
-use crate::shell::{cargo_in, cargo_program, root};
+use crate::shell::{cargo_command, cargo_in, root};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 /// Builds and runs README.md's Rust, and prints how many crates the default features of `kallm` bring.
 pub(crate) fn run() -> Result<()> {
@@ -39,7 +38,7 @@ fn snippet(markdown: &str) -> Result<String> {
 
 /// Names and versions of what the program in `folder` is built with, on this machine, itself left out.
 fn crates(folder: &std::path::Path) -> Result<BTreeSet<String>> {
-    let output = Command::new(cargo_program())
+    let output = cargo_command()
         .args(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .current_dir(folder)
         .output()

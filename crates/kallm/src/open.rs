@@ -27,6 +27,7 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Res
 }
 
 /// Refuses a tokenizer that has ids beyond the model's vocabulary.
+#[cfg(feature = "train")]
 pub(crate) fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
     let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
     if ids > vocabulary {
