@@ -9,7 +9,8 @@
 //! [`SmolLm2::token_logprobs`] scores given tokens, and [`SmolLm2::rational_functions`] shows what was learned.
 //!
 //! Read the files in this order: `config.rs`, `schema.rs`, `model.rs`, `model/block.rs`, `model/attention.rs`,
-//! `model/feed_forward.rs`, `model/scores.rs`, `weights.rs`, `weights/named.rs`, `convert.rs`, `convert/fit.rs`, `ops.rs`.
+//! `model/feed_forward.rs`, `model/scores.rs`, `model/cache.rs`, `model/packing.rs`, `weights.rs`, `weights/named.rs`,
+//! `convert.rs`, `convert/fit.rs`, `ops.rs`.
 //!
 //! ```
 //! use burn::backend::Flex;

@@ -49,7 +49,7 @@ impl<B: Backend> Attention<B> {
 
 impl<B: DecoderBackend> Attention<B> {
     /// Attention of `x: [N, D]` over itself and, with a cache, over the tokens before it. N = `batch`·T, unless the rows
-    /// of `sequence` are packed.
+    /// of `context` are packed.
     ///
     /// # Shapes
     /// - `x`: `[N, D]`
