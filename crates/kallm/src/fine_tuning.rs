@@ -5,7 +5,7 @@ use crate::open;
 use crate::training::{self, PRETRAINED_GATE, StartObserver};
 use burn::backend::Autodiff;
 use smollm2_model::weights::ModelSource;
-use smollm2_model::{FeedForwardKind, SmolLm2};
+use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::checkpoint::{self, Checkpoint};
 use smollm2_train::{RunOptions, RunOrigin, RunRecord, StepBackend, TrainConfig, TrainError, TrainObserver, Trainer};
 use smoltalk_data::{ChatTokenizer, DataLoader, LoaderCounts, PackedRow, Source};
@@ -141,7 +141,7 @@ impl<B: StepBackend> FineTuning<B> {
         let mut rows = rows.with_observer(observer.reading());
         observer.working("resuming from the newest checkpoint");
         let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
-        open::check_vocabulary(&tokenizer, trainer.model().config())?;
+        check_vocabulary(&tokenizer, trainer.model().config())?;
         let run = Self {
             trainer,
             rows,
@@ -261,6 +261,17 @@ fn held_out_rows(
         return Err(KallmError::unusable("eval_rows", expected, "0", remedy));
     }
     training::held_out_rows(source, tokenizer, recipe, observer.reading())
+}
+
+/// Refuses a tokenizer that has ids beyond the model's vocabulary.
+fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
+    let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
+    if ids > vocabulary {
+        let expected = format!("at most {vocabulary} ids, the model's vocabulary");
+        let remedy = "they do not belong together";
+        return Err(KallmError::unusable("tokenizer", expected, ids.to_string(), remedy));
+    }
+    Ok(())
 }
 
 fn check_length<B: StepBackend>(recipe: &TrainConfig, model: &SmolLm2<B>) -> Result<()> {

@@ -57,7 +57,7 @@ pub mod model_folder;
 pub mod open;
 #[cfg(all(feature = "bench", feature = "train"))]
 pub mod study;
-#[cfg(feature = "bench")]
+#[cfg(all(feature = "bench", feature = "train"))]
 pub mod synthetic;
 #[cfg(feature = "train")]
 pub mod training;

@@ -1,13 +1,15 @@
 //! Models, tokenizers and texts from the command line's paths.
 
 use crate::error::{AtPlace, KallmError, OfPath, Result};
-#[cfg(feature = "bench")]
+#[cfg(all(feature = "bench", feature = "train"))]
 use crate::judge::chat_prompt;
 #[cfg(feature = "bench")]
-use llm_bench::{ChatPrompt, PromptOptions, Task, Turn, check_tasks};
+use llm_bench::Task;
+#[cfg(all(feature = "bench", feature = "train"))]
+use llm_bench::{ChatPrompt, PromptOptions, Turn, check_tasks};
 use smollm2_infer::Engine;
+use smollm2_model::DecoderBackend;
 use smollm2_model::weights::{self, ModelSource};
-use smollm2_model::{DecoderBackend, SmolLm2Config};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::Path;
 
@@ -24,18 +26,6 @@ pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Res
     let tokenizer = tokenizer(source)?;
     let loaded = weights::load::<B>(source, device)?;
     Engine::new(loaded.model, tokenizer).at_place(|| source.to_string())
-}
-
-/// Refuses a tokenizer that has ids beyond the model's vocabulary.
-#[cfg(feature = "train")]
-pub(crate) fn check_vocabulary(tokenizer: &ChatTokenizer, model: &SmolLm2Config) -> Result<()> {
-    let (ids, vocabulary) = (tokenizer.vocab_size(), model.vocab_size);
-    if ids > vocabulary {
-        let expected = format!("at most {vocabulary} ids, the model's vocabulary");
-        let remedy = "they do not belong together";
-        return Err(KallmError::unusable("tokenizer", expected, ids.to_string(), remedy));
-    }
-    Ok(())
 }
 
 /// The tokenizer of a model, without its weights.
