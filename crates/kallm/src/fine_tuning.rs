@@ -133,6 +133,18 @@ impl<B: StepBackend> FineTuning<B> {
         if checkpoint.step >= recipe.steps {
             return Ok(Resumed::Finished { steps: recipe.steps });
         }
+        let plan = FineTuningPlan { origin, ..plan };
+        let run = Self::from_checkpoint(plan, &checkpoint, recipe, device, observer)?;
+        Ok(Resumed::Ready(Box::new(run)))
+    }
+
+    fn from_checkpoint(
+        plan: FineTuningPlan,
+        checkpoint: &Checkpoint,
+        recipe: TrainConfig,
+        device: &B::Device,
+        observer: &mut dyn StartObserver,
+    ) -> Result<Self> {
         let tokenizer = ChatTokenizer::open(&checkpoint.folder)
             .at_place(|| format!("the tokenizer of {}", checkpoint.folder.display()))?;
         let (data, held_out) = conversations(plan.training, plan.held_out)?;
@@ -140,19 +152,19 @@ impl<B: StepBackend> FineTuning<B> {
         let rows = DataLoader::new(data, tokenizer.clone(), recipe.data.clone())?;
         let mut rows = rows.with_observer(observer.reading());
         observer.working("resuming from the newest checkpoint");
-        let trainer = Trainer::resume(&checkpoint, recipe, device, &mut rows)?;
+        let trainer = Trainer::resume(checkpoint, recipe, device, &mut rows)?;
         check_vocabulary(&tokenizer, trainer.model().config())?;
         let run = Self {
             trainer,
             rows,
             held_out,
             tokenizer,
-            origin,
+            origin: plan.origin,
             output: plan.output,
             device_name: plan.device_name,
         };
         run.check_kind(plan.feed_forward)?;
-        Ok(Resumed::Ready(Box::new(run)))
+        Ok(run)
     }
 
     /// What is trained, on what and with which version.
