@@ -99,7 +99,7 @@ pub use evaluate::{
 };
 pub use form::OutputType;
 pub use hub_cache::{HubAccess, HubError, Retry};
-pub use metric::MetricValue;
+pub use metric::{MetricValue, Scale};
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use outcomes::{Measure, QuestionOutcomes, check_paired};
 pub use output::OutputFiles;

@@ -66,15 +66,28 @@ pub(crate) trait Metric {
         true
     }
 
-    /// Whether values lie between 0 and 1 and are read as percentages.
-    fn is_share(&self) -> bool {
-        true
+    /// How scores and differences are read.
+    fn scale(&self) -> Scale {
+        Scale::Share
     }
 
     /// Expected value of a document whose answer is guessed, where that means something.
     fn chance(&self, _prompt: &Prompt) -> Option<f64> {
         None
     }
+}
+
+/// How the scores of a metric, and the mean difference of the outcomes of two models, are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Scores lie between 0 and 1 and are read as percentages, differences as percentage points.
+    Share,
+    /// Both are numbers in the metric's own unit.
+    Plain,
+    /// A score is the exponential of the mean outcome, as a perplexity is: a difference is the logarithm of the ratio of
+    /// two scores, and is read as the percentage by which they differ.
+    Log,
 }
 
 /// What a metric says about one document.

@@ -51,7 +51,12 @@ fn perplexities_equal_the_harness() {
     for (score, (key, value)) in scores.iter().zip(expected) {
         assert_eq!((score.key().as_str(), score.stderr, score.n), (key, None, 3));
         assert!((score.value - value).abs() < 1e-14, "{key}: {}", score.value);
-        assert!(!score.higher_is_better && !score.is_share && score.chance.is_none());
+        let scale = if score.metric == "bits_per_byte" {
+            Scale::Plain
+        } else {
+            Scale::Log
+        };
+        assert!(!score.higher_is_better && score.scale == scale && score.chance.is_none());
     }
     let output = tempfile::tempdir().unwrap();
     let files = evaluation.write(output.path(), true).unwrap();
