@@ -61,6 +61,11 @@ pub(crate) trait Metric {
         values.iter().map(|value| value.outcome).collect()
     }
 
+    /// The further keys of its entry in `metric_list`, defaults included.
+    fn options(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
     /// Whether the larger of two values is the better one.
     fn higher_is_better(&self) -> bool {
         true
@@ -217,6 +222,7 @@ impl MetricConfig {
         let aggregation = &mut self.aggregation;
         aggregation.get_or_insert_with(|| metric.aggregation().to_owned());
         self.higher_is_better.get_or_insert(metric.higher_is_better());
+        self.options = metric.options();
     }
 }
 
