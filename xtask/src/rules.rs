@@ -48,9 +48,10 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 5] = [
 ];
 
 /// Crates that no path of dependencies may lead to, by the start of their names.
-const MUST_NOT_REACH: [(&str, &str); 4] = [
+const MUST_NOT_REACH: [(&str, &str); 5] = [
     ("gguf-file", "burn"),
     ("smoltalk-data", "burn"),
+    ("llm-bench", "burn"),
     ("hub-cache", "burn"),
     ("record-files", "burn"),
 ];

@@ -147,7 +147,8 @@ impl<'a> Array<'a> {
         convert: impl Fn(Value<'a>) -> Option<T>,
     ) -> Result<Vec<T>, GgufError> {
         let mut cursor = Cursor::new(path, self.bytes);
-        let mut elements = Vec::with_capacity(self.length as usize);
+        // Room for all would be many times the file, for elements of a byte each that may be refused at the first.
+        let mut elements = Vec::new();
         for index in 0..self.length {
             let value = Value::read(&mut cursor, field, self.kind)?;
             let element = convert(value).ok_or_else(|| cursor.error(&format!("{field}[{index}]"), expected, value))?;

@@ -41,6 +41,10 @@
 //! fine-tuning.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod conversation;
 mod error;
 pub mod files;

@@ -202,10 +202,11 @@ pub enum BenchError {
         /// The reason.
         source: Box<fancy_regex::Error>,
     },
-    /// A log-likelihood is NaN or positive infinity, as after an overflow in the model.
+    /// A log-likelihood is NaN or positive infinity, as after an overflow in the model; or negative infinity for a
+    /// whole text, which would make every perplexity infinite.
     #[error(
-        "task {task}, document {doc_id}: log-likelihood {index} is {value}; a model that overflows cannot \
-         be scored: check its weights, or load it in a type with a larger range"
+        "task {task}, document {doc_id}: log-likelihood {index} is {value}; a model that overflows, or \
+         excludes a whole text, cannot be scored: check its weights, or load it in a type with a larger range"
     )]
     NotANumber {
         /// The task's name.

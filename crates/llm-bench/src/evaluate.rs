@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::journal::Journal;
-use crate::metric::MetricValue;
+use crate::metric::{MetricValue, Scale};
 use crate::output::document_hash;
 use crate::task::Task;
 use crate::{Answer, BenchError, LanguageModel, ModelDescription, Prompt, PromptOptions, SplitDigest, Turn};
@@ -94,8 +94,8 @@ pub struct Score {
     pub outcomes: Vec<f64>,
     /// Whether the larger of two values is the better one.
     pub higher_is_better: bool,
-    /// Whether values lie between 0 and 1 and are read as percentages.
-    pub is_share: bool,
+    /// How values and their differences are read.
+    pub scale: Scale,
     /// What guessing scores on these documents, where that means something: with choices, the mean of one over their
     /// number.
     pub chance: Option<f64>,

@@ -166,7 +166,10 @@ mod tests {
         let score = (sum, any::<bool>()).prop_map(|(sum, is_greedy)| Loglikelihood { sum, is_greedy });
         prop_oneof![
             prop::collection::vec(score, 0..4).prop_map(Answer::Choices),
-            any::<String>().prop_map(Answer::Text)
+            any::<String>().prop_map(Answer::Text),
+            any::<f64>()
+                .prop_filter("never answered", |sum| sum.is_finite())
+                .prop_map(Answer::Rolling)
         ]
     }
 

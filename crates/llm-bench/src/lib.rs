@@ -7,7 +7,10 @@
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
 //!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model.
-//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact test, the paired bootstrap, Holm's correction, the
+//! - [`OutputType`]: the form of a task: what is asked of the model, and how its answer becomes outcomes.
+//! - [`task::MetricConfig`]: a metric of a task; [`Score`] is its value over all documents, on a [`Scale`].
+//! - [`QuestionOutcomes`]: one number per question, which can be stored and paired with those of another model.
+//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact and Student's paired test, Holm's correction, the
 //!   minimal detectable difference.
 //!
 //! A model is anything that can score a continuation:
@@ -68,6 +71,10 @@
 //! The example `evaluate` is the command line; `compare` compares two architectures and writes the report.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod dataset;
 mod error;
 mod evaluate;
@@ -99,7 +106,7 @@ pub use evaluate::{
 };
 pub use form::OutputType;
 pub use hub_cache::{HubAccess, HubError, Retry};
-pub use metric::MetricValue;
+pub use metric::{MetricValue, Scale};
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use outcomes::{Measure, QuestionOutcomes, check_paired};
 pub use output::OutputFiles;

@@ -61,20 +61,38 @@ pub(crate) trait Metric {
         values.iter().map(|value| value.outcome).collect()
     }
 
+    /// The further keys of its entry in `metric_list`, defaults included.
+    fn options(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
     /// Whether the larger of two values is the better one.
     fn higher_is_better(&self) -> bool {
         true
     }
 
-    /// Whether values lie between 0 and 1 and are read as percentages.
-    fn is_share(&self) -> bool {
-        true
+    /// How scores and differences are read.
+    fn scale(&self) -> Scale {
+        Scale::Share
     }
 
     /// Expected value of a document whose answer is guessed, where that means something.
     fn chance(&self, _prompt: &Prompt) -> Option<f64> {
         None
     }
+}
+
+/// How the scores of a metric, and the mean difference of the outcomes of two models, are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// Scores lie between 0 and 1 and are read as percentages, differences as percentage points.
+    Share,
+    /// Both are numbers in the metric's own unit.
+    Plain,
+    /// A score is the exponential of the mean outcome, as a perplexity is: a difference is the logarithm of the ratio of
+    /// two scores, and is read as the percentage by which they differ.
+    Log,
 }
 
 /// What a metric says about one document.
@@ -204,6 +222,7 @@ impl MetricConfig {
         let aggregation = &mut self.aggregation;
         aggregation.get_or_insert_with(|| metric.aggregation().to_owned());
         self.higher_is_better.get_or_insert(metric.higher_is_better());
+        self.options = metric.options();
     }
 }
 

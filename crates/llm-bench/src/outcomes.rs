@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::sha256;
-use crate::{BenchError, Prompt, Score, TaskEvaluation};
+use crate::{BenchError, Prompt, Scale, Score, TaskEvaluation};
 
 /// One metric of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,8 +14,8 @@ pub struct Measure {
     pub metric: String,
     /// Whether the larger of two values is the better one.
     pub higher_is_better: bool,
-    /// Whether values lie between 0 and 1 and are read as percentages.
-    pub is_share: bool,
+    /// How values and their differences are read.
+    pub scale: Scale,
     /// What guessing scores, where that means something.
     pub chance: Option<f64>,
 }
@@ -26,7 +26,7 @@ impl Measure {
             task: task.to_owned(),
             metric: score.key().trim_end_matches(",none").to_owned(),
             higher_is_better: score.higher_is_better,
-            is_share: score.is_share,
+            scale: score.scale,
             chance: score.chance,
         }
     }
@@ -34,6 +34,24 @@ impl Measure {
     /// A difference as an improvement: positive where the larger value is the better one.
     pub fn improvement(&self, difference: f64) -> f64 {
         if self.higher_is_better { difference } else { -difference }
+    }
+
+    /// A mean difference of outcomes with its sign, in [`Measure::unit`].
+    pub fn signed(&self, difference: f64) -> String {
+        match self.scale {
+            Scale::Share => format!("{:+.1}", difference * 100.0),
+            Scale::Plain => format!("{difference:+.4}"),
+            Scale::Log => format!("{:+.1}", difference.exp_m1() * 100.0),
+        }
+    }
+
+    /// What follows a difference: ` points` of a percentage, ` %` of a ratio, nothing in the metric's own unit.
+    pub fn unit(&self) -> &'static str {
+        match self.scale {
+            Scale::Share => " points",
+            Scale::Plain => "",
+            Scale::Log => " %",
+        }
     }
 }
 

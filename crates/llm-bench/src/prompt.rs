@@ -158,11 +158,27 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) ->
     let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
     let numbered = documents.into_iter().enumerate();
     let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
+    let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
+    check_texts(task, &prompts)?;
     Ok(PromptSet {
-        prompts: prompts.collect::<Result<_, _>>()?,
+        prompts,
         documents: total,
         num_fewshot,
         splits,
+    })
+}
+
+/// Refuses whole texts of no length together: their log-likelihood has no mean per byte.
+fn check_texts(task: &Task, prompts: &[Prompt]) -> Result<(), BenchError> {
+    let mut requests = prompts.iter().map(|prompt| &prompt.requests);
+    if !requests.all(|request| matches!(request, Requests::Rolling(text) if text.is_empty())) {
+        return Ok(());
+    }
+    Err(BenchError::Document {
+        task: task.task.clone(),
+        doc_id: 0,
+        field: "doc_to_target",
+        source: "a text is expected, found an empty one here and in every other document".into(),
     })
 }
 

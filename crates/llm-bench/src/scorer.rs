@@ -85,7 +85,7 @@ impl<'a> Scorer<'a> {
                 n: values.len(),
                 outcomes: metric.outcomes(&values),
                 higher_is_better: metric.higher_is_better(),
-                is_share: metric.is_share(),
+                scale: metric.scale(),
                 chance: chance(metric.as_ref(), samples),
             }
         });

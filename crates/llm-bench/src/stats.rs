@@ -12,13 +12,11 @@
 //! assert_eq!(adjusted.iter().filter(|p| **p < 0.05).count(), 1);
 //! ```
 
-mod bootstrap;
 mod paired;
 mod student;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-pub use bootstrap::{PairedOptions, paired_bootstrap};
 pub(crate) use paired::is_binary;
 pub use paired::{PairedComparison, PairedTest, compare_paired, mcnemar_exact, paired_score_interval};
 pub(crate) use student::check_finite;

@@ -37,6 +37,10 @@
 //! `score.rs`, `prefix.rs`. The example `generate` continues a prompt, `chat` keeps a conversation.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod decoder;
 mod engine;
 mod error;

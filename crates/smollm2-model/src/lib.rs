@@ -32,6 +32,10 @@
 //! `examples/generate.rs` continues a prompt, `examples/convert.rs` converts a model.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod config;
 pub mod convert;
 mod error;

@@ -184,10 +184,10 @@ pub enum TrainError {
         rejected: Vec<String>,
     },
 
-    /// A checkpoint was made with other data, so that its place in them has no meaning.
+    /// A checkpoint was made with other data, so that its place in them has no meaning, or with another objective.
     #[error("`{field}` differs from the checkpoint's: {mismatch}")]
     ResumeMismatch {
-        /// The field of the recipe, or `data loader`.
+        /// The field of the recipe, `data loader` or `objective`.
         field: String,
         /// Its values in the checkpoint and now.
         mismatch: Mismatch,

@@ -46,6 +46,10 @@
 //! `examples/sft.rs` is the whole job as a command.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod adamw;
 mod batch;
 pub mod checkpoint;

@@ -7,6 +7,7 @@ use smollm2_model::SmolLm2;
 
 use crate::{Batch, TrainBackend};
 
+pub(crate) use sft::SFT;
 pub use sft::Sft;
 
 /// The loss of a batch: how many terms it has, their sum, and what else is worth recording.
@@ -14,6 +15,9 @@ pub use sft::Sft;
 /// A step divides by the terms of all its micro-batches together. They are counted before the first forward pass, so
 /// that several devices can add up their counts first, and afterwards their gradients.
 pub trait Objective<AB: TrainBackend> {
+    /// The name under which a [`RunRecord`](crate::RunRecord) holds it: a checkpoint of another one is not resumed.
+    fn name(&self) -> &'static str;
+
     /// How many terms the batch adds to the loss, from what the host knows of it: the tokens that count, for [`Sft`]. A
     /// batch without any is left out.
     fn terms<B: Backend>(&self, batch: &Batch<B>) -> usize;
@@ -36,7 +40,7 @@ pub struct BatchLoss<B: Backend> {
     /// The loss, `[1]`, f32.
     pub loss: Tensor<B, 1>,
     /// Further sums over the terms by the name they are recorded under, each `[1]`, f32, and not scaled: their means
-    /// are in the record of the step.
+    /// are in the record of the step where they are finite.
     pub metrics: Vec<(&'static str, Tensor<B, 1>)>,
 }
 

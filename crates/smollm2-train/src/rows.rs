@@ -1,7 +1,7 @@
 //! Where training rows come from.
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Map, Value};
 use smoltalk_data::{DataLoader, DataPosition, LoaderConfig, Mismatch, PackedRow};
 
 use crate::TrainError;
@@ -76,8 +76,23 @@ impl RowSource for DataLoader {
 /// A position as checkpoints hold it whose recipe lacks some of the fields of [`LoaderConfig`].
 #[derive(Deserialize)]
 struct Wrapped {
+    #[serde(deserialize_with = "loader")]
     loader: LoaderConfig,
     position: DataPosition,
+}
+
+/// The configuration, which may call the system prompt `system`.
+fn loader<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LoaderConfig, D::Error> {
+    let mut fields = Map::deserialize(deserializer)?;
+    if let Some(system) = fields.remove("system") {
+        fields.insert("system_prompt".to_owned(), system);
+    }
+    LoaderConfig::deserialize(Value::Object(fields)).map_err(D::Error::custom)
+}
+
+/// How the rows that a position counts are made, where the position says so.
+pub(crate) fn loader_of(position: &Value) -> Option<LoaderConfig> {
+    Wrapped::deserialize(position).ok().map(|wrapped| wrapped.loader)
 }
 
 impl Wrapped {

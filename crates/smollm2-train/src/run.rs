@@ -69,8 +69,8 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     /// records, reports. Returns the last evaluation; [`Trainer::step_count`] tells where the run ended.
     ///
     /// # Errors
-    /// Before the first step, with every file as it was: [`TrainError::OtherRows`];
-    /// [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`] when the folder has files that no run has written
+    /// Before the first step, with every file as it was: [`TrainError::OtherRows`]; [`TrainError::ResumeMismatch`] when the
+    /// checkpoint was made with another objective; [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`] when the folder has files that no run has written
     /// and this one would replace; [`TrainError::Locked`] when another run writes into the folder;
     /// [`TrainError::UsedFolder`] when intact checkpoints are further on than this run, or a run from the first step
     /// finds any. Later the first that occurs; checkpoints written before it are complete and stay. When no more data
@@ -83,6 +83,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         options: &RunOptions<'_>,
         observer: &mut dyn TrainObserver,
     ) -> Result<Option<EvalRecord>, TrainError> {
+        self.check_objective()?;
         self.check_source(source)?;
         let held_out = self.held_out(held_out)?;
         options.check_folder()?;
@@ -107,6 +108,18 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         let last = session.train(&held_out)?;
         plot_loss(&read_metrics(&path)?, &options.output.join(FIGURE))?;
         Ok(last)
+    }
+
+    /// Refuses to continue a run of another objective: the optimiser's moments are of its gradients.
+    fn check_objective(&self) -> Result<(), TrainError> {
+        let here = self.objective.name();
+        match self.loaded_objective.as_deref().filter(|there| *there != here) {
+            Some(there) => Err(TrainError::ResumeMismatch {
+                field: "objective".to_owned(),
+                mismatch: Mismatch::new(there, here),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Whether something done every `every` steps, and at the end, is due.

@@ -15,6 +15,8 @@ pub struct Trainer<AB: TrainBackend, O = Sft> {
     pub(crate) objective: O,
     pub(crate) optimizer: AdamW<AB::InnerBackend>,
     pub(crate) step: usize,
+    /// The name of the objective that made the checkpoint this was loaded from.
+    pub(crate) loaded_objective: Option<String>,
 }
 
 impl<AB: TrainBackend> Trainer<AB> {
@@ -39,6 +41,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             objective: Sft,
             optimizer,
             step: 0,
+            loaded_objective: None,
         })
     }
 }
@@ -52,6 +55,7 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
             objective,
             optimizer: self.optimizer,
             step: self.step,
+            loaded_objective: self.loaded_objective,
         }
     }
 

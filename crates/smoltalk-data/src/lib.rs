@@ -30,6 +30,10 @@
 //! `examples/sft.rs` trains on them.
 #![deny(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod conversation;
 mod error;
 mod loader;

@@ -6,8 +6,8 @@ use crate::workspace::Workspace;
 use anyhow::Result;
 use std::path::Path;
 
-/// Adds each Markdown file with a block of Rust that no crate takes up with `#[doc = include_str!(..)]`, and each block that
-/// is not run.
+/// Adds each library whose README lacks a block of Rust, each Markdown file with one that no crate takes up with
+/// `#[doc = include_str!(..)]`, and each block that is not run.
 pub(super) fn check(workspace: &Workspace, broken: &mut Vec<String>) -> Result<()> {
     let mut included = Vec::new();
     for package in workspace.members() {
@@ -15,6 +15,12 @@ pub(super) fn check(workspace: &Workspace, broken: &mut Vec<String>) -> Result<(
             let file = root().join(&source.name);
             let inclusions = source.text.lines().filter_map(inclusion);
             included.extend(inclusions.filter_map(|path| file.parent()?.join(path).canonicalize().ok()));
+        }
+    }
+    for library in workspace.libraries() {
+        let text = std::fs::read_to_string(library.folder().join("README.md")).unwrap_or_default();
+        if !text.contains("```rust") {
+            broken.push(format!("{}: a README with a block of Rust is missing", library.name));
         }
     }
     for name in listed_files(&["*.md"])? {

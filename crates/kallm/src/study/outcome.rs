@@ -132,13 +132,19 @@ fn score(score: &VariantScore) -> String {
 
 fn row(comparison: &Comparison) -> String {
     let (measure, result) = (&comparison.measure, &comparison.result);
+    let better = if measure.higher_is_better {
+        ""
+    } else {
+        ", lower is better"
+    };
     format!(
-        "\n{:16} {:32} difference {:+.3} [{:+.3}, {:+.3}]  p {}",
+        "\n{:16} {:32} difference {} [{}, {}]{}  p {}",
         comparison.candidate,
-        format!("{} ({})", measure.task, measure.metric),
-        result.difference,
-        result.interval.low,
-        result.interval.high,
+        format!("{} ({}{better})", measure.task, measure.metric),
+        measure.signed(result.difference),
+        measure.signed(result.interval.low),
+        measure.signed(result.interval.high),
+        measure.unit(),
         p_text(comparison.p_adjusted),
     )
 }
@@ -146,7 +152,7 @@ fn row(comparison: &Comparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use llm_bench::Measure;
+    use llm_bench::{Measure, Scale};
 
     fn outcome(name: &str, questions: [&str; 2]) -> Outcome {
         Outcome {
@@ -163,7 +169,7 @@ mod tests {
                     task: "sums".to_string(),
                     metric: "acc".to_string(),
                     higher_is_better: true,
-                    is_share: true,
+                    scale: Scale::Share,
                     chance: None,
                 },
                 score: 0.5,
@@ -189,5 +195,23 @@ mod tests {
             ..outcome("silu-mlp", ["a", "b"])
         };
         assert!(filled(&[outcome("swiglu", ["a", "b"]), elsewhere]).is_err());
+    }
+
+    #[test]
+    fn differences_have_a_unit() {
+        let mut report = Report::default();
+        fill(
+            &mut report,
+            &[outcome("swiglu", ["a", "b"]), outcome("silu-mlp", ["a", "b"])],
+        )
+        .unwrap();
+        assert!(row(&report.comparisons[0]).contains("difference +0.0 ["));
+        let (mut comparison, log) = (report.comparisons.remove(0), 1.5f64.ln());
+        assert!(row(&comparison).contains("] points  p "));
+        (comparison.result.difference, comparison.measure.scale) = (log, Scale::Log);
+        comparison.measure.higher_is_better = false;
+        let row = row(&comparison);
+        assert!(row.contains("difference +50.0 [") && row.contains("] %  p "), "{row}");
+        assert!(row.contains("(acc, lower is better)"), "{row}");
     }
 }

@@ -166,7 +166,7 @@ fn ten_million_terms_of_one_sign() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(fixtures::cases(64)))]
     #[test]
     fn random_shapes(
         seed in 0u64..1 << 40,

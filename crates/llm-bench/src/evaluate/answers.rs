@@ -39,14 +39,17 @@ fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]) -> Result
     let answers = prompts.iter().map(|prompt| match &prompt.requests {
         Requests::Choices(requests) => {
             let scores: Vec<Loglikelihood> = pairs.by_ref().take(requests.len()).collect();
-            check_numbers(task, prompt.doc_id, scores.iter().map(|score| score.sum))?;
+            check_numbers(task, prompt.doc_id, &scores)?;
             Ok(Some(Answer::Choices(scores)))
         }
         Requests::Text(_) => Ok(texts.next().map(Answer::Text)),
         Requests::Rolling(_) => {
             let sum = rolling.next();
-            check_numbers(task, prompt.doc_id, sum.into_iter())?;
-            Ok(sum.map(Answer::Rolling))
+            match sum.filter(|sum| !sum.is_finite()) {
+                // Not even negative infinity: the perplexity of all texts together would be infinite.
+                Some(value) => Err(not_a_number(task, prompt.doc_id, 0, value)),
+                None => Ok(sum.map(Answer::Rolling)),
+            }
         }
     });
     answers.filter_map(Result::transpose).collect()
@@ -68,16 +71,20 @@ fn answered<R, A>(requests: &[R], ask: impl FnOnce(&[R]) -> Result<Vec<A>, Bench
 }
 
 /// An answer must not be chosen among numbers that are none. Negative infinity is a choice the model excludes.
-fn check_numbers(task: &str, doc_id: usize, sums: impl Iterator<Item = f64>) -> Result<(), BenchError> {
-    for (index, value) in sums.enumerate() {
+fn check_numbers(task: &str, doc_id: usize, scores: &[Loglikelihood]) -> Result<(), BenchError> {
+    for (index, value) in scores.iter().map(|score| score.sum).enumerate() {
         if value.is_nan() || value == f64::INFINITY {
-            return Err(BenchError::NotANumber {
-                task: task.to_owned(),
-                doc_id,
-                index,
-                value,
-            });
+            return Err(not_a_number(task, doc_id, index, value));
         }
     }
     Ok(())
+}
+
+fn not_a_number(task: &str, doc_id: usize, index: usize, value: f64) -> BenchError {
+    BenchError::NotANumber {
+        task: task.to_owned(),
+        doc_id,
+        index,
+        value,
+    }
 }

@@ -1,6 +1,6 @@
 //! `exact_match`: whether a generated text equals one of the expected texts after normalisation.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Answered, Metric, MetricKind, MetricValue, Opened, ValueError, options};
@@ -12,9 +12,8 @@ pub(super) const EXACT_MATCH: MetricKind = MetricKind {
     new: ExactMatch::open,
 };
 
-#[derive(Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[derive(Default)]
 struct Normalisation {
     ignore_case: bool,
     /// ASCII only.
@@ -22,6 +21,7 @@ struct Normalisation {
     /// ASCII digits only.
     ignore_numbers: bool,
     /// Expressions in Python's syntax, deleted from both sides first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     regexes_to_ignore: Vec<String>,
 }
 
@@ -70,5 +70,12 @@ impl Metric for ExactMatch {
             }
         }
         Ok(MetricValue::from(false))
+    }
+
+    fn options(&self) -> Map<String, Value> {
+        match serde_json::to_value(&self.normalisation) {
+            Ok(Value::Object(options)) => options,
+            other => unreachable!("a struct of booleans and texts is a JSON object, found {other:?}"),
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Answered, Metric, MetricKind, MetricValue, NoOptions, Opened, ValueError, options};
+use super::{Answered, Metric, MetricKind, MetricValue, NoOptions, Opened, Scale, ValueError, options};
 use crate::python_text::is_space;
 
 const FORMS: &[&str] = &["loglikelihood_rolling"];
@@ -97,8 +97,11 @@ impl Metric for Perplexity {
         false
     }
 
-    fn is_share(&self) -> bool {
-        false
+    fn scale(&self) -> Scale {
+        match self.unit {
+            Unit::Perplexity => Scale::Log,
+            Unit::Bits => Scale::Plain,
+        }
     }
 }
 

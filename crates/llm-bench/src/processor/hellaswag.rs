@@ -55,16 +55,17 @@ fn without_brackets(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('[') {
-        kept.push_str(&rest[..start]);
-        let inner = &rest[start + 1..];
-        let end = inner.find([']', '\n']).filter(|&end| inner[end..].starts_with(']'));
-        rest = match end {
-            Some(end) => &inner[end + 1..],
-            None => {
-                kept.push('[');
-                inner
-            }
+        let (before, bracket) = rest.split_at(start);
+        kept.push_str(before);
+        // Where the line ends first, no later bracket in it is closed either.
+        let Some(end) = bracket.find([']', '\n']) else {
+            return kept + bracket;
         };
+        let (inside, after) = bracket.split_at(end + 1);
+        if inside.ends_with('\n') {
+            kept.push_str(inside);
+        }
+        rest = after;
     }
     kept + rest
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::contents::{Comparison, Report, TaskScores, Variant, p_text};
 use super::html::{escape, head, named, optional, table, thousands};
 use super::plot;
-use crate::{BenchError, Measure};
+use crate::{BenchError, Measure, Scale};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -104,19 +104,10 @@ fn curves(report: &Report) -> Result<String, BenchError> {
 
 /// A value as tables show it: a percentage, or the number.
 fn number(measure: &Measure, value: f64) -> String {
-    if measure.is_share {
+    if measure.scale == Scale::Share {
         format!("{:.1}", value * 100.0)
     } else {
         format!("{value:.4}")
-    }
-}
-
-/// The same with its sign.
-fn signed(measure: &Measure, difference: f64) -> String {
-    if measure.is_share {
-        format!("{:+.1}", difference * 100.0)
-    } else {
-        format!("{difference:+.4}")
     }
 }
 
@@ -180,23 +171,26 @@ fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
             escape(&comparison.baseline)
         ),
         format!(
-            "<span class=\"{colour}\">{}</span><small>{} to {}</small>",
-            signed(measure, result.difference),
-            signed(measure, result.interval.low),
-            signed(measure, result.interval.high)
+            "<span class=\"{colour}\">{}{}</span><small>{} to {}</small>",
+            measure.signed(result.difference),
+            measure.unit(),
+            measure.signed(result.interval.low),
+            measure.signed(result.interval.high)
         ),
         format!("{won} / {lost}"),
         escape(&p_text(result.p_value)),
         escape(&p_text(comparison.p_adjusted)),
-        optional(comparison.detectable, |size| number(measure, size)),
+        optional(comparison.detectable, |size| {
+            format!("{}{}", measure.signed(size).trim_start_matches('+'), measure.unit())
+        }),
         verdict.to_owned(),
     ];
     (class, cells)
 }
 
 const COMPARISON_NOTE: &str = "Differences of percentages are in points, with Tango’s 95% score interval for paired \
-    proportions and p from McNemar’s exact test. Those of other numbers are in the metric’s own unit (of perplexities, in \
-    its logarithm), with interval and p from Student’s paired t. All p-values are then corrected by Holm’s method over all \
+    proportions and p from McNemar’s exact test. Those of other numbers are in the metric’s own unit (of perplexities, \
+    the change in percent), with interval and p from Student’s paired t. All p-values are then corrected by Holm’s method over all \
     rows; “detectable” is the smallest difference that a test of this size finds with probability 0.8 after that \
     correction, at the disagreement seen. “Not shown to differ” is not “equal”.";
 
@@ -227,7 +221,7 @@ fn differences(report: &Report) -> Result<String, BenchError> {
     let shares = report
         .comparisons
         .iter()
-        .filter(|comparison| comparison.measure.is_share);
+        .filter(|comparison| comparison.measure.scale == Scale::Share);
     let rows: Vec<(&Comparison, usize)> = shares
         .map(|comparison| (comparison, series(report, &comparison.candidate)))
         .collect();

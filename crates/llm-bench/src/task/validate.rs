@@ -1,5 +1,7 @@
 //! What the types of a task file's keys cannot say.
 
+use std::collections::HashSet;
+
 use super::Task;
 use crate::BenchError;
 use crate::scorer::Scorer;
@@ -19,6 +21,10 @@ impl Task {
         if self.metric_list.is_empty() {
             return self.refuse("metric_list", "at least one metric is needed");
         }
+        let chains = self.filter_list.iter().map(|chain| chain.name.as_str());
+        self.refuse_repeated("filter_list", "name", chains)?;
+        let metrics = self.metric_list.iter().map(|entry| entry.metric.as_str());
+        self.refuse_repeated("metric_list", "metric", metrics)?;
         Scorer::new(self).map(drop)
     }
 
@@ -29,6 +35,25 @@ impl Task {
             field,
             problem: problem.into(),
         })
+    }
+
+    /// Scores go by metric and filter: of two with the same names one would be lost.
+    fn refuse_repeated<'a>(
+        &self,
+        field: &'static str,
+        key: &str,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), BenchError> {
+        let mut seen = HashSet::new();
+        for name in names {
+            if !seen.insert(name) {
+                return self.refuse(
+                    field,
+                    format!("two entries have `{key}: {name}`: scores go by that name, which must differ"),
+                );
+            }
+        }
+        Ok(())
     }
 
     fn validate_prompt(&self) -> Result<(), BenchError> {

@@ -237,9 +237,15 @@ fn texts_of_hellaswag_lose_their_markup() {
         ("x [a [b] c] y", "x c] y"),
         ("x [a\n] y [b]z[", "x [a\n] y z["),
         ("[] \u{e9}[\u{e9}]!", " \u{e9}!"),
+        ("a [b [c\n[d] e [f", "a [b [c\n e [f"),
     ] {
         assert_eq!(cleaned(ending), expected);
     }
+    // In a time that grows with the length, not with its square.
+    let open = "[".repeat(2_000_000);
+    assert_eq!(cleaned(&open), open);
+    let lines = open + "\n]";
+    assert_eq!(cleaned(&lines), lines);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The report's page.
 
 use llm_bench::report::{LearnedFunction, Report, Variant};
-use llm_bench::{BenchError, Measure, QuestionOutcomes};
+use llm_bench::{BenchError, Measure, QuestionOutcomes, Scale};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -33,7 +33,7 @@ fn measured(task: &str, metric: &str, chance: Option<f64>, values: Vec<f64>) -> 
             task: task.to_owned(),
             metric: metric.to_owned(),
             higher_is_better: true,
-            is_share: true,
+            scale: Scale::Share,
             chance,
         },
         score: values.iter().sum::<f64>() / values.len() as f64,
@@ -157,7 +157,7 @@ fn an_empty_or_odd_report_is_still_a_page() {
 }
 
 /// Two variants and a metric whose values are nats: the second variant needs fewer on every document.
-fn nats(higher_is_better: bool) -> Report {
+fn nats(scale: Scale, higher_is_better: bool) -> Report {
     let mut report = Report {
         variants: vec![variant("A", 2.0), variant("B", 2.0)],
         ..Default::default()
@@ -169,7 +169,7 @@ fn nats(higher_is_better: bool) -> Report {
         .map(|(value, less)| value - less);
     let mut models = [values.clone(), fewer.collect()].map(|values| measured("text", "nats", None, values));
     for model in &mut models {
-        (model.measure.is_share, model.measure.higher_is_better) = (false, higher_is_better);
+        (model.measure.scale, model.measure.higher_is_better) = (scale, higher_is_better);
     }
     add(&mut report, &models).unwrap();
     report
@@ -177,7 +177,7 @@ fn nats(higher_is_better: bool) -> Report {
 
 #[test]
 fn a_metric_that_is_better_when_lower_is_reported_as_such() {
-    let (lower, higher) = (nats(false), nats(true));
+    let (lower, higher) = (nats(Scale::Plain, false), nats(Scale::Plain, true));
     let comparison = &lower.comparisons[0];
     assert!((comparison.result.difference + 0.2).abs() < 1e-12 && comparison.is_finding());
     assert!(comparison.improvement() > 0.0 && higher.comparisons[0].improvement() < 0.0);
@@ -195,9 +195,50 @@ fn a_metric_that_is_better_when_lower_is_reported_as_such() {
     assert!(!lower.contains("difference in points"), "{lower}");
 }
 
+/// Outcomes of a perplexity are logarithms, which nobody reads beside a perplexity.
+#[test]
+fn perplexities_differ_by_a_percentage() {
+    let report = nats(Scale::Log, false);
+    let headline = report.headline();
+    // exp(-0.2) is 0.8187.
+    assert!(
+        headline.starts_with("B scores 18.1 % lower than A on text (nats, lower is better)."),
+        "{headline}"
+    );
+    assert!(
+        report
+            .to_html()
+            .unwrap()
+            .contains("<span class=\"good\">-18.1 %</span>")
+    );
+    let mut worse = report;
+    worse.comparisons[0].result.difference *= -1.0;
+    let headline = worse.headline();
+    assert!(headline.starts_with("B scores 22.1 % higher than A"), "{headline}");
+}
+
+#[test]
+fn a_headline_without_percentages_names_no_points() {
+    let mut report = nats(Scale::Log, false);
+    report.comparisons[0].p_adjusted = 1.0;
+    assert_eq!(
+        report.headline(),
+        "No difference was found in the one comparison. No finding is not equality."
+    );
+    // Another comparison has a finding.
+    let mut found = report.comparisons[0].clone();
+    found.p_adjusted = 0.001;
+    report.comparisons.push(found);
+    let headline = report.headline();
+    assert!(
+        headline.contains("The other comparison found none. This holds") && !headline.contains("  "),
+        "{headline}"
+    );
+}
+
 #[test]
 fn the_interval_of_a_score_is_given_where_the_score_is_a_mean() {
-    let report = nats(false);
+    let report = nats(Scale::Plain, false);
     let interval = report.tasks[0].scores[0].interval.unwrap();
     assert!(interval.low < report.tasks[0].scores[0].value && report.tasks[0].scores[0].value < interval.high);
     let mut one = Report {

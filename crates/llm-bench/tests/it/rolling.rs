@@ -3,7 +3,7 @@
 use llm_bench::*;
 use serde_json::{Value, json};
 
-use crate::quiz::{data_root, message};
+use crate::quiz::{data_root, message, no_chat};
 use crate::toy::Toy;
 
 const ROLLING: &str = "
@@ -51,7 +51,12 @@ fn perplexities_equal_the_harness() {
     for (score, (key, value)) in scores.iter().zip(expected) {
         assert_eq!((score.key().as_str(), score.stderr, score.n), (key, None, 3));
         assert!((score.value - value).abs() < 1e-14, "{key}: {}", score.value);
-        assert!(!score.higher_is_better && !score.is_share && score.chance.is_none());
+        let scale = if score.metric == "bits_per_byte" {
+            Scale::Plain
+        } else {
+            Scale::Log
+        };
+        assert!(!score.higher_is_better && score.scale == scale && score.chance.is_none());
     }
     let output = tempfile::tempdir().unwrap();
     let files = evaluation.write(output.path(), true).unwrap();
@@ -119,6 +124,56 @@ fn a_model_that_scores_no_whole_texts_says_so() {
     }
     let error = evaluated(&mut Shy).unwrap_err().to_string();
     assert!(error.contains("whole texts"), "{error}");
+}
+
+/// One value for every text.
+struct Fixed(f64);
+
+impl LanguageModel for Fixed {
+    fn loglikelihood(&mut self, _: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
+        Ok(vec![])
+    }
+    fn generate_until(&mut self, _: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+        Ok(vec![])
+    }
+    fn loglikelihood_rolling(&mut self, texts: &[String]) -> Result<Vec<f64>, BenchError> {
+        Ok(vec![self.0; texts.len()])
+    }
+    fn apply_chat_template(&self, _: &[Turn], _: bool) -> Result<ChatPrompt, BenchError> {
+        Ok(ChatPrompt::default())
+    }
+    fn description(&self) -> ModelDescription {
+        ModelDescription::default()
+    }
+    fn fingerprint(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A perplexity of no finite value would end up in a results file, which has no place for it.
+#[test]
+fn a_text_without_a_finite_log_likelihood_is_refused() {
+    for value in [f64::NEG_INFINITY, f64::INFINITY, f64::NAN] {
+        let error = evaluated(&mut Fixed(value)).unwrap_err();
+        assert!(matches!(error, BenchError::NotANumber { doc_id: 0, .. }), "{error}");
+    }
+    evaluated(&mut Fixed(-3.0)).unwrap();
+}
+
+#[test]
+fn texts_that_are_all_empty_are_refused() {
+    let line = |text: &str| json!({ "text": text }).to_string() + "\n";
+    let task = Task::from_yaml(ROLLING, "roll").unwrap();
+    let build = |lines: String| {
+        let root = data_root(&lines);
+        build_prompts(&task, &PromptOptions::new(root.path()), &no_chat)
+    };
+    let error = build(line("") + &line("")).unwrap_err().to_string();
+    assert!(
+        error.contains("document 0") && error.contains("`doc_to_target`") && error.contains("empty"),
+        "{error}"
+    );
+    build(line("") + &line("a")).unwrap();
 }
 
 #[test]

@@ -201,23 +201,6 @@ fn outcomes(random: &mut ChaCha8Rng, n: usize, psi: f64, d: f64) -> (Vec<f64>, V
 }
 
 #[test]
-fn bootstrap_covers_the_true_difference() {
-    let mut random = ChaCha8Rng::seed_from_u64(11);
-    let options = PairedOptions {
-        resamples: 400,
-        ..Default::default()
-    };
-    let trials = 600;
-    let covered = (0..trials).filter(|_| {
-        let (a, b) = outcomes(&mut random, 150, 0.3, 0.08);
-        let interval = paired_bootstrap(&a, &b, &options).unwrap();
-        interval.low <= 0.08 && 0.08 <= interval.high
-    });
-    let coverage = covered.count() as f64 / trials as f64;
-    assert!((0.91..=0.98).contains(&coverage), "{coverage}");
-}
-
-#[test]
 fn a_difference_of_the_minimal_size_is_found_as_often_as_promised() {
     let mut random = ChaCha8Rng::seed_from_u64(13);
     let (n, psi) = (800, 0.25);
@@ -260,7 +243,6 @@ fn degenerate_input_is_refused_or_answered_plainly() {
     assert!(compare_paired(&[f64::NAN], &[1.0]).is_err());
     assert!(compare_paired(&[0.5, f64::INFINITY], &[1.0, 2.0]).is_err());
     assert!(mean_interval(&[0.5], 0.95).is_err() && mean_interval(&[0.5, 1.0], 1.0).is_err());
-    assert!(paired_bootstrap(&[], &[], &PairedOptions::default()).is_err());
     let same = compare_paired(&[1.0, 0.0], &[1.0, 0.0]).unwrap();
     assert_eq!((same.p_value, same.difference), (1.0, 0.0));
     assert!(same.interval.low < -0.6 && same.interval.high > 0.6, "{same:?}");

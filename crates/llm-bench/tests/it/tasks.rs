@@ -1,6 +1,7 @@
 //! The task dialect: what is accepted, and how what is not is named.
 
 use llm_bench::{BenchError, Gold, PromptOptions, Requests, Task, build_prompts};
+use serde_json::json;
 
 use crate::quiz::{CHOICE, data_root, message, no_chat};
 
@@ -231,6 +232,50 @@ fn contradictions_name_their_key() {
     for template in ["{{question}}", "{% if x %}", "{# x #}"] {
         assert!(message(&format!("{CHOICE}description: 'see {template}'\n")).contains("`description`"));
     }
+}
+
+/// Scores go by metric and filter, so one of two would be lost.
+#[test]
+fn names_that_occur_twice_are_refused() {
+    let metrics = CHOICE.replace("metric_list: [", "metric_list: [{metric: acc}, ");
+    let error = message(&metrics);
+    assert!(
+        error.contains("`metric_list`") && error.contains("two entries have `metric: acc`"),
+        "{error}"
+    );
+    let chain = |name: &str| format!("{{name: {name}, filter: [{{function: take_first}}]}}");
+    let filters = |first: &str, second: &str| {
+        CHOICE
+            .replace("multiple_choice", "generate_until")
+            .replace("doc_to_choice: '{{choices}}'\n", "")
+            .replace("metric: acc,", "metric: exact_match,")
+            + &format!("filter_list: [{}, {}]\n", chain(first), chain(second))
+    };
+    Task::from_yaml(&filters("a", "b"), "quiz").unwrap();
+    let error = message(&filters("a", "a"));
+    assert!(
+        error.contains("`filter_list`") && error.contains("two entries have `name: a`"),
+        "{error}"
+    );
+}
+
+/// A results file says how answers were compared, also where the task leaves it to the metric.
+#[test]
+fn options_of_a_metric_are_resolved() {
+    let yaml = CHOICE
+        .replace("multiple_choice", "generate_until")
+        .replace("doc_to_choice: '{{choices}}'\n", "")
+        .replace("{metric: acc,", "{metric: exact_match, ignore_case: true,");
+    let task = Task::from_yaml(&yaml, "quiz").unwrap();
+    assert_eq!(
+        serde_json::to_value(&task.metric_list[0]).unwrap(),
+        json!({
+            "metric": "exact_match", "aggregation": "mean", "higher_is_better": true,
+            "ignore_case": true, "ignore_punctuation": false, "ignore_numbers": false
+        })
+    );
+    let again = serde_json::to_string(&task).unwrap();
+    assert_eq!(Task::from_yaml(&again, "quiz").unwrap(), task);
 }
 
 #[test]

@@ -7,11 +7,18 @@ use crate::{
     loss::{chunked_cross_entropy, cross_entropy_sum},
 };
 
+/// The name of [`Sft`].
+pub(crate) const SFT: &str = "sft";
+
 /// Supervised fine-tuning: the cross-entropy of every token that counts, given those before it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sft;
 
 impl<AB: TrainBackend> Objective<AB> for Sft {
+    fn name(&self) -> &'static str {
+        SFT
+    }
+
     fn terms<B: Backend>(&self, batch: &Batch<B>) -> usize {
         batch.targets().len()
     }

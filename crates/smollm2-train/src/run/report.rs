@@ -7,9 +7,10 @@ use smollm2_model::FeedForwardKind;
 
 use super::RunOptions;
 use crate::{
-    TrainBackend, TrainError, Trainer,
+    Objective, TrainBackend, TrainError, Trainer,
     checkpoint::{RECIPE, RECORD},
     files,
+    objective::SFT,
 };
 
 /// What the application knows of a run and the trainer does not: names for the record of the run.
@@ -36,6 +37,9 @@ pub struct RunRecord {
     /// What the application said.
     #[serde(flatten)]
     pub origin: RunOrigin,
+    /// What the run minimises: [`Objective::name`]. `sft` where an older version wrote none.
+    #[serde(default = "sft")]
+    pub objective: String,
     /// The kinds of feed-forward in the model, each once.
     pub feed_forward: Vec<String>,
     /// Trainable parameters; a tied embedding counts once.
@@ -44,7 +48,11 @@ pub struct RunRecord {
     pub dtype: String,
 }
 
-impl<AB: TrainBackend, O> Trainer<AB, O> {
+fn sft() -> String {
+    SFT.to_owned()
+}
+
+impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     /// The record of a run of this trainer with this origin.
     pub fn record(&self, origin: &RunOrigin) -> RunRecord {
         let model = self.model().config();
@@ -54,6 +62,7 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
         RunRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: origin.clone(),
+            objective: self.objective.name().to_owned(),
             feed_forward: used.map(|kind| kind.name().to_owned()).collect(),
             parameters: model.num_parameters(),
             dtype: model.dtype.name().to_owned(),
@@ -73,7 +82,7 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
 impl fmt::Display for RunRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = &self.origin;
-        writeln!(f, "smollm2-train {}", self.version)?;
+        writeln!(f, "smollm2-train {}, objective {}", self.version, self.objective)?;
         writeln!(
             f,
             "model {}: {}, {} parameters, {}",

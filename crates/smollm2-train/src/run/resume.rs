@@ -11,6 +11,8 @@ use super::{RunOptions, RunRecord, Session};
 use crate::{
     AdamW, Difference, Objective, RowSource, TrainBackend, TrainConfig, TrainError, Trainer,
     checkpoint::{self, Checkpoint, OPTIMIZER, RECIPE, RECORD, STATE, damaged, read_json, write_json},
+    objective::SFT,
+    rows::loader_of,
 };
 
 /// What a checkpoint holds besides weights, optimiser and recipe. Training draws no random number outside the data
@@ -25,14 +27,20 @@ pub struct RunState {
 }
 
 impl Checkpoint {
-    /// The recipe of the run that wrote it.
+    /// The recipe of the run that wrote it. Fields of the data loader that an older version left out of the recipe come
+    /// from the position.
     ///
     /// # Errors
-    /// [`TrainError::Io`]; as [`TrainConfig::from_toml`].
+    /// [`TrainError::Io`], [`TrainError::Checkpoint`]; as [`TrainConfig::from_toml`].
     pub fn recipe(&self) -> Result<TrainConfig, TrainError> {
         let path = self.folder.join(RECIPE);
         let text = fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
-        TrainConfig::from_toml(&text)
+        let recipe = TrainConfig::from_toml(&text)?;
+        let state: RunState = read_json(&self.folder, STATE)?;
+        Ok(TrainConfig {
+            data: loader_of(&state.position).unwrap_or(recipe.data),
+            ..recipe
+        })
     }
 
     /// The record of the run that wrote it; `None` where an older version wrote none.
@@ -48,7 +56,7 @@ impl Checkpoint {
     }
 }
 
-impl<AB: TrainBackend, O> Trainer<AB, O> {
+impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     /// Writes a checkpoint into the folder of `options`. Of those up to this step the newest
     /// [`TrainConfig::keep_checkpoints`] stay; of those beyond it, damaged ones are removed.
     ///
@@ -74,7 +82,8 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
 
 impl<AB: TrainBackend> Trainer<AB> {
     /// Resumes from a checkpoint, [`checkpoint::latest`] for instance, and moves `source` to its position. Usually
-    /// `config` is [`Checkpoint::recipe`]. A run with another objective is given it by [`Trainer::with_objective`].
+    /// `config` is [`Checkpoint::recipe`]. A run with another objective is given it by [`Trainer::with_objective`];
+    /// [`Trainer::run`] refuses one that the checkpoint was not made with.
     ///
     /// # Errors
     /// [`TrainError::ResumeMismatch`] when `config` describes other data, [`TrainError::OtherRows`] when `source` does
@@ -124,6 +133,11 @@ impl<AB: TrainBackend> Trainer<AB> {
             other => other,
         })?;
         trainer.step = state.step;
+        trainer.loaded_objective = Some(
+            checkpoint
+                .record()?
+                .map_or_else(|| SFT.to_owned(), |record| record.objective),
+        );
         Ok((trainer, state))
     }
 }

@@ -8,7 +8,7 @@ use smollm2_model::SmolLm2Config;
 use smollm2_train::checkpoint::{self, Checkpoint};
 use smollm2_train::{MemoryRows, RowSource, RunOptions, RunState, TrainConfig, TrainError, Trainer};
 use smoltalk_data::{
-    ChatTokenizer, Conversation, DataError, DataLoader, LoaderConfig, Message, Packing, Source, SystemPrompt,
+    ChatTokenizer, Conversation, DataError, DataLoader, LoaderConfig, Message, Overlong, Packing, Source, SystemPrompt,
 };
 
 type B = Autodiff<Flex>;
@@ -256,8 +256,11 @@ fn a_checkpoint_of_other_buffers_is_refused() {
 #[test]
 fn a_checkpoint_with_a_shorter_recipe_is_resumed() {
     let room = tempfile::tempdir().unwrap();
+    // None of these is the default, which a recipe without them would mean.
     let data = LoaderConfig {
-        buffer: LoaderConfig::default().buffer,
+        overlong: Overlong::Drop,
+        shuffle: false,
+        buffer_rows: 7,
         ..loading(Packing::BestFit, 8)
     };
     let config = TrainConfig {

@@ -159,7 +159,7 @@ fn tensors_that_do_not_fit_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(fixtures::cases(24)))]
     #[test]
     fn agrees_with_the_reference(rows in 1usize..40, channels in 1usize..40, vocab in 2usize..80, chunk in 1usize..50) {
         compare(rows, channels, vocab, chunk, 1.0);

@@ -11,7 +11,7 @@ use burn::{
 use smollm2_model::{DecoderBackend, FeedForwardKind, SmolLm2};
 use smollm2_train::{
     Batch, BatchLoss, MemoryRows, MetricRecord, Objective, RunOptions, RunProgress, StepLine, TrainBackend,
-    TrainConfig, Trainer, checkpoint, read_metrics,
+    TrainConfig, TrainError, Trainer, checkpoint, read_metrics,
 };
 
 use crate::{
@@ -49,11 +49,19 @@ fn preference<B: DecoderBackend>(model: &SmolLm2<B>, batch: &Batch<B>, scale: f6
     let margins = margins(model, batch); // [P, 1]
     BatchLoss {
         loss: log_sigmoid(margins.clone()).sum().mul_scalar(-scale), // [1]
-        metrics: vec![("margin", margins.sum())],
+        // The logarithm of a negative number is none.
+        metrics: vec![
+            ("margin", margins.clone().sum()),
+            ("log", (margins.abs() * -1.0 - 1.0).log().sum()),
+        ],
     }
 }
 
 impl<AB: TrainBackend> Objective<AB> for Preference {
+    fn name(&self) -> &'static str {
+        "preference"
+    }
+
     fn terms<B: Backend>(&self, batch: &Batch<B>) -> usize {
         pairs(batch)
     }
@@ -119,8 +127,18 @@ fn a_run_of_another_objective_learns_records_and_resumes() {
     trainer.run(&mut pair(), &rows()[..2], &options, &mut ()).unwrap();
 
     let newest = checkpoint::latest(&options.checkpoints()).unwrap().checkpoint;
+    assert_eq!(newest.record().unwrap().unwrap().objective, "preference");
     let mut source = pair();
-    let resumed = Trainer::<B>::resume(&newest, calm, &Default::default(), &mut source).unwrap();
+    let mut resumed = Trainer::<B>::resume(&newest, calm, &Default::default(), &mut source).unwrap();
+    let error = resumed.run(&mut source, &[], &options, &mut ()).unwrap_err();
+    assert!(
+        matches!(&error, TrainError::ResumeMismatch { field, .. } if field == "objective"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("preference") && error.to_string().contains("sft"),
+        "{error}"
+    );
     let mut resumed = resumed.with_objective(Preference);
     assert_eq!(resumed.step_count(), 6);
     let last = resumed
@@ -132,6 +150,8 @@ fn a_run_of_another_objective_learns_records_and_resumes() {
     for record in read_metrics(&options.output.join("metrics.jsonl")).unwrap() {
         if let MetricRecord::Train(step) = record {
             assert_eq!(step.target_tokens, 1);
+            // Without the mean that is not finite, which JSON could not hold.
+            assert_eq!(step.metrics.len(), 1);
             margins.push(step.metrics["margin"]);
             let progress = RunProgress {
                 steps: 12,

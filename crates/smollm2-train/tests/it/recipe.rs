@@ -363,6 +363,11 @@ fn a_refused_line_is_shown() {
             "seed = 2\n[optimizer]\nbeta3 = 1.0",
             ["3 | beta3 = 1.0", "unknown field `beta3`", "`beta1`"],
         ),
+        // A name of the loader's in old positions alone.
+        (
+            "steps = 2\nsystem = \"none\"",
+            ["2 | system = ", "unknown field `system`", "`system_prompt`"],
+        ),
         ("steps = 2\nseed =\n", ["2 | seed =", "", ""]),
     ] {
         let error = TrainConfig::from_toml(text).unwrap_err().to_string();

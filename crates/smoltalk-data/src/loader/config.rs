@@ -14,7 +14,6 @@ pub struct LoaderConfig {
     /// Default [`Mask::All`], the published recipe.
     pub mask: Mask,
     /// Default [`SystemPrompt::Default`].
-    #[serde(alias = "system")]
     pub system_prompt: SystemPrompt,
     /// Seed of the order. Default 42.
     pub seed: u64,

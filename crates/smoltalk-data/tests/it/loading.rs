@@ -79,7 +79,7 @@ fn loader_with(source: Source, packing: Packing, set: impl FnOnce(&mut LoaderCon
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(fixtures::cases(24)))]
 
     #[test]
     fn a_resumed_loader_gives_the_same_rows(

@@ -142,7 +142,7 @@ fn expected(ids: &[u32], lengths: impl Fn(u32) -> usize, target: &[bool]) -> Vec
 const SYSTEMS: [SystemPrompt; 3] = [SystemPrompt::Default, SystemPrompt::Empty, SystemPrompt::None];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: fixtures::cases(200), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn targets_are_the_assistants_words_and_ends_of_turn_and_nothing_else(conversation in conversations()) {
@@ -167,7 +167,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: fixtures::cases(60), failure_persistence: None, ..ProptestConfig::default() })]
 
     /// With merges a token may begin in a header and reach into the words: it is no target.
     #[test]
