@@ -2,6 +2,8 @@
 //!
 //! B rows, T tokens, D hidden, V vocab.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{DType, Tensor};
 use smollm2_model::{DecoderBackend, KvCache};
 
@@ -51,7 +53,8 @@ pub struct Decoder<B: DecoderBackend> {
     admitted: usize,
     /// Events of a step that failed for another row.
     ready: Vec<TokenEvent>,
-    failed: Vec<InferError>,
+    /// Errors still to be reported, by row.
+    failed: BTreeMap<usize, InferError>,
 }
 
 impl<B: DecoderBackend> Decoder<B> {
@@ -65,12 +68,13 @@ impl<B: DecoderBackend> Decoder<B> {
             prefixes: Prefixes::new(0),
             admitted: 0,
             ready: Vec::new(),
-            failed: Vec::new(),
+            failed: BTreeMap::new(),
         }
     }
 
     /// Keeps the keys and values of the last `rows` rows that ended. A prompt that begins as one of them does, as the
-    /// next turn of a conversation, computes only what is new. Without it none are kept.
+    /// next turn of a conversation, computes only what is new, if at least 64 tokens and half of it are the same: such
+    /// prompts are computed one by one, all others together. Without it none are kept.
     pub fn with_prefixes(mut self, rows: usize) -> Self {
         self.prefixes = Prefixes::new(rows);
         self
@@ -99,9 +103,11 @@ impl<B: DecoderBackend> Decoder<B> {
         self.rows.is_empty() && self.waiting.is_empty() && self.ready.is_empty() && self.failed.is_empty()
     }
 
-    /// Ends a row now; one that has ended already is none.
+    /// Ends a row now: nothing more is reported of it. Does nothing for a row that has ended.
     pub fn remove(&mut self, row: usize) {
         self.waiting.retain(|waiting| waiting.index != row);
+        self.ready.retain(|event| event.row != row);
+        self.failed.remove(&row);
         if let Some(running) = self.rows.iter_mut().find(|running| running.index == row) {
             running.is_finished = true;
             self.drop_finished();
@@ -111,16 +117,16 @@ impl<B: DecoderBackend> Decoder<B> {
     /// The next token of every row, running rows before those admitted since the last step.
     ///
     /// # Errors
-    /// [`InferError::NotANumber`] names a row that could not be continued. It has ended; the tokens of the others are
-    /// those of the next call.
+    /// [`InferError::NotANumber`] and [`InferError::Text`] name a row that could not be continued, the first of those of
+    /// the step. It has ended; the other errors and the tokens of the other rows are those of the next calls.
     pub fn step(&mut self) -> Result<Vec<TokenEvent>, InferError> {
         if self.ready.is_empty() && self.failed.is_empty() {
             self.advance();
             self.prefill();
             self.drop_finished();
         }
-        match self.failed.pop() {
-            Some(error) => Err(error),
+        match self.failed.pop_first() {
+            Some((_, error)) => Err(error),
             None => Ok(std::mem::take(&mut self.ready)),
         }
     }
@@ -195,7 +201,7 @@ impl<B: DecoderBackend> Decoder<B> {
         for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(vocab)) {
             match row.extend(logits) {
                 Ok(event) => self.ready.push(event),
-                Err(error) => self.failed.push(error),
+                Err(error) => drop(self.failed.insert(row.index, error)),
             }
         }
     }

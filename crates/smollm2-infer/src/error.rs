@@ -10,9 +10,18 @@ pub enum InferError {
     #[error(transparent)]
     Model(#[from] ModelError),
 
-    /// The tokenizer cannot be read, or it fails on a text.
+    /// The tokenizer cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+
+    /// The tokenizer fails on the tokens of a row.
+    #[error("row {row}: the tokens cannot be decoded")]
+    Text {
+        /// Row of the decoder.
+        row: usize,
+        /// Why.
+        source: DataError,
+    },
 
     /// The tokenizer has ids that the model has no embedding for.
     #[error(
@@ -45,13 +54,13 @@ pub enum InferError {
     },
 
     /// A prompt leaves no position for a new token.
-    #[error("prompt {row} has {length} tokens, but the model has {limit} positions and needs one for a new token")]
+    #[error("prompt {row} has {length} tokens, but a sequence has at most {limit} and needs one for a new token")]
     PromptTooLong {
         /// Row of the decoder.
         row: usize,
         /// Tokens of the prompt.
         length: usize,
-        /// Positions of the model.
+        /// The engine's longest sequence: the positions of the model, or fewer.
         limit: usize,
     },
 

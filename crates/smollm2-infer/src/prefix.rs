@@ -4,6 +4,10 @@ use std::collections::VecDeque;
 
 use smollm2_model::{DecoderBackend, KvCache};
 
+/// Tokens that a prompt shares with a row at least, for the row to be used: computing fewer again, along with other
+/// prompts, costs less than a forward pass for this prompt alone.
+const FEWEST: usize = 64;
+
 /// The rows that ended last, each with the keys and values of its tokens.
 #[derive(Debug)]
 pub(crate) struct Prefixes<B: DecoderBackend> {
@@ -37,13 +41,13 @@ impl<B: DecoderBackend> Prefixes<B> {
         self.entries.push_front(Prefix { ids, cache });
     }
 
-    /// Keys and values of the longest beginning of `prompt` that a row has in common with it; its last token is left to
-    /// be computed. A row that the prompt continues is taken, a row that continues differently is copied.
+    /// Keys and values of the longest beginning of `prompt` that a row has in common with it, if that is at least
+    /// [`FEWEST`] tokens and half of the prompt; its last token is left to be computed. A row that the prompt continues is taken, a row that continues differently is copied.
     pub(crate) fn longest(&mut self, prompt: &[u32]) -> Option<KvCache<B>> {
         let shared = self.entries.iter().map(|entry| common(&entry.ids, prompt));
         let (index, length) = shared.enumerate().max_by_key(|(_, length)| *length)?;
         let length = length.min(prompt.len() - 1);
-        if length == 0 {
+        if length < FEWEST.max(prompt.len().div_ceil(2)) {
             return None;
         }
         let mut cache = if length == self.entries[index].ids.len() {
@@ -59,4 +63,37 @@ impl<B: DecoderBackend> Prefixes<B> {
 /// How many tokens two rows begin with in common.
 fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use smollm2_model::{SmolLm2, SmolLm2Config};
+
+    use super::*;
+
+    fn model() -> SmolLm2<Flex> {
+        let mut config = SmolLm2Config::smollm2_135m();
+        (config.vocab_size, config.hidden_size, config.intermediate_size) = (512, 32, 32);
+        (config.num_attention_heads, config.num_key_value_heads, config.head_dim) = (1, 1, 32);
+        config.num_hidden_layers = 1;
+        config.feed_forward.truncate(1);
+        config.init(&Default::default()).unwrap()
+    }
+
+    #[test]
+    fn a_row_is_used_only_where_it_saves_much() {
+        let model = model();
+        let kept: Vec<u32> = (0..100).collect();
+        let mut prefixes = Prefixes::new(1);
+        prefixes.insert(kept.clone(), model.prefill(&[&kept], 0).1);
+        let used = [(63, 1), (64, 1), (64, 64), (64, 65), (80, 90)].map(|(shared, new)| {
+            let prompt: Vec<u32> = kept[..shared].iter().copied().chain(200..200 + new).collect();
+            prefixes.longest(&prompt).map(|cache| cache.len())
+        });
+        assert_eq!(used, [None, Some(64), Some(64), None, None]);
+        // The last token of a prompt is always computed.
+        assert_eq!(prefixes.longest(&kept[..64]).map(|cache| cache.len()), None);
+        assert_eq!(prefixes.longest(&kept[..65]).map(|cache| cache.len()), Some(64));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use smoltalk_data::ChatTokenizer;
+use smoltalk_data::{ChatTokenizer, DataError};
 
 use crate::sampling::{Sampler, penalise};
 use crate::stream::TextStream;
@@ -20,7 +20,7 @@ pub struct TokenEvent {
     pub text: String,
     /// Log-probabilities, when [`GenerationConfig::logprobs`] asks for them.
     pub logprobs: Option<TokenLogprobs>,
-    /// Why the row ends with this token; `None` while it goes on.
+    /// Why the row ends with this token; `None` while it continues.
     pub end: Option<End>,
 }
 
@@ -109,15 +109,10 @@ impl Row {
         self.seen.insert(token);
         self.ids.push(token);
         self.added += 1;
-        let (mut text, stopped) = self.stream.push(token)?;
-        let end = if stopped {
-            Some(End::StopString)
-        } else {
-            self.end(token)
-        };
-        if end.is_some() && !stopped {
-            text.push_str(&self.stream.finish()?);
-        }
+        let (text, end) = self.text(token).map_err(|source| InferError::Text {
+            row: self.index,
+            source,
+        })?;
         Ok(TokenEvent {
             row: self.index,
             token,
@@ -125,6 +120,19 @@ impl Row {
             logprobs: table.map(|(count, table)| TokenLogprobs::of(&table, token, count)),
             end,
         })
+    }
+
+    /// The text that `token` completes, and why the row ends with it.
+    fn text(&mut self, token: u32) -> Result<(String, Option<End>), DataError> {
+        let (mut text, stopped) = self.stream.push(token)?;
+        if stopped {
+            return Ok((text, Some(End::StopString)));
+        }
+        let end = self.end(token);
+        if end.is_some() {
+            text.push_str(&self.stream.finish()?);
+        }
+        Ok((text, end))
     }
 
     fn end(&self, token: u32) -> Option<End> {
@@ -152,7 +160,8 @@ impl TokenLogprobs {
     }
 }
 
-/// `logits` less the logarithm of the sum of their exponentials, which is taken in f64.
+/// `logits` less the logarithm of the sum of their exponentials, which is taken in f64. The logits of a step are on the
+/// host for the sampler, so this does not go through `SmolLm2::token_logprobs`, which scores everything else.
 fn log_probabilities(logits: &[f32]) -> Vec<f32> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|logit| f64::from(logit - highest).exp()).sum();

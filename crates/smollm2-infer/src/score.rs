@@ -3,11 +3,16 @@
 //! N tokens of all sequences of a batch, D hidden.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use smollm2_model::{Branched, DecoderBackend, TokenScore};
 
 use crate::decoder::check_ids;
 use crate::{Engine, InferError};
+
+/// Tokens of one forward pass at most, padding included, unless a single sequence has more: what attention keeps grows
+/// with them times the longest sequence.
+const MOST_TOKENS: usize = 16_384;
 
 /// Asks how probable each of several continuations of one context is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +60,8 @@ impl Sequence<'_> {
 
 impl<B: DecoderBackend> Engine<B> {
     /// Scores the continuations of every request. A context is computed once for all its continuations, and the
-    /// contexts of `rows` requests run in one forward pass; results do not depend on how many. Where context and
+    /// contexts of up to `rows` requests run in one forward pass, fewer where they are long; results do not depend on how
+    /// many. Where context and
     /// continuation are longer than [`max_length`](Engine::max_length), the context loses its beginning, as in
     /// lm-evaluation-harness.
     ///
@@ -75,8 +81,11 @@ impl<B: DecoderBackend> Engine<B> {
         }
         // Similar lengths together: attention pads. The longest first: memory is exhausted early or never.
         sequences.sort_by_key(|sequence| Reverse(sequence.tokens()));
-        for batch in sequences.chunks(rows.max(1)) {
+        let mut rest = &sequences[..];
+        while let [longest, ..] = rest {
+            let (batch, others) = rest.split_at(fitting(rows, longest.tokens()).min(rest.len()));
             self.score_batch(batch, &mut scores);
+            rest = others;
         }
         Ok(scores)
     }
@@ -98,18 +107,16 @@ impl<B: DecoderBackend> Engine<B> {
         check_ids(index, &ids, self.model().config().vocab_size)
     }
 
-    /// One sequence, unless a context has to be cut: then one for each continuation, because each is cut differently.
+    /// One sequence, unless the continuations have more tokens than the longest sequence, or a context has to be cut: then
+    /// one for each continuation, because each is cut differently.
     fn sequences<'a>(&self, request: usize, asked: &'a ScoreRequest) -> Vec<Sequence<'a>> {
         let longest = asked.continuations.iter().map(Vec::len).max().unwrap_or(1);
         // The last token is only predicted.
         let most = self.max_length() + 1;
-        let pieces = if asked.context.len() + longest > most {
-            1
-        } else {
-            asked.continuations.len().max(1)
-        };
-        let pieces = asked.continuations.chunks(pieces).enumerate();
-        let sequences = pieces.map(|(first, continuations)| {
+        let is_cut = asked.context.len() + longest > most;
+        let pieces = pieces(&asked.continuations, if is_cut { 0 } else { self.max_length() });
+        let sequences = pieces.into_iter().map(|piece| {
+            let (first, continuations) = (piece.start, &asked.continuations[piece]);
             let end = asked.context.len() + continuations.iter().map(Vec::len).max().unwrap_or(0);
             Sequence {
                 request,
@@ -149,10 +156,51 @@ impl<B: DecoderBackend> Engine<B> {
     }
 }
 
+/// Sequences of up to `longest` tokens that run together.
+fn fitting(rows: usize, longest: usize) -> usize {
+    rows.min(MOST_TOKENS / longest.max(1)).max(1)
+}
+
+/// Neighbouring continuations of at most `most` tokens together; a longer one is a piece of its own.
+fn pieces(continuations: &[Vec<u32>], most: usize) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut tokens = 0;
+    for (index, ids) in continuations.iter().enumerate() {
+        tokens += ids.len();
+        match pieces.last_mut() {
+            Some(piece) if tokens <= most => piece.end = index + 1,
+            _ => {
+                pieces.push(index..index + 1);
+                tokens = ids.len();
+            }
+        }
+    }
+    pieces
+}
+
 fn branched<'a>(sequence: &Sequence<'a>) -> Branched<'a> {
     let read = |ids: &'a Vec<u32>| &ids[..ids.len() - 1];
     Branched {
         context: sequence.context,
         continuations: sequence.continuations.iter().map(read).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sequences_run_in_smaller_batches() {
+        let found = [(8, 100), (8, 8192), (8, 4096), (8, 20_000), (0, 1)].map(|(rows, longest)| fitting(rows, longest));
+        assert_eq!(found, [8, 2, 4, 1, 1]);
+    }
+
+    #[test]
+    fn a_piece_has_no_more_tokens_than_asked() {
+        let continuations = [3, 4, 5, 9, 1, 1].map(|length| vec![0; length]);
+        assert_eq!(pieces(&continuations, 8), [0..2, 2..3, 3..4, 4..6]);
+        assert_eq!(pieces(&continuations[..2], 0), [0..1, 1..2]);
+        assert_eq!(pieces(&[], 8), Vec::<Range<usize>>::new());
     }
 }

@@ -1,8 +1,6 @@
 //! Text from tokens that arrive one by one, up to a stop string.
 
-use smoltalk_data::{ChatTokenizer, DecodeStream};
-
-use crate::InferError;
+use smoltalk_data::{ChatTokenizer, DataError, DecodeStream};
 
 /// Turns the ids of one row into text. A character is given out with its last byte, and text that may begin a stop
 /// string once it cannot any more. Each token costs as much as the longest stop string is long, however long the text.
@@ -41,15 +39,16 @@ impl TextStream {
     }
 
     /// The text that `id` completes, and whether it completes a stop string, before which the text then ends.
-    pub(crate) fn push(&mut self, id: u32) -> Result<(String, bool), InferError> {
+    pub(crate) fn push(&mut self, id: u32) -> Result<(String, bool), DataError> {
         let text = self.decoder.push(id)?;
         if self.stops.is_empty() {
             return Ok((text, false));
         }
-        if text.is_empty() && self.tokenizer.decode(&[id])?.is_empty() {
+        self.hold(&text, false);
+        // A special token has no text of its own; what came with it are bytes before it that are no character.
+        if self.tokenizer.decode(&[id])?.is_empty() {
             self.hold(&self.tokenizer.decode_with_special(&[id])?, true);
         }
-        self.hold(&text, false);
         if let Some(start) = self.first(Match::Complete) {
             return Ok((self.give_out(start), true));
         }
@@ -58,7 +57,7 @@ impl TextStream {
     }
 
     /// What is left when no token follows; incomplete characters as U+FFFD.
-    pub(crate) fn finish(&mut self) -> Result<String, InferError> {
+    pub(crate) fn finish(&mut self) -> Result<String, DataError> {
         let decoder = std::mem::replace(&mut self.decoder, self.tokenizer.decode_stream());
         self.hold(&decoder.finish()?, false);
         Ok(self.give_out(self.held.len()))
@@ -168,6 +167,11 @@ mod tests {
         assert_eq!((texts.concat(), stopped), ("abc".to_owned(), false));
         let (texts, stopped) = streamed(&["b<|im_end|>c"], &with_end);
         assert_eq!((texts.concat(), stopped), ("a".to_owned(), true));
+        // After as many incomplete bytes as are waited for, too.
+        let crab = ids("🦀")[0];
+        let after_bytes = [vec![crab; 4], vec![end], ids("c")].concat();
+        let (texts, stopped) = streamed(&["<|im_end|>"], &after_bytes);
+        assert_eq!((texts.concat(), stopped), ("\u{FFFD}".repeat(4), true));
         // Nor does it keep a stop string apart that the text then holds.
         let (texts, stopped) = streamed(&["bc"], &with_end);
         assert_eq!((texts.concat(), stopped), ("a".to_owned(), true));

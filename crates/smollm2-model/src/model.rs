@@ -31,7 +31,7 @@ use burn::{
     module::{Initializer, Module, ModuleMapper, Param},
     nn::{Embedding, EmbeddingConfig},
     tensor::{
-        Int, Tensor,
+        Int, Tensor, TensorData,
         backend::{AutodiffBackend, Backend},
     },
 };
@@ -266,4 +266,11 @@ impl<B: DecoderBackend> SmolLm2<B> {
         }
         self.model.norm.forward(x).reshape([batch, tokens, channels]) // [B, T, D]
     }
+}
+
+/// Whole numbers as a tensor: positions, rows to select, token ids.
+fn indices<B: Backend>(values: impl IntoIterator<Item = i64>, device: &B::Device) -> Tensor<B, 1, Int> {
+    let values: Vec<i64> = values.into_iter().collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device) // [N]
 }

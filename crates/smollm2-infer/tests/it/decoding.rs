@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::backend::Flex;
 use smollm2_infer::{Decoder, End, GenerationConfig, InferError, ScoreRequest, TokenEvent};
 
-use crate::support::{drawn, engine, most, overflowed, prompt, tokens};
+use crate::support::{drawn, engine, most, overflowed, poisoned, prompt, tokens};
 
 /// All that is left of a decoder's work, by row.
 fn finish(decoder: &mut Decoder<Flex>, events: &mut BTreeMap<usize, Vec<TokenEvent>>) {
@@ -142,8 +142,60 @@ fn a_row_that_overflows_is_named() {
             other => panic!("{other:?}"),
         }
     }
-    named.sort_unstable();
     assert_eq!(named, [0, 1]);
+}
+
+#[test]
+fn a_row_that_is_not_a_number_leaves_the_others_as_they_are() {
+    let engine = poisoned(40);
+    let mut decoder = Decoder::new(&engine);
+    decoder.admit(&[40, 40, 40], &most(5)).unwrap();
+    decoder.admit(&[1, 2], &most(5)).unwrap();
+    let error = decoder.step().unwrap_err();
+    assert!(matches!(error, InferError::NotANumber { row: 0, step: 0 }), "{error}");
+    let mut events = BTreeMap::new();
+    finish(&mut decoder, &mut events);
+    assert_eq!(ids(&events[&1]), tokens(&engine, &[1, 2], &most(5)));
+    assert_eq!(events.len(), 1);
+}
+
+#[test]
+fn nothing_is_reported_of_a_row_that_is_removed() {
+    let engine = poisoned(40);
+    let mut decoder = Decoder::new(&engine);
+    for prompt in [[40, 1], [40, 2], [2, 3], [3, 4]] {
+        decoder.admit(&prompt, &most(5)).unwrap();
+    }
+    assert!(matches!(decoder.step(), Err(InferError::NotANumber { row: 0, .. })));
+    decoder.remove(1);
+    decoder.remove(2);
+    let mut events = BTreeMap::new();
+    finish(&mut decoder, &mut events);
+    assert_eq!(events.keys().collect::<Vec<_>>(), [&3]);
+    assert_eq!(ids(&events[&3]), tokens(&engine, &[3, 4], &most(5)));
+}
+
+#[test]
+fn an_answer_longer_than_the_room_made_in_advance_is_that_of_the_whole_row() {
+    let engine = engine(1200);
+    let mut decoder = Decoder::new(&engine);
+    let prompts = [prompt(30, 1), prompt(3, 2)];
+    for prompt in &prompts {
+        decoder.admit(prompt, &most(600)).unwrap();
+    }
+    let mut events = BTreeMap::new();
+    finish(&mut decoder, &mut events);
+    for (row, prompt) in prompts.iter().enumerate() {
+        let answer = ids(&events[&row]);
+        assert_eq!(answer.len(), 600);
+        let request = ScoreRequest {
+            context: prompt.clone(),
+            continuations: vec![answer],
+        };
+        let scores = engine.score(&[request], 1).unwrap();
+        let greedy = scores[0][0].tokens.iter().filter(|token| token.is_greedy).count();
+        assert!(greedy > 595, "{greedy} of 600");
+    }
 }
 
 #[test]
@@ -151,11 +203,11 @@ fn a_conversation_that_keeps_its_prefix_gets_the_same_answers() {
     let engine = engine(256);
     for settings in [most(12), drawn(most(12))] {
         let mut kept = Decoder::new(&engine).with_prefixes(2);
-        let mut history = prompt(20, 5);
+        let mut history = prompt(70, 5);
         for turn in 0..6 {
             if turn == 4 {
                 // A turn that goes back on what was said.
-                history.truncate(40);
+                history.truncate(90);
             }
             history.extend(prompt(7, 50 + turn));
             let row = kept.admit(&history, &settings).unwrap();
@@ -166,7 +218,7 @@ fn a_conversation_that_keeps_its_prefix_gets_the_same_answers() {
             history.extend(answer);
         }
         // The same prompt again, and two that branch off it in one step.
-        let (first, second) = ([&history[..], &[30]].concat(), [&history[..30], &[31]].concat());
+        let (first, second) = ([&history[..], &[30]].concat(), [&history[..100], &[31]].concat());
         let rows = [&history, &first, &second].map(|prompt| kept.admit(prompt, &settings).unwrap());
         let mut events = BTreeMap::new();
         finish(&mut kept, &mut events);

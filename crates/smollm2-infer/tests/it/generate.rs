@@ -110,7 +110,7 @@ fn impossible_prompts_and_settings_are_named_errors() {
     let error =
         |prompt: &[u32], settings: GenerationConfig| engine.generate(prompt, &settings).unwrap_err().to_string();
     assert!(error(&[], most(1)).contains("empty"));
-    assert!(error(&[1; 64], most(1)).contains("64 positions"));
+    assert!(error(&[1; 64], most(1)).contains("at most 64"));
     assert!(error(&[1, 273], most(1)).contains("position 1: token id 273 is outside the vocabulary"));
     let hot = Sampling::Sample {
         temperature: -1.0,

@@ -5,7 +5,7 @@ use fixtures::tolerance;
 use smollm2_infer::{ContinuationScore, Engine, InferError, ScoreRequest};
 use smollm2_model::{FeedForwardKind, SequenceLayout};
 
-use crate::support::{config, engine, engine_of, overflowed, prompt, seeded};
+use crate::support::{config, engine, engine_of, overflowed, poisoned, prompt, seeded};
 
 /// Contexts of many lengths with none, one and many continuations.
 fn requests() -> Vec<ScoreRequest> {
@@ -88,6 +88,35 @@ fn a_context_that_is_too_long_loses_its_beginning() {
     for (found, expected) in sums(&scores).iter().zip(plain(&engine, &fits)) {
         assert!((found - expected).abs() < 1e-4, "{found} and {expected}");
     }
+}
+
+#[test]
+fn many_continuations_are_scored_in_pieces() {
+    let engine = engine(128).with_max_length(24);
+    let requests = [ScoreRequest {
+        context: prompt(5, 1),
+        continuations: (2..9).map(|seed| prompt(9, seed)).collect(),
+    }];
+    let scores = engine.score(&requests, 4).unwrap();
+    assert_eq!(scores[0].len(), 7);
+    for (found, expected) in sums(&scores).iter().zip(plain(&engine, &requests[0])) {
+        assert!((found - expected).abs() < 1e-4, "{found} and {expected}");
+    }
+}
+
+#[test]
+fn a_request_that_is_not_a_number_leaves_the_others_as_they_are() {
+    let engine = poisoned(40);
+    let requests = [&[40, 40, 40][..], &[1, 2]].map(|context| ScoreRequest {
+        context: context.to_vec(),
+        continuations: vec![vec![3]],
+    });
+    let scores = sums(&engine.score(&requests, 2).unwrap());
+    let alone = sums(&engine.score(&requests[1..], 1).unwrap());
+    assert!(
+        scores[0].is_nan() && (scores[1] - alone[0]).abs() < 1e-5,
+        "{scores:?} {alone:?}"
+    );
 }
 
 #[test]

@@ -52,6 +52,19 @@ pub(crate) fn overflowed() -> Engine<Flex> {
     engine_of(from_named_tensors(&config, tensors, &Default::default()).unwrap())
 }
 
+/// A model to which one token is not a number, and what follows the token neither.
+pub(crate) fn poisoned(token: u32) -> Engine<Flex> {
+    let mut config = config(FeedForwardKind::SwiGlu, 64);
+    // Otherwise the logits of every row hold the token's.
+    config.tie_word_embeddings = false;
+    let mut tensors = named_tensors(&seeded(&config, 1));
+    let embedding = tensors.get_mut("model.embed_tokens.weight").unwrap();
+    let mut values: Vec<f32> = embedding.iter::<f32>().collect();
+    values[token as usize * 32..][..32].fill(f32::NAN);
+    *embedding = TensorData::new(values, embedding.shape.clone());
+    engine_of(from_named_tensors(&config, tensors, &Default::default()).unwrap())
+}
+
 /// Ids of ordinary tokens.
 pub(crate) fn prompt(length: usize, seed: u64) -> Vec<u32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);

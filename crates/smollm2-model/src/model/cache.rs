@@ -2,8 +2,9 @@
 //!
 //! B batch, T new tokens, S key tokens, K key/value heads, C head dim, P capacity.
 
-use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 
+use super::indices;
 use crate::{DecoderBackend, SmolLm2, ops::write_tokens};
 
 /// Keys and values of every layer, in buffers allocated once, at the first tokens and in their float type. Appending a
@@ -78,8 +79,13 @@ impl<B: DecoderBackend> KvCache<B> {
         self.left_padding.len()
     }
 
-    /// Forgets all but the first `len` tokens of every row; a no-op when there are fewer.
+    /// Forgets all but the first `len` tokens of every row, left padding included; a no-op when there are fewer.
+    ///
+    /// # Panics
+    /// When a row has more than `len` tokens of padding.
     pub fn truncate(&mut self, len: usize) {
+        let padding = self.left_padding.iter().copied().max().unwrap_or(0);
+        assert!(padding <= len, "{len} tokens do not cover the {padding} of padding");
         self.len = self.len.min(len);
     }
 
@@ -96,22 +102,28 @@ impl<B: DecoderBackend> KvCache<B> {
     pub fn select_rows(&mut self, rows: &[usize]) {
         let common = rows.iter().map(|row| self.left_padding[*row]).min().unwrap_or(self.len);
         let dropped = if common * 4 >= self.len { common } else { 0 };
-        self.rearrange(rows, dropped, 0, self.capacity);
+        // Without its part of the capacity, the room for more tokens would grow with every padding given back.
+        self.rearrange(rows, dropped, 0, self.capacity - dropped);
     }
 
-    /// Makes room for at least `tokens` more in every row.
+    /// Makes room for `tokens` more in every row, and gives back what is beyond that.
     pub fn reserve(&mut self, tokens: usize) {
-        if self.len + tokens > self.capacity {
+        if self.len + tokens != self.capacity {
             self.rearrange(&self.every_row(), 0, 0, self.len + tokens);
         }
     }
 
-    /// Adds the rows of another cache of the same model. Rows end together: the shorter cache is padded on the left.
+    /// Adds the rows of another cache of the same model. Rows end together: the shorter cache is padded on the left. There
+    /// is room for as many more tokens as in the roomier of the two.
+    ///
+    /// # Panics
+    /// When one has rows without tokens.
     pub fn join(&mut self, mut other: Self) {
         if self.batch() == 0 {
             *self = other;
             return;
         }
+        assert!(!self.is_empty() && !other.is_empty(), "rows with tokens join");
         let len = self.len.max(other.len);
         let capacity = len + (self.capacity - self.len).max(other.capacity - other.len);
         self.rearrange(&self.every_row(), 0, len - self.len, capacity);
@@ -130,18 +142,24 @@ impl<B: DecoderBackend> KvCache<B> {
     /// Keeps the given rows, without their first `dropped` positions and with `added` new ones of padding, in buffers of
     /// `capacity`. Layer by layer, so that little exists twice.
     fn rearrange(&mut self, rows: &[usize], dropped: usize, added: usize, capacity: usize) {
-        let index = rows.iter().map(|row| *row as i64).collect::<Vec<_>>();
-        let index = Tensor::<B, 1, Int>::from_data(TensorData::new(index, [rows.len()]), &self.device);
         let kept = self.len - dropped;
         let is_moved = (dropped, added, capacity) != (0, 0, self.capacity);
+        let is_every_row = rows.iter().copied().eq(0..self.batch());
+        let index = indices(rows.iter().map(|row| *row as i64), &self.device); // [B]
         let moved = |buffer: &mut Option<Tensor<B, 4>>| {
-            let old = buffer.take().filter(|_| !rows.is_empty())?.select(0, index.clone()); // [B, K, P, C]
-            if !is_moved {
-                return Some(old);
+            let mut tokens = buffer.take().filter(|_| !rows.is_empty() && kept > 0)?; // [B, K, P, C]
+            if is_moved {
+                tokens = tokens.narrow(2, dropped, kept); // [B, K, kept, C]
             }
-            let [batch, heads, _, channels] = old.dims();
-            let new = Tensor::zeros([batch, heads, capacity, channels], (&self.device, old.dtype())); // [B, K, P, C]
-            Some(write_tokens(new, old.narrow(2, dropped, kept), added)) // [B, K, P, C]
+            if !is_every_row {
+                tokens = tokens.select(0, index.clone()); // [B, K, P or kept, C]
+            }
+            if !is_moved {
+                return Some(tokens);
+            }
+            let [batch, heads, _, channels] = tokens.dims();
+            let new = Tensor::zeros([batch, heads, capacity, channels], (&self.device, tokens.dtype())); // [B, K, P, C]
+            Some(write_tokens(new, tokens, added)) // [B, K, P, C]
         };
         for layer in &mut self.layers {
             layer.key = moved(&mut layer.key);
@@ -176,8 +194,7 @@ impl<B: DecoderBackend> KvCache<B> {
             // A padding token stands at position 0, like the first real one: it is never looked at.
             positions.extend((self.len..self.len + tokens).map(|place| place.saturating_sub(*padding) as i64));
         }
-        let data = TensorData::new(positions, [self.batch(), tokens]);
-        Some(Tensor::from_data(data, &self.device))
+        Some(indices(positions, &self.device).reshape([self.batch(), tokens])) // [B, T]
     }
 
     /// True at the left padding, for the next `tokens` tokens, `[B, T, S]`; `None` when there is none.
@@ -187,8 +204,7 @@ impl<B: DecoderBackend> KvCache<B> {
         }
         let (batch, keys) = (self.batch(), self.len + tokens);
         let padding = self.left_padding.iter().map(|padding| *padding as i64);
-        let padding = TensorData::new(padding.collect::<Vec<_>>(), [batch, 1, 1]);
-        let padding = Tensor::<B, 3, Int>::from_data(padding, &self.device); // [B, 1, 1]
+        let padding = indices(padding, &self.device).reshape([batch, 1, 1]); // [B, 1, 1]
         let key = Tensor::<B, 1, Int>::arange(0..keys as i64, &self.device).unsqueeze::<3>(); // [1, 1, S]
         let mask = key.expand([batch, 1, keys]).lower(padding); // [B, 1, S]
         Some(mask.expand([batch, tokens, keys])) // [B, T, S]

@@ -2,9 +2,9 @@
 //!
 //! B rows, T tokens of the longest, N tokens of all rows, W width, D hidden.
 
-use burn::tensor::{Bool, Int, Tensor, TensorData, backend::Backend};
+use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 
-use super::{ForwardContext, KvCache, SmolLm2};
+use super::{ForwardContext, KvCache, SmolLm2, indices};
 use crate::DecoderBackend;
 
 /// A context and continuations of it, in one sequence. Each continuation follows the context directly: it sees the
@@ -57,7 +57,7 @@ impl Branched<'_> {
 /// itself, and padded, `[B, T, W]`, for attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing<B: Backend> {
-    /// The token in each slot of `[B·T]`; padding names the first.
+    /// The token in each slot of `[B·T]`; padding names the first of its own row, so that no row reads another's values.
     tokens: Tensor<B, 1, Int>,
     /// The slot of each token, `[N]`.
     slots: Tensor<B, 1, Int>,
@@ -72,13 +72,15 @@ impl<B: Backend> Packing<B> {
         if lengths.iter().all(|length| *length == longest) {
             return None;
         }
-        let (mut tokens, mut slots) = (vec![0; batch * longest], Vec::new());
+        let (mut tokens, mut slots) = (Vec::with_capacity(batch * longest), Vec::new());
         for (row, length) in lengths.iter().enumerate() {
-            let first = row * longest + if left { longest - length } else { 0 };
-            for token in 0..*length {
-                tokens[first + token] = slots.len() as i64;
-                slots.push((first + token) as i64);
-            }
+            let (own, padding) = (slots.len() as i64, longest - length);
+            let (before, after) = if left { (padding, 0) } else { (0, padding) };
+            tokens.extend(std::iter::repeat_n(own, before));
+            tokens.extend(own..own + *length as i64);
+            tokens.extend(std::iter::repeat_n(own, after));
+            let first = (row * longest + before) as i64;
+            slots.extend(first..first + *length as i64);
         }
         Some(Self {
             tokens: indices(tokens, device),
@@ -92,7 +94,8 @@ impl<B: Backend> Packing<B> {
         self.rows
     }
 
-    /// `[N, W]` to `[B·T, W]`. Padding holds the values of a token: it is never looked at, but must be finite.
+    /// `[N, W]` to `[B·T, W]`. Padding holds the values of a token: it is never looked at, but must be finite where
+    /// the row is.
     pub(crate) fn pad(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         x.select(0, self.tokens.clone())
     }
@@ -112,7 +115,8 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// - output: `[1, N, D]`
     ///
     /// # Panics
-    /// When a context is empty, or a context and one of its continuations exceed `max_position_embeddings`.
+    /// When there is no sequence, a context is empty, or a context and one of its continuations exceed
+    /// `max_position_embeddings`.
     ///
     /// ```
     /// use burn::backend::Flex;
@@ -130,6 +134,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// # Ok::<(), smollm2_model::ModelError>(())
     /// ```
     pub fn hidden_branched(&self, sequences: &[Branched<'_>]) -> Tensor<B, 3> {
+        assert!(!sequences.is_empty(), "at least one sequence");
         let device = self.device();
         let empty = sequences.iter().any(|sequence| sequence.context.is_empty());
         assert!(!empty, "a context has at least one token");
@@ -155,8 +160,9 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// - output: `[B, 1, D]`
     ///
     /// # Panics
-    /// When a prompt is empty or exceeds `max_position_embeddings`.
+    /// When there is no prompt, or one is empty or exceeds `max_position_embeddings`.
     pub fn prefill(&self, prompts: &[&[u32]], room: usize) -> (Tensor<B, 3>, KvCache<B>) {
+        assert!(!prompts.is_empty(), "at least one prompt");
         let device = self.device();
         let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.len()).collect();
         assert!(!lengths.contains(&0), "a prompt has at least one token");
@@ -178,7 +184,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
             end as i64 - 1
         });
         let rows = hidden.reshape([-1, channels as i32]); // [N, D]
-        let last: Tensor<B, 2> = rows.select(0, indices(last.collect(), &device)); // [B, D]
+        let last: Tensor<B, 2> = rows.select(0, indices(last, &device)); // [B, D]
         (last.unsqueeze_dim(1), cache) // [B, 1, D]
     }
 }
@@ -197,14 +203,9 @@ fn siblings<B: Backend>(
         let padding = std::iter::repeat_n(0, longest - length);
         sequence.branches().chain(padding)
     });
-    let branches = indices(padded.collect(), device).reshape([batch, longest]); // [B, T]
+    let branches = indices(padded, device).reshape([batch, longest]); // [B, T]
     let query = branches.clone().unsqueeze_dim::<3>(2); // [B, T, 1]
     let key = branches.unsqueeze_dim::<3>(1); // [B, 1, T]
     let in_context = key.clone().equal_elem(0).expand([batch, longest, longest]); // [B, T, T]
     Some(query.equal(key).bool_or(in_context).bool_not()) // [B, T, T]
-}
-
-fn indices<B: Backend>(values: Vec<i64>, device: &B::Device) -> Tensor<B, 1, Int> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
 }

@@ -4,6 +4,7 @@
 
 use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax, backend::Backend};
 
+use super::indices;
 use crate::{DecoderBackend, SmolLm2, ops::floats};
 
 /// Positions whose logits exist at one time: `[256, V]` in f32 is 50 MB for the published vocabulary.
@@ -105,10 +106,4 @@ pub(crate) fn gather<B: Backend>(table: &Tensor<B, 2>, targets: &[u32]) -> Vec<f
     );
     let index = indices(targets.iter().map(|id| i64::from(*id)), &table.device()); // [N]
     floats(table.clone().gather(1, index.reshape([rows, 1]))) // N
-}
-
-fn indices<B: Backend>(values: impl Iterator<Item = i64>, device: &B::Device) -> Tensor<B, 1, Int> {
-    let values: Vec<i64> = values.collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device) // [N]
 }

@@ -317,6 +317,42 @@ fn rows_of_a_cache_leave_join_and_stand_alone() {
 }
 
 #[test]
+fn rows_that_come_and_go_leave_no_room_behind() {
+    let model = config(FeedForwardKind::SwiGlu).init::<Plain>(&Default::default());
+    let model = model.expect("a model");
+    let (_, mut cache) = model.prefill(&[&prompt(4, 1)], 6);
+    for seed in 2..6 {
+        // A long row comes, and goes again while the short one continues.
+        cache.join(model.prefill(&[&prompt(40, seed)], 6).1);
+        assert!(
+            cache.capacity() - cache.len() <= 6,
+            "{} of {}",
+            cache.len(),
+            cache.capacity()
+        );
+        cache.select_rows(&[0]);
+        assert_eq!((cache.len(), cache.capacity()), (4, 10));
+    }
+    // A row kept gives back what the tokens forgotten took.
+    let (_, mut kept) = model.prefill(&[&prompt(50, 1)], 0);
+    kept.truncate(8);
+    kept.reserve(3);
+    assert_eq!((kept.len(), kept.capacity()), (8, 11));
+    let found = model.forward_cached(model.ids(&[[5, 6, 7]]), &mut kept); // [1, 3, D]
+    let whole = [&prompt(50, 1)[..8], &[5, 6, 7]].concat();
+    let expected = model.hidden(row(&whole), &SequenceLayout::default()).narrow(1, 8, 3); // [1, 3, D]
+    assert!(largest_difference(found.into_data(), &expected.into_data()) <= tolerance::TINY_HIDDEN);
+}
+
+#[test]
+#[should_panic(expected = "2 tokens do not cover the 3 of padding")]
+fn a_cache_is_not_cut_within_its_padding() {
+    let model = config(FeedForwardKind::SwiGlu).init::<Plain>(&Default::default());
+    let (_, mut cache) = model.expect("a model").prefill(&[&[1, 2, 3, 4], &[5]], 0);
+    cache.truncate(2);
+}
+
+#[test]
 fn packed_documents_do_not_see_each_other() {
     let config = config(FeedForwardKind::SwiGlu);
     let model = config.init::<Plain>(&Default::default()).expect("a model");
