@@ -45,11 +45,6 @@ impl<B: DecoderBackend> Judged<B> {
         self
     }
 
-    /// The engine, for instance to train its model further.
-    pub fn into_engine(self) -> Engine<B> {
-        self.engine
-    }
-
     /// Log-likelihood requests answered per second, encoding included; `None` before the first.
     pub fn requests_per_second(&self) -> Option<f64> {
         (self.scored > 0).then(|| self.scored as f64 / self.seconds)
@@ -102,7 +97,8 @@ impl<B: DecoderBackend> Judged<B> {
         Ok(ids[start..].to_vec())
     }
 
-    /// Greedy up to a stop string or the end of a text, as lm-evaluation-harness decides it: a turn may go on.
+    /// Greedy up to a stop string or the end of a text, as lm-evaluation-harness decides it: the end of a turn
+    /// alone does not stop it.
     fn settings(&self, request: &GenerationRequest) -> GenerationConfig {
         let mut stop_ids = self.engine.model().config().eos_token_ids.clone();
         stop_ids.push(self.engine.tokenizer().eos_id());

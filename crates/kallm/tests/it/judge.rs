@@ -389,7 +389,7 @@ fn overflowed() -> Judged<B> {
 fn a_model_that_overflows_answers_nothing() {
     let error = overflowed().generate_until(&[text("a", 3), text("b", 5)]).unwrap_err();
     assert!(
-        matches!(error, BenchError::Request { .. }) && error.to_string().contains("token 1"),
+        matches!(error, BenchError::Request { index: 0, .. }) && error.to_string().contains("token 1"),
         "{error}"
     );
     let scores = overflowed().loglikelihood(&requests()).unwrap();

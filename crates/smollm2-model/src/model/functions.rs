@@ -40,7 +40,7 @@ impl fmt::Display for RationalFunction {
 }
 
 impl<B: Backend> SmolLm2<B> {
-    /// Every rational function of the model, by layer, module and group; none in a model without.
+    /// Every rational function of the model, by layer, module and group; empty for a model without any.
     pub fn rational_functions(&self) -> Vec<RationalFunction> {
         let mut functions = Vec::new();
         for (layer, block) in self.model.layers.iter().enumerate() {
