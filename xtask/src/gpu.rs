@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit
-/// tests, what CubeCL generates for CUDA, and the module of smollm2-train that compares models and training with Flex. The
-/// rest needs no second run.
+/// tests, what CubeCL generates for CUDA, and the modules of smollm2-infer and smollm2-train that compare what they do with
+/// Flex. The rest needs no second run.
 const ON_WGPU: [&str; 10] = [
     "agreement::",
     "cube::",
@@ -23,16 +23,16 @@ const ON_WGPU: [&str; 10] = [
     "gpu::",
 ];
 
-/// One build for both crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
+/// One build for all three crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
 /// software Vulkan, so the `wgpu` features leave it off.
 pub(crate) fn test_wgpu() -> Result<()> {
     let mut arguments = vec!["test", "--release", "--lib", "--test", "it"];
-    for package in ["kan-rational", "smollm2-train"] {
+    for package in ["kan-rational", "smollm2-infer", "smollm2-train"] {
         arguments.extend(["--package", package]);
     }
     arguments.extend([
         "--features",
-        "kan-rational/cuda,kan-rational/wgpu,smollm2-train/wgpu",
+        "kan-rational/cuda,kan-rational/wgpu,smollm2-infer/wgpu,smollm2-train/wgpu",
         "--",
     ]);
     arguments.extend(ON_WGPU);

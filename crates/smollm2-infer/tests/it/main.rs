@@ -2,6 +2,8 @@
 
 mod decoding;
 mod generate;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod gpu;
 mod real_model;
 mod scoring;
 mod support;

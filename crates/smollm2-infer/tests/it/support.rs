@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use smollm2_infer::{Engine, GenerationConfig, Sampling};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
-use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
+use smollm2_model::{DecoderBackend, FeedForwardKind, SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 
 /// Two layers of four heads in two groups.
@@ -34,7 +34,7 @@ pub(crate) fn seeded(config: &SmolLm2Config, seed: u64) -> SmolLm2<Flex> {
     from_named_tensors(config, tensors, &Default::default()).unwrap()
 }
 
-pub(crate) fn engine_of(model: SmolLm2<Flex>) -> Engine<Flex> {
+pub(crate) fn engine_of<B: DecoderBackend>(model: SmolLm2<B>) -> Engine<B> {
     Engine::new(model, ChatTokenizer::byte_level().unwrap()).unwrap()
 }
 
