@@ -69,9 +69,10 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     /// records, reports. Returns the last evaluation; [`Trainer::step_count`] tells where the run ended.
     ///
     /// # Errors
-    /// Before the first step, with every file as it was: [`TrainError::OtherRows`]; [`TrainError::ResumeMismatch`] when the
-    /// checkpoint was made with another objective; [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`] when the folder has files that no run has written
-    /// and this one would replace; [`TrainError::Locked`] when another run writes into the folder;
+    /// Before the first step, with every file as it was: [`TrainError::OtherRows`]; [`TrainError::ResumeMismatch`] when
+    /// the checkpoint was made with another objective; [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`]
+    /// when the folder has files that no run has written and this one would replace; [`TrainError::Locked`] when another
+    /// run writes into the folder;
     /// [`TrainError::UsedFolder`] when intact checkpoints are further on than this run, or a run from the first step
     /// finds any. Later the first that occurs; checkpoints written before it are complete and stay. When no more data
     /// can be read, a batch cannot be used, or the held-out loss is not finite while the weights are, the steps made so

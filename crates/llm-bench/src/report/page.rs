@@ -190,8 +190,8 @@ fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
 
 const COMPARISON_NOTE: &str = "Differences of percentages are in points, with Tango’s 95% score interval for paired \
     proportions and p from McNemar’s exact test. Those of other numbers are in the metric’s own unit (of perplexities, \
-    the change in percent), with interval and p from Student’s paired t. All p-values are then corrected by Holm’s method over all \
-    rows; “detectable” is the smallest difference that a test of this size finds with probability 0.8 after that \
+    the change in percent), with interval and p from Student’s paired t. All p-values are then corrected by Holm’s method \
+    over all rows; “detectable” is the smallest difference that a test of this size finds with probability 0.8 after that \
     correction, at the disagreement seen. “Not shown to differ” is not “equal”.";
 
 fn comparisons(report: &Report) -> Result<String, BenchError> {
