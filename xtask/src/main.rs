@@ -81,7 +81,7 @@ enum Chore {
 }
 
 /// What a change must pass. Cheap stages come first.
-const CI: [Stage; 14] = [
+const CI: [Stage; 13] = [
     ("rules", rules::enforce),
     ("sizes", || sizes::report(false)),
     ("format", format),
@@ -92,14 +92,14 @@ const CI: [Stage; 14] = [
     ("commands", commands::check),
     ("examples", examples::run),
     ("outside", outside::run),
-    ("features", features::check),
     ("fuzz seeds", || fuzz::fuzz(None, None)),
     ("test-wgpu", gpu::test_wgpu),
     ("check-gpu", gpu::check_gpu),
 ];
 
 /// What a release must pass as well.
-const LONG: [Stage; 6] = [
+const LONG: [Stage; 7] = [
+    ("features", features::check),
     ("oldest compiler", features::check_oldest_compiler),
     ("each GPU API alone", gpu::check_each_api),
     ("many random cases", many_random_cases),
