@@ -130,7 +130,7 @@ impl<B: StepBackend> Study<B> {
     /// is removed if it is to be replaced; whether that happened is returned.
     ///
     /// # Errors
-    /// As [`StudyFolder::settle`], and when the world cannot be written.
+    /// When the folder cannot be written or holds what is not this study's, and when the world cannot be written.
     pub fn settle(&mut self, folder: &StudyFolder, replace: bool) -> Result<bool> {
         if self.world.is_some() {
             self.plan.evaluation.prompts.data_dir = folder.root().join(WORLD).join("data");

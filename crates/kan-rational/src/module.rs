@@ -228,7 +228,7 @@ pub struct GroupRational<B: Backend> {
 }
 
 impl<B: Backend> GroupRational<B> {
-    /// Groups and form, as [`RationalBackend`](crate::RationalBackend) takes them.
+    /// Groups and form, as [`RationalBackend`] takes them.
     pub fn spec(&self) -> RationalSpec {
         RationalSpec {
             groups: self.groups,
