@@ -14,7 +14,7 @@ const WEIGHTS: &str = "model.safetensors";
 /// Names of the files that hold the weights, where they are in several.
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Fetched where the repository has them: a folder with them is complete for whoever reads tokens next.
+/// Fetched where the repository has them: a folder with them is complete for a later reader of tokens.
 const COMPANIONS: [&str; 5] = [
     "generation_config.json",
     "tokenizer.json",

@@ -2,7 +2,7 @@
 
 use smoltalk_data::{ChatTokenizer, DataError, DecodeStream};
 
-/// Turns the ids of one row into text. A character is given out with its last byte, and text that may begin a stop
+/// Turns the ids of one row into text. A character is emitted with its last byte, and text that may begin a stop
 /// string once it cannot any more. Each token costs as much as the longest stop string is long, however long the text.
 #[derive(Debug)]
 pub(crate) struct TextStream {

@@ -78,7 +78,7 @@ impl Comparison {
     }
 }
 
-/// A learned function beside what it started as.
+/// A learned function next to what it started as.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearnedFunction {
     /// For instance `layer 3, group 0`.

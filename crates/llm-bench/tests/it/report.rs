@@ -195,7 +195,7 @@ fn a_metric_that_is_better_when_lower_is_reported_as_such() {
     assert!(!lower.contains("difference in points"), "{lower}");
 }
 
-/// Outcomes of a perplexity are logarithms, which nobody reads beside a perplexity.
+/// Outcomes of a perplexity are logarithms, which nobody reads next to a perplexity.
 #[test]
 fn perplexities_differ_by_a_percentage() {
     let report = nats(Scale::Log, false);
