@@ -16,11 +16,10 @@ use examples::hub::HubFlags;
 use examples::on_device;
 use examples::progress::Study as Bars;
 use examples::terminal::{note, print_line};
-use kallm::study::{Study, StudyFolder, StudyPlan, table};
+use kallm::study::{Study, StudyFolder, StudyPlan};
 use kallm::synthetic::SyntheticWorld;
 use kallm::{KallmError, files, open};
 use llm_bench::PromptOptions;
-use llm_bench::report::Report;
 use smollm2_model::FeedForwardKind;
 use smollm2_model::weights::ModelSource;
 use smollm2_train::StepBackend;
@@ -112,13 +111,11 @@ fn run<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> 
     // Not before the folder is settled: the page's folder may lie in it.
     files::prepare_file(&arguments.report)?;
     let outcomes = study.run(&folder, device, &mut bars)?;
-    let report = Report {
-        command: std::env::args().collect::<Vec<_>>().join(" "),
-        hardware: hardware(arguments.device),
-        date: date(),
-        ..study.report(&outcomes)?
-    };
-    print_line(table(&report))?;
+    let mut report = study.report(&outcomes)?;
+    report.command = std::env::args().collect::<Vec<_>>().join(" ");
+    report.hardware = hardware(arguments.device);
+    report.date = date();
+    print_line(report.table())?;
     let page = report.to_html()?;
     for path in [&arguments.report, &output.join("report.html")] {
         files::write_whole(path, &page)?;

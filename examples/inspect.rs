@@ -70,12 +70,9 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
             largest_difference(function)
         ))?;
     }
-    let report = Report {
-        title: format!("Rational functions of {}", arguments.model),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
-        functions,
-        ..Report::default()
-    };
+    let mut report = Report::of_functions(arguments.model.to_string(), functions)?;
+    report.title = format!("Rational functions of {}", arguments.model);
+    report.command = std::env::args().collect::<Vec<_>>().join(" ");
     files::write_whole(&arguments.output, &report.to_html()?)?;
     print_line(format_args!("{} has the plots", arguments.output.display()))?;
     Ok(())

@@ -7,7 +7,7 @@ mod plan;
 
 pub use folder::StudyFolder;
 pub use observer::StudyObserver;
-pub use outcome::{Outcome, table};
+pub use outcome::Outcome;
 pub use plan::StudyPlan;
 
 use crate::error::{KallmError, Result};
@@ -19,7 +19,7 @@ use crate::{functions, identity, training};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use llm_bench::QuestionOutcomes;
-use llm_bench::report::{Report, Variant};
+use llm_bench::report::{Criteria, Report, Run};
 use observer::Recorded;
 use serde_json::{Value, json};
 use smollm2_infer::Engine;
@@ -180,12 +180,9 @@ impl<B: StepBackend> Study<B> {
     /// # Errors
     /// When there are no outcomes, two of them are not of the same data and questions, or a statistic is impossible.
     pub fn report(&self, outcomes: &[Outcome]) -> Result<Report> {
-        let mut report = Report {
-            title: "SmolLM2: which feed-forward?".to_string(),
-            settings: self.plan.settings(),
-            ..Report::default()
-        };
-        outcome::fill(&mut report, outcomes)?;
+        let mut report = outcome::report(outcomes, Criteria::default())?;
+        report.title = "SmolLM2: which feed-forward?".to_string();
+        report.settings = self.plan.settings();
         Ok(report)
     }
 
@@ -214,9 +211,13 @@ impl<B: StepBackend> Study<B> {
         let evaluation = llm_bench::evaluate(&mut judged, tasks, options, observer.judging(&name))?;
         evaluation.write(&place.join("results"), true)?;
         let outcome = Outcome {
-            variant: trained.variant,
+            name: name.clone(),
+            parameters: trained.parameters,
             trained_on: trained.position,
-            tasks: evaluation.tasks.iter().flat_map(QuestionOutcomes::of).collect(),
+            run: Run {
+                tasks: evaluation.tasks.iter().flat_map(QuestionOutcomes::of).collect(),
+                ..trained.run
+            },
             functions: functions::drawn(&start, &learned, 12, REPORT_RANGE)?,
         };
         folder.finish(&name, &outcome)?;
@@ -237,22 +238,19 @@ impl<B: StepBackend> Study<B> {
             ..RunOptions::new(place)
         };
         let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.plan.recipe.clone())?;
-        let mut observer = Recorded {
-            observer: observer.training(name),
-            steps: Vec::new(),
-        };
+        let mut observer = Recorded::new(observer.training(name));
         let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
-        let curve = observer.steps.iter().map(|step| (step.step as f64, step.loss));
-        let variant = Variant {
-            name: name.to_string(),
-            parameters: trainer.model().num_parameters(),
-            tokens_per_second: observer.tokens_per_second(),
-            held_out_loss: last.map(|evaluation| evaluation.loss),
-            curve: curve.collect(),
-        };
         Ok(Trained {
+            parameters: trainer.model().num_parameters(),
             model: trainer.into_model().valid(),
-            variant,
+            run: Run {
+                seed: self.plan.recipe.data.seed,
+                tokens_per_second: observer.tokens_per_second(),
+                held_out_loss: last.map(|evaluation| evaluation.loss),
+                curve: observer.curve(),
+                held_out_curve: observer.held_out_curve(),
+                tasks: Vec::new(),
+            },
             position: RowSource::position(&rows)?,
         })
     }
@@ -287,7 +285,9 @@ impl<B: StepBackend> Study<B> {
 /// A variant after its last step.
 struct Trained<B: StepBackend> {
     model: SmolLm2<B>,
-    variant: Variant,
+    parameters: usize,
+    /// Without its answers.
+    run: Run,
     /// Where the training data were left.
     position: Value,
 }

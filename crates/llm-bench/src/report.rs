@@ -1,13 +1,20 @@
-//! [`Report`]: one HTML page about a comparison of model variants, complete in itself: no request leaves it, plots
-//! are inline SVG, it follows the reader's light or dark setting and prints.
+//! [`Report`]: variants of a study, compared across the seeds of their training and, model by model, on documents. As
+//! one HTML page, complete in itself: no request leaves it, plots are inline SVG, it follows the reader's light or dark
+//! setting and prints. As a table for the terminal.
 //!
-//! `contents.rs` holds what is said, `headline.rs` the sentence at the top, `page.rs` the sections, `html.rs` and
-//! `plot.rs` what they are made of.
+//! `variant.rs` holds what goes in, `contents.rs` the report, `documents.rs` comparisons of two trained models,
+//! `headline.rs` the sentence at the top, `table.rs` the terminal's table, `page.rs` the sections of the page, `html.rs`
+//! and `plot.rs` what they are made of.
 
 mod contents;
+mod documents;
 mod headline;
 mod html;
 mod page;
 mod plot;
+mod table;
+mod variant;
 
-pub use contents::{Comparison, LearnedFunction, Report, TaskScores, Variant, VariantScore, p_text};
+pub use contents::{Report, p_text};
+pub use documents::{Comparison, TaskScores, VariantScore};
+pub use variant::{Criteria, CurvePoint, LearnedFunction, Run, Variant};

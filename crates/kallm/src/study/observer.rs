@@ -2,6 +2,7 @@
 
 use crate::training::StartObserver;
 use llm_bench::EvaluationProgress;
+use llm_bench::report::CurvePoint;
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, StepRecord, TrainObserver};
 use std::path::Path;
 
@@ -31,13 +32,63 @@ impl StudyObserver for () {
     }
 }
 
-/// Keeps every step for the report, and passes everything on.
+/// Keeps every step and evaluation for the report, and passes everything on.
 pub(super) struct Recorded<'a> {
-    pub(super) observer: &'a mut dyn TrainObserver,
-    pub(super) steps: Vec<StepRecord>,
+    observer: &'a mut dyn TrainObserver,
+    steps: Vec<StepRecord>,
+    evaluations: Vec<EvalRecord>,
 }
 
-impl Recorded<'_> {
+impl<'a> Recorded<'a> {
+    pub(super) fn new(observer: &'a mut dyn TrainObserver) -> Self {
+        Self {
+            observer,
+            steps: Vec::new(),
+            evaluations: Vec::new(),
+        }
+    }
+
+    /// The training loss of every step.
+    pub(super) fn curve(&self) -> Vec<CurvePoint> {
+        let (mut tokens, mut seconds) = (0, 0.0);
+        let steps = self.steps.iter();
+        steps
+            .map(|step| {
+                tokens += step.tokens as u64;
+                seconds += step.seconds;
+                CurvePoint {
+                    step: step.step as u64,
+                    tokens,
+                    seconds,
+                    loss: step.loss,
+                }
+            })
+            .collect()
+    }
+
+    /// The loss of every evaluation, at the tokens and seconds of the step before it.
+    pub(super) fn held_out_curve(&self) -> Vec<CurvePoint> {
+        let curve = self.curve();
+        let start = CurvePoint {
+            step: 0,
+            tokens: 0,
+            seconds: 0.0,
+            loss: 0.0,
+        };
+        let evaluations = self.evaluations.iter();
+        evaluations
+            .map(|evaluation| {
+                let step = evaluation.step as u64;
+                let made = curve.iter().rev().find(|point| point.step <= step);
+                CurvePoint {
+                    step,
+                    loss: evaluation.loss,
+                    ..*made.unwrap_or(&start)
+                }
+            })
+            .collect()
+    }
+
     /// Median tokens a second, the first step apart when there are others: it warms up.
     pub(super) fn tokens_per_second(&self) -> Option<f64> {
         let settled = if self.steps.len() > 1 {
@@ -66,6 +117,7 @@ impl TrainObserver for Recorded<'_> {
     }
 
     fn evaluated(&mut self, evaluation: &EvalRecord) {
+        self.evaluations.push(evaluation.clone());
         self.observer.evaluated(evaluation);
     }
 

@@ -1,16 +1,17 @@
 //! The sentence at the top of the page.
 
-use super::contents::{Comparison, Report};
+use super::contents::Report;
+use super::documents::Comparison;
 use crate::Scale;
 
 impl Report {
     /// What the comparison found, in a sentence or two, without claiming more than the tests allow.
     pub fn headline(&self) -> String {
-        if self.comparisons.is_empty() {
+        if self.comparisons().is_empty() {
             return "No paired comparison was made.".to_owned();
         }
-        let findings: Vec<&Comparison> = self.comparisons.iter().filter(|c| c.is_finding()).collect();
-        let (total, found) = (self.comparisons.len(), findings.len());
+        let findings: Vec<&Comparison> = self.comparisons().iter().filter(|c| c.is_finding()).collect();
+        let (total, found) = (self.comparisons().len(), findings.len());
         let power = detectable(self);
         if findings.is_empty() {
             let tests = if total == 1 {
@@ -79,7 +80,7 @@ fn difference(comparison: &Comparison) -> String {
 /// What the comparisons of percentages without a finding could have found.
 fn detectable(report: &Report) -> String {
     let open = report
-        .comparisons
+        .comparisons()
         .iter()
         .filter(|c| c.measure.scale == Scale::Share && !c.is_finding());
     let sizes = open.filter_map(|comparison| comparison.detectable.map(|size| size * 100.0));

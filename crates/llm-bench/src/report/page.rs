@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use super::contents::{Comparison, Report, TaskScores, Variant, p_text};
+use super::contents::{Report, p_text};
+use super::documents::{Comparison, TaskScores};
 use super::html::{escape, head, named, optional, table, thousands};
 use super::plot;
+use super::variant::{Run, Variant};
 use crate::{BenchError, Measure, Scale};
 
 const STYLE: &str = include_str!("style.css");
@@ -47,39 +49,41 @@ fn rounded(speed: f64) -> String {
     thousands(speed.round() as usize)
 }
 
-fn speed(variant: &Variant, first: &Variant) -> String {
-    match (variant.tokens_per_second, first.tokens_per_second) {
-        (Some(own), Some(base)) if variant != first && base > 0.0 => {
+fn speed(run: &Run, first: &Run) -> String {
+    match (run.tokens_per_second, first.tokens_per_second) {
+        (Some(own), Some(base)) if run != first && base > 0.0 => {
             format!("{}<small>{:.2}× the baseline</small>", rounded(own), own / base)
         }
         (own, _) => optional(own, rounded),
     }
 }
 
-fn loss(variant: &Variant, first: &Variant) -> String {
-    match (variant.held_out_loss, first.held_out_loss) {
-        (Some(own), Some(base)) if variant != first => format!("{own:.4}<small>{:+.4}</small>", own - base),
+fn loss(run: &Run, first: &Run) -> String {
+    match (run.held_out_loss, first.held_out_loss) {
+        (Some(own), Some(base)) if run != first => format!("{own:.4}<small>{:+.4}</small>", own - base),
         (own, _) => optional(own, |own| format!("{own:.4}")),
     }
 }
 
 fn variants(report: &Report) -> String {
-    let Some(first) = report.variants.first() else {
-        return String::new();
-    };
-    let rows = report.variants.iter().enumerate().map(|(index, variant)| {
-        let cells = [
-            named(index, &variant.name),
-            thousands(variant.parameters),
-            speed(variant, first),
-            loss(variant, first),
-            optional(variant.held_out_loss, |loss| format!("{:.2}", loss.exp())),
-        ];
-        ("", cells.to_vec())
-    });
-    let rows: Vec<_> = rows.collect();
+    let first = &report.variants()[0];
+    let mut rows = Vec::new();
+    for (index, variant) in report.variants().iter().enumerate() {
+        for (run, base) in variant.runs.iter().zip(&first.runs) {
+            let cells = [
+                named(index, &variant.name),
+                run.seed.to_string(),
+                thousands(variant.parameters),
+                speed(run, base),
+                loss(run, base),
+                optional(run.held_out_loss, |loss| format!("{:.2}", loss.exp())),
+            ];
+            rows.push(("", cells.to_vec()));
+        }
+    }
     let titles = head(&[
         "variant",
+        "seed",
         "parameters",
         "training tokens/s",
         "held-out loss (nats)",
@@ -88,15 +92,19 @@ fn variants(report: &Report) -> String {
     format!("<h2>Variants</h2>\n{}", table(&titles, &rows))
 }
 
+fn has_no_curve(variant: &Variant) -> bool {
+    variant.runs.iter().all(|run| run.curve.is_empty())
+}
+
 fn curves(report: &Report) -> Result<String, BenchError> {
-    if report.variants.iter().all(|variant| variant.curve.is_empty()) {
+    if report.variants().iter().all(has_no_curve) {
         return Ok(String::new());
     }
-    let legend = report.variants.iter().enumerate();
+    let legend = report.variants().iter().enumerate();
     let legend: String = legend
         .map(|(index, v)| format!("<span>{}</span>", named(index, &v.name)))
         .collect();
-    let svg = plot::curves(&report.variants)?;
+    let svg = plot::curves(report.variants())?;
     Ok(format!(
         "<h2>Training</h2>\n<div class=\"legend\">{legend}</div>\n<figure>{svg}</figure>\n"
     ))
@@ -122,7 +130,12 @@ fn metric(measure: &Measure) -> String {
 
 fn scores_row(task: &TaskScores) -> (&'static str, Vec<String>) {
     let measure = &task.measure;
-    let mut cells = vec![escape(&measure.task), metric(measure), thousands(task.n)];
+    let mut cells = vec![
+        escape(&measure.task),
+        metric(measure),
+        task.seed.to_string(),
+        thousands(task.n),
+    ];
     cells.extend(task.scores.iter().map(|score| match score.interval {
         Some(interval) => format!(
             "{}<small>{} – {}</small>",
@@ -137,14 +150,14 @@ fn scores_row(task: &TaskScores) -> (&'static str, Vec<String>) {
 }
 
 fn scores(report: &Report) -> String {
-    if report.tasks.is_empty() {
+    if report.tasks().is_empty() {
         return String::new();
     }
-    let mut titles = head(&["task", "metric", "documents"]);
-    let variants = report.variants.iter().enumerate();
+    let mut titles = head(&["task", "metric", "seed", "documents"]);
+    let variants = report.variants().iter().enumerate();
     titles.extend(variants.map(|(index, variant)| named(index, &variant.name)));
     titles.push("chance".to_owned());
-    let rows: Vec<_> = report.tasks.iter().map(scores_row).collect();
+    let rows: Vec<_> = report.tasks().iter().map(scores_row).collect();
     format!(
         "<h2>Scores</h2>\n<p class=\"note\">Percent answered right, unless the metric is another; below it Wilson’s 95% \
          interval, or Student’s for a mean of other numbers. The intervals are for each score alone: whether two variants \
@@ -166,9 +179,10 @@ fn comparison_row(comparison: &Comparison) -> (&'static str, Vec<String>) {
     let cells = vec![
         format!("{}<small>{}</small>", escape(&measure.task), metric(measure)),
         format!(
-            "{}<small>against {}</small>",
+            "{}<small>against {}, seed {}</small>",
             escape(&comparison.candidate),
-            escape(&comparison.baseline)
+            escape(&comparison.baseline),
+            comparison.seed
         ),
         format!(
             "<span class=\"{colour}\">{}{}</span><small>{} to {}</small>",
@@ -195,10 +209,10 @@ const COMPARISON_NOTE: &str = "Differences of percentages are in points, with Ta
     correction, at the disagreement seen. “Not shown to differ” is not “equal”.";
 
 fn comparisons(report: &Report) -> Result<String, BenchError> {
-    if report.comparisons.is_empty() {
+    if report.comparisons().is_empty() {
         return Ok(String::new());
     }
-    let rows: Vec<_> = report.comparisons.iter().map(comparison_row).collect();
+    let rows: Vec<_> = report.comparisons().iter().map(comparison_row).collect();
     let titles = head(&[
         "task",
         "candidate",
@@ -210,7 +224,7 @@ fn comparisons(report: &Report) -> Result<String, BenchError> {
         "verdict",
     ]);
     Ok(format!(
-        "<h2>Paired comparisons</h2>\n<p class=\"note\">{COMPARISON_NOTE}</p>\n{}<p></p>\n{}",
+        "<h2>Models compared on documents</h2>\n<p class=\"note\">{COMPARISON_NOTE}</p>\n{}<p></p>\n{}",
         differences(report)?,
         table(&titles, &rows)
     ))
@@ -219,7 +233,7 @@ fn comparisons(report: &Report) -> Result<String, BenchError> {
 /// The differences that share an axis: those of percentages.
 fn differences(report: &Report) -> Result<String, BenchError> {
     let shares = report
-        .comparisons
+        .comparisons()
         .iter()
         .filter(|comparison| comparison.measure.scale == Scale::Share);
     let rows: Vec<(&Comparison, usize)> = shares
@@ -233,25 +247,27 @@ fn differences(report: &Report) -> Result<String, BenchError> {
 
 /// The series whose colour a variant has.
 fn series(report: &Report, name: &str) -> usize {
-    let position = report.variants.iter().position(|variant| variant.name == name);
+    let position = report.variants().iter().position(|variant| variant.name == name);
     position.unwrap_or(1)
 }
 
 fn functions(report: &Report) -> Result<String, BenchError> {
-    if report.functions.is_empty() {
+    if report.variants().iter().all(|variant| variant.functions.is_empty()) {
         return Ok(String::new());
     }
     let mut html = String::from(
         "<h2>Learned functions</h2>\n<p class=\"note\">Solid: after training. Dashed: at the start.</p>\n\
          <div class=\"grid\">\n",
     );
-    for function in &report.functions {
-        let caption = escape(&function.label);
-        let _ = writeln!(
-            html,
-            "<figure>{}<figcaption>{caption}</figcaption></figure>",
-            plot::function(function)?
-        );
+    for variant in report.variants() {
+        for function in &variant.functions {
+            let caption = escape(&format!("{}: {}", variant.name, function.label));
+            let _ = writeln!(
+                html,
+                "<figure>{}<figcaption>{caption}</figcaption></figure>",
+                plot::function(function)?
+            );
+        }
     }
     html.push_str("</div>\n");
     Ok(html)

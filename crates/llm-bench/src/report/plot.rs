@@ -4,8 +4,9 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use super::contents::{Comparison, LearnedFunction, Variant};
+use super::documents::Comparison;
 use super::html::{SERIES, escape};
+use super::variant::{CurvePoint, LearnedFunction, Variant};
 use crate::BenchError;
 
 // plotters writes colours as numbers; these stand for the style sheet's variables until `themed` replaces them.
@@ -77,9 +78,10 @@ fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
 
 /// Training loss of every variant over steps.
 pub(super) fn curves(variants: &[Variant]) -> Result<String, BenchError> {
-    let points = || variants.iter().flat_map(|variant| &variant.curve);
-    let x = range(points().map(|(step, _)| *step), 0.0);
-    let y = range(points().map(|(_, loss)| *loss), 0.05);
+    let runs = variants.iter().flat_map(|variant| &variant.runs);
+    let points: Vec<&CurvePoint> = runs.flat_map(|run| &run.curve).collect();
+    let x = range(points.iter().map(|point| point.step as f64), 0.0);
+    let y = range(points.iter().map(|point| point.loss), 0.05);
     draw(1040, 340, "Training loss over steps", |root| {
         let mut chart = ChartBuilder::on(root)
             .margin(10)
@@ -102,8 +104,11 @@ pub(super) fn curves(variants: &[Variant]) -> Result<String, BenchError> {
             .y_label_formatter(&|loss| format!("{loss:.2}"))
             .draw()?;
         for (index, variant) in variants.iter().enumerate() {
-            let line = variant.curve.iter().copied().filter(|(_, loss)| loss.is_finite());
-            chart.draw_series(LineSeries::new(line, series(index).stroke_width(2)))?;
+            for run in &variant.runs {
+                let line = run.curve.iter().filter(|point| point.loss.is_finite());
+                let line = line.map(|point| (point.step as f64, point.loss));
+                chart.draw_series(LineSeries::new(line, series(index).stroke_width(2)))?;
+            }
         }
         Ok(())
     })

@@ -1,7 +1,6 @@
 //! The page in a real browser: what markup looks right in text and wrong on a screen.
 
-use crate::report::sample;
-use llm_bench::report::Report;
+use crate::report::{alone, sample, with_long_names};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -117,15 +116,10 @@ fn every_label_can_be_read_on_wide_and_narrow_screens() {
 }
 
 #[test]
-fn long_names_and_an_empty_report_fit_too() {
+fn long_names_and_a_variant_alone_fit_too() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let mut long = sample();
-    for variant in &mut long.variants {
-        variant.name = format!("{} converted with degrees 7 and 6, three epochs", variant.name);
-    }
-    long.command = format!("{} -- --model {}", long.command, "a/very/long/path/".repeat(20));
-    for report in [long, Report::default()] {
+    for report in [with_long_names(), alone()] {
         let found = measured(browser, folder.path(), &report.to_html().unwrap(), 800);
         assert_eq!(found["wrong"], serde_json::json!([]));
     }
