@@ -1,8 +1,9 @@
 //! # Brief overview
 //!
-//! [`GgufFile`] is a mapped [GGUF file](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) with a sound header:
-//! typed metadata by key, and [`Tensor`]s by name, each a [`TensorType`], a shape and the bytes of its blocks.
-//! [`GgufError`] names file, field, what was expected and what was found.
+//! [`GgufFile`] is a memory-mapped [GGUF file](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md) whose header
+//! has been checked. It gives access to typed metadata by key, and to [`Tensor`]s by name. A tensor has a
+//! [`TensorType`], a shape and the bytes of its blocks. A [`GgufError`] names the file, the field, what was expected
+//! and what was found.
 //!
 //! ```
 //! use gguf_file::{GgufFile, TensorType};
@@ -24,12 +25,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Files are outside data. Every count and length is compared with the rest of the file before anything is allocated from
-//! it; tensors lie inside the file, aligned and apart from each other. Opening passes over arrays such as the vocabulary
-//! without keeping them; [`GgufFile::texts`] and [`GgufFile::integers`] read one when asked.
+//! Files are treated as untrusted. Before memory is allocated, each count and length is compared with the remaining
+//! size of the file. Tensors must lie inside the file, be aligned and not overlap. Opening a file skips arrays such as
+//! the vocabulary without storing them; [`GgufFile::texts`] and [`GgufFile::integers`] read an array on request.
 //!
-//! Where to start reading: `file.rs`, then `header.rs` and `cursor.rs`, then `dequantise.rs`. The example `generate` opens
-//! such a file with `--model model.gguf`.
+//! Where to start reading: `file.rs`, then `header.rs` and `cursor.rs`, then `dequantise.rs`. The example `generate`
+//! opens such a file with `--model model.gguf`.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

@@ -11,43 +11,45 @@
 //! - [`HubRepo::model_folder`]: the folder of a model, complete.
 //! - [`split_files`]: which files of a data set hold a split of a configuration.
 //!
-//! Read `access.rs`, `cache.rs`, `remote.rs`, `download.rs` in this order; `retry.rs`, `lock.rs`, `write.rs` and `http.rs`
-//! are what they stand on.
+//! Read `access.rs`, `cache.rs`, `remote.rs`, `download.rs` in this order; `retry.rs`, `lock.rs`, `write.rs` and
+//! `http.rs` are what they stand on.
 //!
 //! # The cache
 //!
-//! Layout and names are those of Python's `huggingface_hub` and of hf-hub (`models--owner--name/{blobs,refs,snapshots}`,
-//! `.locks`), and each program uses what the others have fetched. Our own are the folder `listings` (the names in a
-//! commit) and the files `blobs/<hash>.*.kallm-partial` of unfinished downloads.
+//! Layout and names are those of Python's `huggingface_hub` and of hf-hub
+//! (`models--owner--name/{blobs,refs,snapshots}`, `.locks`), and each program uses what the others have fetched. Our
+//! own are the folder `listings` (the names in a commit) and the files `blobs/<hash>.*.kallm-partial` of unfinished
+//! downloads.
 //!
 //! - A blob gets its name when its length and hash are those the hub lists (SHA-256 of a large file, git's own of
-//!   another) and it is on the disk. [`Remote::fetch`] checks a blob that is already there in the same way, whoever wrote
-//!   it. [`HubRepo::cached`] checks nothing: a snapshot that is complete by its names is used as it is.
-//! - The lock is the one that the others take. It only avoids downloading a file twice: where a file system has no locks,
-//!   or after [`HubAccess::lock_wait`], the file is downloaded without one, under a name that no other process uses.
-//! - An interrupted download is resumed by the next one. If the hash is wrong afterwards, the file is downloaded once more
-//!   from the beginning.
+//!   another) and it is on the disk. [`Remote::fetch`] checks a blob that is already there in the same way, whoever
+//!   wrote it. [`HubRepo::cached`] checks nothing: a snapshot that is complete by its names is used as it is.
+//! - The lock is the one that the others take. It only avoids downloading a file twice: where a file system has no
+//!   locks, or after [`HubAccess::lock_wait`], the file is downloaded without one, under a name that no other process
+//!   uses.
+//! - An interrupted download is resumed by the next one. If the hash is wrong afterwards, the file is downloaded once
+//!   more from the beginning.
 //!
 //! # Requests
 //!
-//! [`Retry`] says which failures are repeated, how often and for how long; [`TransferProgress`] is told of each wait. The
-//! token is sent only to scheme, host and port of the endpoint. A redirect from https to http is refused. TLS is rustls
-//! with Mozilla's root certificates, or with those of [`HubAccess::ca_file`]. A proxy is used only if
-//! [`HubAccess::proxy`] names one.
+//! [`Retry`] sets which failed requests are repeated, how often and for how long; [`TransferProgress`] is notified of
+//! each wait. The token is sent only to the scheme, host and port of the endpoint. A redirect from https to http is an
+//! error. TLS is rustls with Mozilla's root certificates, or with those of [`HubAccess::ca_file`]. A proxy is used only
+//! if [`HubAccess::proxy`] names one.
 //!
 //! # Why not hf-hub
 //!
-//! The client of hf-hub 1.0.0 was read for this crate. It follows redirects and retries as one would wish, and knows xet.
-//! But (files of that release):
+//! The client of hf-hub 1.0.0 was read for this crate. It follows redirects and retries as one would wish, and knows
+//! xet. But (files of that release):
 //!
-//! - `client.rs`: the request client has no time limit unless the caller brings one, and the second one, which sends the
-//!   HEAD before every download, cannot be given any. A hub that falls silent holds the program for ever.
+//! - `client.rs`: the request client has no time limit unless the caller brings one, and the second one, which sends
+//!   the HEAD before every download, cannot be given any. A hub that falls silent holds the program for ever.
 //! - `repository/download.rs`: a download into the cache does not look at the status of the response. The page of a 403
 //!   or a 503 becomes the blob. Neither length nor hash is compared.
 //! - `repository/download.rs`: nothing is resumed; the `.incomplete` file is truncated. Release 0.5 resumes, but has no
 //!   time limit either and checks neither length nor hash.
-//! - `client.rs`: without a token it takes one from `HF_TOKEN`, `HF_TOKEN_PATH` or the home directory, so a program cannot
-//!   be anonymous by its own decision.
+//! - `client.rs`: without a token it takes one from `HF_TOKEN`, `HF_TOKEN_PATH` or the home directory, so a program
+//!   cannot be anonymous by its own decision.
 //! - `cache/storage.rs`: a second process gives up after 10 seconds while the first one downloads.
 //!
 //! Release 0.5 is a development dependency: the tests find with it what this crate has fetched. Its path functions are

@@ -1,7 +1,8 @@
 //! # Brief overview
 //!
-//! Records of JSONL and Parquet files, one JSON object each. [`Records`] streams a file; a [`Record`] knows its
-//! [`Place`]; a [`RecordError`] says whether only one record is lost or the rest of the file.
+//! This crate reads JSONL and Parquet files as records, each of which is a JSON object. [`Records`] streams a file. A
+//! [`Record`] contains its [`Place`] in the file. [`RecordError::is_one_record`] tells whether an error affects only
+//! one record or the rest of the file.
 //!
 //! ```
 //! use record_files::Records;
@@ -17,10 +18,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Files are outside data. A line has at most [`LONGEST_LINE`] bytes, a page of a Parquet file decompresses to at most
-//! [`LARGEST_PAGE`] bytes, and a panic of the Parquet reader becomes an error. One thing is not caught: the Parquet reader
-//! calls itself for each level of a schema, so that a schema nested many thousands of levels deep, which no writer makes,
-//! overflows the stack and ends the process. Read files of unknown origin in a process of their own.
+//! Files are treated as untrusted. A line may have at most [`LONGEST_LINE`] bytes, and a page of a Parquet file may
+//! decompress to at most [`LARGEST_PAGE`] bytes. A panic in the Parquet reader is returned as an error. One case is not
+//! caught: the Parquet reader calls itself for each level of a schema. A schema nested many thousands of levels deep,
+//! which no Parquet writer produces, overflows the stack and terminates the process. Read files of unknown origin in a
+//! separate process.
 //!
 //! Where to start reading: `record.rs`, `lines.rs`, `rows.rs`, `pages.rs`. The example `sft` trains on such files.
 #![deny(missing_docs)]

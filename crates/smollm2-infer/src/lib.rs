@@ -1,9 +1,9 @@
 //! # Brief overview
 //!
-//! Text from a SmolLM2. An [`Engine`] is a model with its tokenizer, checked against each other. A [`Decoder`] continues
-//! many rows side by side, as a [`GenerationConfig`] says (sampling, penalty, stop ids, stop strings, length), and gives
-//! a [`TokenEvent`] for every token. [`Engine::score`] gives the log-likelihoods of continuations, the contexts of many
-//! requests in one forward pass.
+//! This crate generates text with SmolLM2. An [`Engine`] is a model together with its tokenizer; creating it checks
+//! that the two fit together. A [`Decoder`] generates many rows in parallel and returns a [`TokenEvent`] for every
+//! token. A [`GenerationConfig`] sets sampling, penalty, stop ids, stop strings and length. [`Engine::score`] computes
+//! the log-likelihoods of continuations, with the contexts of many requests in one forward pass.
 //!
 //! ```
 //! use burn::backend::Flex;

@@ -43,7 +43,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/sft.rs` is the whole job as a command.
+//! `examples/sft.rs` is a command for fine-tuning.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

@@ -1,9 +1,9 @@
 //! # Brief overview
 //!
-//! Conversations to token rows. A [`Source`] streams [`Conversation`]s from Parquet or JSONL;
-//! a [`ChatTokenizer`] writes each with the model's chat template and turns it into ids and a loss mask; a
-//! [`DataLoader`] packs them into rows of one length, in a deterministic order that resumes anywhere. Rows are plain
-//! vectors: this crate knows no tensor.
+//! This crate turns conversations into rows of tokens. A [`Source`] streams [`Conversation`]s from Parquet or JSONL
+//! files. A [`ChatTokenizer`] formats each conversation with the model's chat template and converts it to ids and a
+//! loss mask. A [`DataLoader`] packs these into rows of equal length. The order of the rows is deterministic and can be
+//! resumed at any position. Rows are plain vectors, not tensors.
 //!
 //! ```
 //! use smoltalk_data::{ChatTokenizer, Conversation, DataLoader, LoaderConfig, Mask, Message, Packing, Source};
@@ -27,7 +27,7 @@
 //! # Ok::<(), smoltalk_data::DataError>(())
 //! ```
 //!
-//! `examples/sft.rs` trains on them.
+//! `examples/sft.rs` trains on these rows.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]
