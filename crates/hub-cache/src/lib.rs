@@ -1,34 +1,35 @@
 //! # Brief overview
 //!
-//! Files of Hugging Face hub repositories through a local cache: a file is in the cache complete or not at all.
+//! This crate reads files of Hugging Face hub repositories through a local cache. A file appears in the cache only once
+//! it is complete.
 //!
-//! - [`HubAccess`]: endpoint, cache folder, access token, proxy and patience. No environment variable is consulted for
-//!   them; the default cache folder lies in the home directory of [`std::env::home_dir`].
+//! - [`HubAccess`]: endpoint, cache folder, access token, proxy and time limits. They are not read from environment
+//!   variables; the default cache folder is in the directory that [`std::env::home_dir`] returns.
 //! - [`HubRepo`]: one revision of the repository of a model or a data set.
-//! - [`Snapshot`]: what the cache has of it; needs neither the network nor a feature.
-//! - [`Remote`]: the repository as the hub lists it; [`Remote::fetch`] brings a file into the cache. Needs the feature
-//!   `net`.
-//! - [`HubRepo::model_folder`]: the folder of a model, complete.
-//! - [`split_files`]: which files of a data set hold a split of a configuration.
+//! - [`Snapshot`]: the files of a repository that are in the cache. It needs neither the network nor a feature.
+//! - [`Remote`]: a repository as the hub lists it. [`Remote::fetch`] downloads a file into the cache. It needs the
+//!   feature `net`.
+//! - [`HubRepo::model_folder`]: the complete folder of a model.
+//! - [`split_files`]: the files of a data set that contain a split of a configuration.
 //!
-//! Read `access.rs`, `cache.rs`, `remote.rs`, `download.rs` in this order; `retry.rs`, `lock.rs`, `write.rs` and
-//! `http.rs` are what they stand on.
+//! Read `access.rs`, `cache.rs`, `remote.rs` and `download.rs` in this order. They use `retry.rs`, `lock.rs`,
+//! `write.rs` and `http.rs`.
 //!
 //! # The cache
 //!
-//! Layout and names are those of Python's `huggingface_hub` and of hf-hub
-//! (`models--owner--name/{blobs,refs,snapshots}`, `.locks`), and each program uses what the others have fetched. Our
-//! own are the folder `listings` (the names in a commit) and the files `blobs/<hash>.*.kallm-partial` of unfinished
-//! downloads.
+//! The cache has the same layout and names as those of Python's `huggingface_hub` and of hf-hub
+//! (`models--owner--name/{blobs,refs,snapshots}`, `.locks`), so each program can use files that another has downloaded.
+//! This crate adds the folder `listings` (the names in a commit) and the files `blobs/<hash>.*.kallm-partial` of
+//! unfinished downloads.
 //!
-//! - A blob gets its name when its length and hash are those the hub lists (SHA-256 of a large file, git's own of
-//!   another) and it is on the disk. [`Remote::fetch`] checks a blob that is already there in the same way, whoever
-//!   wrote it. [`HubRepo::cached`] checks nothing: a snapshot that is complete by its names is used as it is.
-//! - The lock is the one that the others take. It only avoids downloading a file twice: where a file system has no
-//!   locks, or after [`HubAccess::lock_wait`], the file is downloaded without one, under a name that no other process
-//!   uses.
-//! - An interrupted download is resumed by the next one. If the hash is wrong afterwards, the file is downloaded once
-//!   more from the beginning.
+//! - A blob is given its final name once it is on disk and its length and hash match those that the hub lists (SHA-256
+//!   for a large file, git's hash for others). [`Remote::fetch`] checks existing blobs in the same way, including those
+//!   written by other programs. [`HubRepo::cached`] does not check contents: it uses a snapshot if all its files exist.
+//! - The lock is the same one that the other programs use. Its only purpose is to avoid downloading a file twice. If
+//!   the file system does not support locks, or after [`HubAccess::lock_wait`], the file is downloaded without a lock,
+//!   under a name that no other process uses.
+//! - An interrupted download is resumed by the next one. If the hash is then wrong, the file is downloaded once more
+//!   from the beginning.
 //!
 //! # Requests
 //!
@@ -39,22 +40,23 @@
 //!
 //! # Why not hf-hub
 //!
-//! The client of hf-hub 1.0.0 was read for this crate. It follows redirects and retries as one would wish, and knows
-//! xet. But (files of that release):
+//! The source of hf-hub 1.0.0 was reviewed for this crate. Its client handles redirects and retries well, and supports
+//! xet. However, it has the following problems (the file names are those of that release):
 //!
-//! - `client.rs`: the request client has no time limit unless the caller brings one, and the second one, which sends
-//!   the HEAD before every download, cannot be given any. A hub that falls silent holds the program for ever.
-//! - `repository/download.rs`: a download into the cache does not look at the status of the response. The page of a 403
-//!   or a 503 becomes the blob. Neither length nor hash is compared.
-//! - `repository/download.rs`: nothing is resumed; the `.incomplete` file is truncated. Release 0.5 resumes, but has no
-//!   time limit either and checks neither length nor hash.
-//! - `client.rs`: without a token it takes one from `HF_TOKEN`, `HF_TOKEN_PATH` or the home directory, so a program
-//!   cannot be anonymous by its own decision.
+//! - `client.rs`: the request client has no time limit unless the caller provides one. A second client, which sends the
+//!   HEAD request before every download, cannot be given one. If the hub stops responding, the program hangs forever.
+//! - `repository/download.rs`: a download into the cache does not check the status of the response. The error page of a
+//!   403 or 503 is stored as the blob. Neither length nor hash is checked.
+//! - `repository/download.rs`: downloads are not resumed; the `.incomplete` file is truncated. Release 0.5 resumes
+//!   downloads, but it has no time limit either, and checks neither length nor hash.
+//! - `client.rs`: if the program gives no token, one is read from `HF_TOKEN`, `HF_TOKEN_PATH` or the home directory. A
+//!   program therefore cannot choose to send anonymous requests.
 //! - `cache/storage.rs`: a second process gives up after 10 seconds while the first one downloads.
 //!
-//! Release 0.5 is a development dependency: the tests find with it what this crate has fetched. Its path functions are
-//! private in 1.0. A release that checks the status, accepts time limits for every request, and can be told to use no
-//! token would replace `http.rs` and most of `download.rs`; the check of the hash would stay here.
+//! Release 0.5 is a development dependency: the tests use it to find files that this crate has downloaded. Its path
+//! functions are private in 1.0. A release that checks the status, accepts time limits for every request and can be
+//! configured without a token could replace `http.rs` and most of `download.rs`. The hash check would remain in this
+//! crate.
 //!
 //! ```
 //! use hub_cache::{HubAccess, HubRepo, RepoKind, SplitMatch, split_files};

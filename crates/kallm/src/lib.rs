@@ -1,20 +1,20 @@
 //! # Brief overview
 //!
-//! SmolLM2 with SwiGLU or Kolmogorov-Arnold (group rational) feed-forward layers, for a program that depends on one crate.
-//! By default it loads a model and generates: an [`Engine`] is a model with its tokenizer. What else there is follows from
-//! the features:
+//! This crate gives a program access to SmolLM2, with SwiGLU or Kolmogorov-Arnold (group rational) feed-forward layers,
+//! through a single dependency. By default it loads models and generates text: an [`Engine`] is a model with its
+//! tokenizer. Features add more:
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `flex` (default) | Burn's CPU backend; leave it out of a build for a GPU alone |
 //! | `cuda`, `wgpu` | kernels for CubeCL's backends |
-//! | `train` | `train`, and `fine_tuning`: a supervised run that begins or resumes |
-//! | `bench` | `bench`, and `judge`: an engine under evaluation |
-//! | `hub` | `hub`: conversations by hub id; what the cache lacks is fetched |
-//! | `train`, `bench` | `study`: variants of one model, trained on the same data and judged on the same questions |
+//! | `train` | `train`, and `fine_tuning`: starts or resumes a supervised run |
+//! | `bench` | `bench`, and `judge`: lets llm-bench evaluate an engine |
+//! | `hub` | `hub`: conversations by hub id; files missing from the cache are downloaded |
+//! | `train`, `bench` | `study`: variants of one model, trained on the same data and evaluated on the same questions |
 //!
-//! The crates behind it are here under the names of their fields: [`model`], [`data`], [`infer`], [`rational`], `train`,
-//! `bench`; [`burn`] has the backends.
+//! The underlying crates are re-exported as [`model`], [`data`], [`infer`], [`rational`], `train` and `bench`. [`burn`]
+//! contains the backends.
 //!
 //! ```
 //! use kallm::burn::backend::Flex;
@@ -36,9 +36,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to start reading: `study.rs` and `study/plan.rs` (what is compared, in which order), `fine_tuning.rs`,
-//! `training.rs` (where a model starts), `judge.rs`, `model_folder.rs`. The example `compare` runs a study, `sft` a
-//! fine-tuning.
+//! Where to start reading: `study.rs` and `study/plan.rs` (what is compared, and in which order), `fine_tuning.rs`,
+//! `training.rs` (the initial model of a run), `judge.rs`, `model_folder.rs`. The example `compare` runs a study, and
+//! `sft` fine-tunes a model.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

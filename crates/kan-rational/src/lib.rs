@@ -1,11 +1,13 @@
 //! # Brief overview
 //!
-//! A *group rational function* is a learnable activation `F(x) = P(x) / Q(x)`, one pair of polynomials per group of
-//! channels: the building block of the Kolmogorov-Arnold Transformer. The nouns:
+//! A *group rational function* is a learnable activation `F(x) = P(x) / Q(x)` with one pair of polynomials per group of
+//! channels. It is the building block of the Kolmogorov-Arnold Transformer. The main types and modules are:
 //!
-//! - [`RationalSpec`], [`Degrees`], [`Denominator`]: which function.
-//! - [`Coefficients`], [`Activation`], [`fit`]: its numbers in f64, the published ones, ours, and how to make more.
-//! - [`RationalBackend`]: who computes it. Every method has a plain-tensor default ([`reference`](mod@reference)).
+//! - [`RationalSpec`], [`Degrees`], [`Denominator`]: define the kind of function.
+//! - [`Coefficients`], [`Activation`], [`fit`]: the coefficients in f64, published and fitted sets of them, and
+//!   functions for fitting new ones.
+//! - [`RationalBackend`]: the operations that a backend provides. Every method has a default implementation in plain
+//!   tensor operations ([`reference`](mod@reference)).
 //! - [`group_rational`], [`gated_rational`]: the differentiable tensor functions.
 //! - [`GroupRational`], [`GroupRationalConfig`]: the Burn module.
 //!
@@ -26,8 +28,8 @@
 //! assert_eq!(activation.numerator.grad(&gradients).unwrap().dims(), [2, 6]);
 //! ```
 //!
-//! The derivation of function and gradients, and what the published code and paper disagree on, is in `docs/kat.md`.
-//! The example `inspect` plots every learned function of a model against its start.
+//! `docs/kat.md` derives the function and its gradients, and lists where the published code and the paper disagree. The
+//! example `inspect` plots every learned function of a model together with its initial curve.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

@@ -17,7 +17,7 @@
 //! # let model = config.init::<Flex>(&Default::default())?;
 //! # let tokenizer = ChatTokenizer::byte_level()?;
 //!
-//! // `Engine::open` does it for a folder or a .gguf file.
+//! // `Engine::open` creates an engine from a folder or a .gguf file.
 //! let engine = Engine::new(model, tokenizer)?;
 //! let prompt = engine.tokenizer().encode("Once upon a time")?;
 //! let settings = GenerationConfig { max_new_tokens: 5, stop_ids: engine.stop_ids(), ..Default::default() };
@@ -26,7 +26,7 @@
 //!     ids.push(event?.token);
 //! }
 //!
-//! // What was generated greedily is the most probable continuation.
+//! // Each greedily generated token is the most probable one.
 //! let request = ScoreRequest { context: prompt, continuations: vec![ids, vec![1]] };
 //! let scores = engine.score(&[request], 1)?;
 //! assert!(scores[0][0].is_greedy() && scores[0][0].sum() < 0.0);

@@ -1,12 +1,13 @@
 //! # Brief overview
 //!
-//! SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A [`SmolLm2Config`]
-//! describes a model, [`SmolLm2`] is one; [`weights`] loads and saves it (Hugging Face folder, GGUF, hub), [`convert`]
-//! turns its SwiGLU layers into group rational ones, a [`KvCache`] keeps what was computed for later tokens. Text is not
-//! known here: ids in, hidden states, logits or log-probabilities out; smollm2-infer continues text.
+//! This crate implements SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A
+//! [`SmolLm2Config`] describes a model, and [`SmolLm2`] is a model. [`weights`] loads and saves it (Hugging Face
+//! folder, GGUF, hub), and [`convert`] turns its SwiGLU layers into group rational ones. A [`KvCache`] keeps keys and
+//! values for later tokens. The crate does not handle text: a model takes token ids and returns hidden states, logits
+//! or log-probabilities. smollm2-infer generates text.
 //!
-//! [`SmolLm2Config::parameters`] is the table of all parameters, by name, shape and [`ParameterKind`];
-//! [`SmolLm2::token_logprobs`] scores given tokens, and [`SmolLm2::rational_functions`] shows what was learned.
+//! [`SmolLm2Config::parameters`] lists all parameters with name, shape and [`ParameterKind`].
+//! [`SmolLm2::token_logprobs`] scores given tokens, and [`SmolLm2::rational_functions`] returns the learned functions.
 //!
 //! Read the files in this order: `config.rs`, `schema.rs`, `model.rs`, `model/block.rs`, `model/attention.rs`,
 //! `model/feed_forward.rs`, `model/scores.rs`, `model/cache.rs`, `model/packing.rs`, `weights.rs`, `weights/named.rs`,

@@ -1,18 +1,20 @@
 //! # Brief overview
 //!
-//! Fine-tuning of SmolLM2, whatever its feed-forward. The nouns:
+//! This crate fine-tunes SmolLM2 with any of its feed-forwards. Its main types and modules are:
 //!
-//! - [`TrainConfig`]: the recipe, read from TOML; presets for the published ones. [`Schedule`], [`AdamWConfig`].
-//! - [`Batch`]: rows of tokens on the device, with the predictions that count. A [`RowSource`] gives the rows: a
+//! - [`TrainConfig`]: the recipe, which can be read from TOML. There are presets for the published recipes. A recipe
+//!   includes a [`Schedule`] and an [`AdamWConfig`].
+//! - [`Batch`]: rows of tokens on the device, with their targets. A [`RowSource`] provides the rows: either a
 //!   `smoltalk_data::DataLoader`, which reads conversations, or [`MemoryRows`].
-//! - [`Objective`]: the loss of a batch and what else is measured of it; [`Sft`] is supervised fine-tuning.
-//! - [`Trainer`]: model, objective and optimiser. [`Trainer::step`] makes one step, [`Trainer::run`] a whole run with
-//!   evaluation, checkpoints and records; [`Trainer::resume`] continues it, on a CPU bit for bit.
-//! - [`loss`]: cross-entropy whose logits never exist whole.
-//! - [`checkpoint`]: folders that are complete or absent, each a model in the Hugging Face layout. [`RunRecord`] says
-//!   what was trained on what.
-//! - [`TrainObserver`]: what an application sees of a run, and how it ends one early; [`MetricRecord`] and
-//!   [`plot_loss`]: what stays of it.
+//! - [`Objective`]: the loss of a batch, and other values measured on it. [`Sft`] is supervised fine-tuning.
+//! - [`Trainer`]: model, objective and optimiser. [`Trainer::step`] performs one step, and [`Trainer::run`] a complete
+//!   run with evaluation, checkpoints and records. [`Trainer::resume`] continues a run; on a CPU the result is
+//!   bit-identical to that of an uninterrupted run.
+//! - [`loss`]: cross-entropy that never stores the complete logits.
+//! - [`checkpoint`]: folders in the Hugging Face layout, which appear only once they are complete. [`RunRecord`]
+//!   records which model was trained on which data.
+//! - [`TrainObserver`]: notifies an application of the progress of a run, and lets it end the run early.
+//!   [`MetricRecord`] and [`plot_loss`] keep the losses and other measurements.
 //!
 //! Read the files in this order: `config.rs`, `batch.rs`, `objective.rs` and `objective/sft.rs`, `loss/chunked.rs`,
 //! `trainer.rs`, `run.rs`, `run/step.rs`, `adamw.rs`, `run/evaluate.rs`, `run/resume.rs`, `checkpoint.rs`.
