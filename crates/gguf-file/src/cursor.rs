@@ -1,4 +1,4 @@
-//! Reading GGUF's numbers and strings from bytes without trusting a length in them.
+//! Reads GGUF's numbers and strings from bytes. Every length is checked before it is used.
 
 use crate::GgufError;
 use std::fmt::Display;

@@ -1,7 +1,7 @@
-//! Blocks to values. Layouts and arithmetic are those of ggml: the structures `block_*` in
+//! Converts blocks to values. Layouts and arithmetic are those of ggml: the structures `block_*` in
 //! [`ggml-common.h`](https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h) and the functions
-//! `dequantize_row_*` in [`ggml-quants.c`](https://github.com/ggml-org/ggml/blob/master/src/ggml-quants.c). Products and
-//! sums are taken in the same order as there, so that the values are the same bits.
+//! `dequantize_row_*` in [`ggml-quants.c`](https://github.com/ggml-org/ggml/blob/master/src/ggml-quants.c). Products
+//! and sums are computed in the same order as in ggml, so that the values are bit-identical.
 
 mod k_quants;
 

@@ -1,4 +1,4 @@
-//! The header of a GGUF file, checked completely before anything is allocated from what it claims.
+//! The header of a GGUF file. It is checked completely before memory is allocated for anything it describes.
 //!
 //! Layout ([the format](https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)): magic, version, counts, typed
 //! metadata, tensor descriptions, padding, tensor data. All numbers are little-endian.

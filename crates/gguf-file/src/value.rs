@@ -1,4 +1,4 @@
-//! Metadata values. The same code passes over a value when a file is opened and reads it when somebody asks for it.
+//! Metadata values. The same code skips a value when a file is opened and reads it when it is requested.
 
 use crate::GgufError;
 use crate::cursor::Cursor;

@@ -1,4 +1,4 @@
-//! How the hub is reached, and what is reported while files are downloaded.
+//! Settings for access to the hub, and progress reports while files are downloaded.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

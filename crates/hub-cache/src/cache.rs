@@ -1,4 +1,4 @@
-//! The cache folder: where things are, and what is already there.
+//! The cache folder: the paths in it, and which files it already contains.
 
 use std::fs;
 use std::io;

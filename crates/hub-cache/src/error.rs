@@ -1,20 +1,22 @@
-//! What can go wrong between a hub id and a file.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a file of a repository cannot be had. Every message names the repository with its revision and says what to do.
+/// The reason why a file of a repository is not available. Every message names the repository and its revision, and
+/// says what to do.
 ///
-/// In all variants `repo` is `id@revision`, `endpoint` the address of the hub, `status` the HTTP status of its answer, `file` a
-/// name in the repository. `expected` and `found` are what a setting, an answer or a file should be and what it is.
+/// In all variants `repo` is `id@revision`, `endpoint` the address of the hub, `status` the HTTP status of its
+/// response, and `file` a name in the repository. `expected` and `found` describe what a setting, a response or a file
+/// should be and what it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
 pub enum HubError {
-    /// The id or the revision has characters no repository has.
+    /// The id or the revision contains characters that are not allowed in a repository name.
     #[error("hub repository {repo}: expected owner/name and a branch, tag or commit; check the spelling")]
     Id { repo: String },
-    /// The hub knows no such repository or revision.
+    /// The hub has no such repository or revision.
     #[error(
         "hub repository {repo}: not found at {endpoint}; check the spelling of id and revision (a private repository \
          needs a token)"
@@ -58,7 +60,7 @@ pub enum HubError {
         /// What was given; no password and no token.
         found: String,
     },
-    /// The answer is not what a hub answers.
+    /// The response is not one that a hub would send.
     #[error(
         "hub repository {repo}: {what}: expected {expected}, found {found}; check the endpoint, or try again later"
     )]
@@ -78,8 +80,8 @@ pub enum HubError {
          of them and give its path"
     )]
     OnlyGguf { repo: String, files: String },
-    /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt continues
-    /// from there.
+    /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt
+    /// continues from there.
     #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]
     Incomplete {
         repo: String,
@@ -98,7 +100,7 @@ pub enum HubError {
         expected: String,
         found: String,
     },
-    /// A data set has no files for what was asked.
+    /// A data set has no files for the requested configuration and split.
     #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
     Split {
         place: String,
@@ -118,7 +120,7 @@ pub enum HubError {
     /// There is no default cache folder.
     #[error("hub repository {repo}: there is no home directory; give a cache folder")]
     NoHome { repo: String },
-    /// The cache lacks files and the program cannot fetch them.
+    /// Files are missing from the cache and the program cannot download them.
     #[error(
         "hub repository {repo}: not complete in the cache, and this program was built without the feature `hub`; \
          build it with the feature, or give a folder"

@@ -1,4 +1,4 @@
-//! The lock that huggingface_hub and hf-hub take around the download of a file.
+//! The lock that huggingface_hub and hf-hub hold while they download a file.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,8 +12,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Time between two notices that a lock is waited for.
 const NOTICE: Duration = Duration::from_secs(10);
 
-/// A held lock, or permission to continue without one: a lock only avoids downloading a file twice. That a file is complete
-/// and right does not depend on it, since some network file systems grant every lock and others none.
+/// A held lock, or permission to continue without one: a lock only avoids downloading a file twice. That a file is
+/// complete and right does not depend on it, since some network file systems grant every lock and others none.
 pub(crate) struct DownloadLock(Option<File>);
 
 impl DownloadLock {

@@ -1,4 +1,4 @@
-//! Which files make the folder of a model.
+//! Determines which files belong to the folder of a model.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ const COMPANIONS: [&str; 5] = [
 ];
 
 impl HubRepo {
-    /// The folder of a model in the cache: configuration, safetensors weights, whole or sharded, and what belongs to the
-    /// tokenizer. What the cache lacks is fetched.
+    /// The folder of a model in the cache: configuration, safetensors weights, whole or sharded, and what belongs to
+    /// the tokenizer. What the cache lacks is fetched.
     ///
     /// A snapshot complete in the cache is used without touching the network, so a branch that has moved on is noticed
     /// only when the cache's `refs` entry is removed, or another revision asked for.

@@ -1,4 +1,4 @@
-//! The repository as the hub lists it.
+//! A repository as the hub lists it.
 
 use std::collections::BTreeMap;
 use std::fs;

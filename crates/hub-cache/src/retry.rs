@@ -1,4 +1,4 @@
-//! Repeating what failed, with growing waits.
+//! Repeats failed requests, with increasing waits.
 
 use std::time::{Duration, Instant};
 

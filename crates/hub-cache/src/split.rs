@@ -1,4 +1,4 @@
-//! Which files of a data set hold a split.
+//! Determines which files of a data set contain a split.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

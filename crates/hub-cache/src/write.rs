@@ -1,4 +1,4 @@
-//! Files that appear under their names only when they are complete.
+//! Files that appear under their final names only once they are complete.
 //!
 //! Each is written under a unique name that did not exist before, synced, and renamed.
 

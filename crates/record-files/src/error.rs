@@ -2,9 +2,9 @@ use crate::Place;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Everything that can go wrong in reading records.
+/// The errors of reading records.
 ///
-/// `expected` and `found` are what the format or the caller needs at that place, and what is there.
+/// `expected` is what the format or the caller requires at that place, and `found` is what the file contains.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
@@ -12,14 +12,14 @@ pub enum RecordError {
     /// A file or folder could not be opened or read.
     #[error("{}: {source}; check that the path exists and can be read", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    /// One record is not what it should be. The records after it can be read.
+    /// One record is invalid. The records after it can be read.
     #[error("{place}: expected {expected}, found {found}")]
     Record {
         place: Place,
         expected: String,
         found: String,
     },
-    /// The file is not what it should be from here on.
+    /// The rest of the file cannot be read.
     #[error("{place}: expected {expected}, found {found}")]
     Unreadable {
         /// The first record that cannot be read.

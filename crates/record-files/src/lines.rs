@@ -1,4 +1,4 @@
-//! One JSON object per line, split on the byte `\n` only: texts may hold other line separators of Unicode.
+//! One JSON object per line. Lines end at the byte `\n` only, because texts may contain other Unicode line separators.
 
 use crate::{Place, Position, Record, RecordError};
 use serde_json::Value;

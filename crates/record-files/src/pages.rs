@@ -1,8 +1,8 @@
-//! Pages of a Parquet file, decompressed with a limit.
+//! Decompresses the pages of a Parquet file, up to a limit.
 //!
-//! The parquet crate decompresses a page of some codecs to its end before it compares the length with the page's
-//! header: a few megabytes can fill the memory. So it is told that the pages are not compressed, and they are
-//! decompressed here.
+//! For some codecs, the parquet crate decompresses a whole page before it compares the length with the page's header. A
+//! few compressed megabytes can then fill the memory. Pages are therefore decompressed here and passed to the parquet
+//! crate as uncompressed pages.
 
 use bytes::Bytes;
 use parquet::basic::Compression;

@@ -1,4 +1,5 @@
-//! Readers made by others panic on some malformed files, and outside data must not end the program.
+//! Turns panics of third-party readers into errors. Some malformed files cause such panics, and outside data must not
+//! end the program.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

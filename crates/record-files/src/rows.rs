@@ -1,4 +1,4 @@
-//! Rows of a Parquet file as the JSON objects that a JSONL file of the same data holds.
+//! Rows of a Parquet file as JSON objects, equal to those in a JSONL file with the same data.
 
 use crate::pages::BoundedFile;
 use crate::panics::{caught, shortened};

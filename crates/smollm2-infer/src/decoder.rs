@@ -1,4 +1,4 @@
-//! The decoder loop: prompts in at any time, one token of every row a step.
+//! The decoder loop. Prompts can be added at any time, and each step generates one token for every row.
 //!
 //! B rows, T tokens, D hidden, V vocab.
 
@@ -117,8 +117,8 @@ impl<B: DecoderBackend> Decoder<B> {
     /// The next token of every row, running rows before those admitted since the last step.
     ///
     /// # Errors
-    /// [`InferError::NotANumber`] and [`InferError::Text`] name a row that could not be continued, the first of those of
-    /// the step. It has ended; the other errors and the tokens of the other rows are those of the next calls.
+    /// [`InferError::NotANumber`] and [`InferError::Text`] name a row that could not be continued, the first of those
+    /// of the step. It has ended; the other errors and the tokens of the other rows are those of the next calls.
     pub fn step(&mut self) -> Result<Vec<TokenEvent>, InferError> {
         if self.ready.is_empty() && self.failed.is_empty() {
             self.advance();

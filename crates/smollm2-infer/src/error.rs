@@ -1,9 +1,9 @@
-//! Everything that can go wrong in this crate.
+//! The errors of this crate.
 
 use smollm2_model::ModelError;
 use smoltalk_data::DataError;
 
-/// Why a model and a tokenizer do not go together, or a request cannot be answered.
+/// The reason why a model and a tokenizer do not fit together, or why a request cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum InferError {
     /// The weights cannot be read.
@@ -46,7 +46,7 @@ pub enum InferError {
         found: String,
     },
 
-    /// A prompt holds no token: there is nothing to condition the first token on.
+    /// A prompt is empty, so the first token has no context.
     #[error("prompt {row} is empty: give at least one token (the BOS id, for instance)")]
     EmptyPrompt {
         /// Row of the decoder.
@@ -64,7 +64,7 @@ pub enum InferError {
         limit: usize,
     },
 
-    /// A token id is not in the vocabulary of the model (a tokenizer with added tokens, usually).
+    /// A token id is not in the vocabulary of the model. Usually the tokenizer has added tokens.
     #[error("prompt {row}, position {position}: token id {token} is outside the vocabulary of {vocab_size} tokens")]
     TokenOutOfRange {
         /// Row of the decoder, or index of the request.
@@ -77,7 +77,7 @@ pub enum InferError {
         vocab_size: usize,
     },
 
-    /// The logits hold a NaN, or the highest is infinite: the weights or the activations overflowed.
+    /// The logits contain a NaN, or the highest is infinite: the weights or the activations overflowed.
     #[error("row {row}: the logits of step {step} are not numbers (the weights or activations overflowed)")]
     NotANumber {
         /// Row of the decoder.

@@ -1,4 +1,4 @@
-//! Keys and values of rows that have ended, for prompts that continue them.
+//! Keeps the keys and values of finished rows, for prompts that continue them.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,8 @@ impl<B: DecoderBackend> Prefixes<B> {
     }
 
     /// Keys and values of the longest beginning of `prompt` that a row has in common with it, if that is at least
-    /// [`FEWEST`] tokens and half of the prompt; its last token is left to be computed. A row that the prompt continues is taken, a row that continues differently is copied.
+    /// [`FEWEST`] tokens and half of the prompt; its last token is left to be computed. A row that the prompt continues
+    /// is taken, a row that continues differently is copied.
     pub(crate) fn longest(&mut self, prompt: &[u32]) -> Option<KvCache<B>> {
         let shared = self.entries.iter().map(|entry| common(&entry.ids, prompt));
         let (index, length) = shared.enumerate().max_by_key(|(_, length)| *length)?;

@@ -1,4 +1,4 @@
-//! One prompt on its way through the decoder.
+//! The state of one prompt in the decoder.
 
 use std::collections::BTreeSet;
 

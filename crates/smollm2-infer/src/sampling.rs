@@ -1,4 +1,4 @@
-//! From logits to one token.
+//! Chooses a token from logits.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Log-likelihoods of continuations, many contexts at a time.
+//! Log-likelihoods of continuations, for many contexts at a time.
 //!
 //! N tokens of all sequences of a batch, D hidden.
 
@@ -60,10 +60,9 @@ impl Sequence<'_> {
 
 impl<B: DecoderBackend> Engine<B> {
     /// Scores the continuations of every request. A context is computed once for all its continuations, and the
-    /// contexts of up to `rows` requests run in one forward pass, fewer where they are long; results do not depend on how
-    /// many. Where context and
-    /// continuation are longer than [`max_length`](Engine::max_length), the context loses its beginning, as in
-    /// lm-evaluation-harness.
+    /// contexts of up to `rows` requests run in one forward pass, fewer where they are long; results do not depend on
+    /// how many. Where context and continuation are longer than [`max_length`](Engine::max_length), the context loses
+    /// its beginning, as in lm-evaluation-harness.
     ///
     /// # Errors
     /// [`InferError::EmptyContext`], [`InferError::Continuation`] for one that is empty or longer than the longest
@@ -107,8 +106,8 @@ impl<B: DecoderBackend> Engine<B> {
         check_ids(index, &ids, self.model().config().vocab_size)
     }
 
-    /// One sequence, unless the continuations have more tokens than the longest sequence, or a context has to be cut: then
-    /// one for each continuation, because each is cut differently.
+    /// One sequence, unless the continuations have more tokens than the longest sequence, or a context has to be cut:
+    /// then one for each continuation, because each is cut differently.
     fn sequences<'a>(&self, request: usize, asked: &'a ScoreRequest) -> Vec<Sequence<'a>> {
         let longest = asked.continuations.iter().map(Vec::len).max().unwrap_or(1);
         // The last token is only predicted.

@@ -1,4 +1,4 @@
-//! How a prompt is continued.
+//! The settings of generation.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Text from tokens that arrive one by one, up to a stop string.
+//! Decodes tokens to text one by one, up to a stop string.
 
 use smoltalk_data::{ChatTokenizer, DataError, DecodeStream};
 

@@ -1,4 +1,4 @@
-//! Shapes and constants of a model: the three published sizes, and what `config.json` says.
+//! Shapes and constants of a model: the three published sizes, and the contents of `config.json`.
 
 mod feed_forward;
 mod json;
@@ -103,8 +103,8 @@ pub struct SmolLm2Config {
     pub eos_token_ids: Vec<u32>,
     /// Token that fills rows, if any.
     pub pad_token_id: Option<u32>,
-    /// Type of the weights: in `config.json` of those in the file, in [`SmolLm2::config`] of those of the model. A model
-    /// drawn by [`SmolLm2Config::init`] has the device's float type, whatever this says.
+    /// Type of the weights: in `config.json` of those in the file, in [`SmolLm2::config`] of those of the model. A
+    /// model drawn by [`SmolLm2Config::init`] has the device's float type, whatever this says.
     pub dtype: StoredDtype,
     /// Feed-forward of every layer: exactly `num_hidden_layers` entries.
     pub feed_forward: Vec<FeedForwardConfig>,

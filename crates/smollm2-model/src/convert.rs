@@ -1,10 +1,10 @@
-//! From a pretrained SwiGLU to a group rational gate.
+//! Converts a pretrained SwiGLU layer to a layer with a group rational gate.
 //!
-//! SwiGLU is `W_down (silu(W_gate x) ⊙ W_up x)`; the converted layer has a learned function per channel group in
-//! place of SiLU. Trained gates have outliers tens of times larger than their bulk, so one published function for
-//! all layers ruins the model; [`to_gated_rational`] fits each group to the gates it really sees, each squared error
-//! weighted by the square of the up value that multiplies it. [`to_exact`] keeps SiLU and adds a function that starts
-//! at zero.
+//! SwiGLU is `W_down (silu(W_gate x) ⊙ W_up x)`. In the converted layer, a learned function per channel group replaces
+//! SiLU. Trained gates have outliers tens of times larger than most values, so using one published function for all
+//! layers ruins the model. [`to_gated_rational`] therefore fits the function of each group to the gate values that
+//! occur. It weights each squared error by the square of the up value that multiplies the gate. [`to_exact`] keeps SiLU
+//! and adds a function that starts at zero.
 //!
 //! ```
 //! use burn::backend::Flex;

@@ -1,4 +1,4 @@
-//! What can go wrong in this crate, one variant per failure.
+//! The errors of this crate, with one variant per kind of failure.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
 
-    /// The configuration inside a file is refused.
+    /// The configuration in a file is invalid.
     #[error("{path}: {source}")]
     ConfigFile {
         /// The file.
@@ -47,7 +47,7 @@ pub enum ModelError {
         source: Box<ModelError>,
     },
 
-    /// A model was named that is no folder, no GGUF file and no hub id.
+    /// The name of a model is not a folder, a GGUF file or a hub id.
     #[error(
         "`{found}`: expected a folder, a .gguf file or a hub id (owner/name; owner/name@main if there is a folder `owner` \
          here)"
@@ -87,18 +87,19 @@ pub enum ModelError {
         found: String,
     },
 
-    /// A GGUF file cannot be read, is malformed, or holds another architecture.
+    /// A GGUF file cannot be read, is malformed, or contains another architecture.
     #[error(transparent)]
     Gguf(#[from] GgufError),
 
-    /// The tensors of a file are not those its configuration calls for.
+    /// The tensors of a file are not those that its configuration requires.
     #[error("the tensors do not fit the configuration: {report}")]
     Tensors {
         /// Every missing, unused and mis-shaped tensor.
         report: Box<LoadReport>,
     },
 
-    /// The vocabulary of the configuration is not that of the embedding (a re-upload with added tokens, usually).
+    /// The vocabulary size in the configuration differs from that of the embedding. Usually the model was uploaded
+    /// again with added tokens.
     #[error(
         "vocab_size: expected {tensor}, the rows of the embedding in the file; found {config} in the configuration"
     )]
@@ -118,7 +119,7 @@ pub enum ModelError {
         projection: &'static str,
     },
 
-    /// An option, a row or an activation a conversion or comparison cannot use.
+    /// An option, a row or an activation that a conversion or comparison cannot use.
     #[error("{what}: expected {expected}, found {found}")]
     Conversion {
         /// A field of `ConversionOptions`, `rows`, `row 3` or `layer 3`.
@@ -129,7 +130,7 @@ pub enum ModelError {
         found: String,
     },
 
-    /// No rational function could be made for a gate.
+    /// No rational function could be fitted for a gate.
     #[error("layer {layer}, group {group}: {source}")]
     Fit {
         /// Layer, from 0.

@@ -1,5 +1,5 @@
-//! The operations of a decoder that are worth more than a chain of tensor operations: normalisation, rotation,
-//! attention, gating.
+//! The operations of a decoder that have their own implementation instead of a chain of tensor operations:
+//! normalisation, rotation, attention and gating.
 //!
 //! B batch, T query tokens, S key tokens, N = B·T rows, P rows of a rotation or positions of a cache, D hidden,
 //! F feed-forward width, H heads, K key/value heads, C head dim.

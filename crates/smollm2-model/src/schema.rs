@@ -1,7 +1,7 @@
-//! The parameters of a model: the one table of their names, shapes and kinds.
+//! The parameters of a model: the only table of their names, shapes and kinds.
 //!
-//! Loading, saving, counting and the report of a load follow from it, and so does whatever treats parameters by kind,
-//! as an optimiser does. D hidden, F feed-forward width, V vocab.
+//! Loading, saving, counting and the report of a load use this table. So does code that treats parameters by kind, such
+//! as an optimiser. D hidden, F feed-forward width, V vocab.
 
 use crate::{FeedForwardConfig, RationalConfig, SmolLm2Config};
 

@@ -1,7 +1,7 @@
-//! Weights in and out: Hugging Face folders, GGUF files, the hub.
+//! Loads and saves weights: Hugging Face folders, GGUF files and the hub.
 //!
-//! Nothing in a file is believed before it is checked: lengths and offsets against the size of the file, shapes
-//! against bytes, tensors against the configuration, all before memory is allocated for them.
+//! Files are treated as untrusted. Before memory is allocated, lengths and offsets are compared with the size of the
+//! file, shapes with the number of bytes, and tensors with the configuration.
 //!
 //! ```
 //! use burn::backend::Flex;

@@ -1,7 +1,7 @@
-//! The K-quants: 256 values a block, in groups of 16 or 32 with a quantised scale each.
+//! The K-quants: blocks of 256 values, in groups of 16 or 32 that have a quantised scale each.
 //!
-//! Where the low bits of a value are: groups of 16 are numbered `g` in the order of their values, and the 256 values are
-//! two halves of 128. A byte of 2-bit values holds four that are 32 apart, a byte of 4-bit values two.
+//! Groups of 16 are numbered `g` in the order of their values, and the 256 values form two halves of 128. The low bits
+//! of values that are 32 apart are in the same byte: four values per byte for 2-bit values, two for 4-bit values.
 
 use super::half_at;
 
@@ -20,8 +20,8 @@ pub(super) fn q2_k(block: &[u8; 84], values: &mut [f32; 256]) {
     }
 }
 
-/// 32 bytes of third bits, 64 bytes of 2-bit values, 12 bytes of 6-bit scales, `d`. `(d (scale - 32)) (q - 4)`: the third
-/// bit of `q` is set where 4 is not subtracted.
+/// 32 bytes of third bits, 64 bytes of 2-bit values, 12 bytes of 6-bit scales, `d`. `(d (scale - 32)) (q - 4)`: the
+/// third bit of `q` is set where 4 is not subtracted.
 pub(super) fn q3_k(block: &[u8; 110], values: &mut [f32; 256]) {
     let (third, quants, scales) = (&block[..32], &block[32..96], &block[96..108]);
     let d = half_at(block, 108);
@@ -76,8 +76,8 @@ pub(super) fn q5_k(block: &[u8; 176], values: &mut [f32; 256]) {
     }
 }
 
-/// Of group `g` of 8: the first four pairs are the low 6 bits of bytes `g` and `g + 4`; the others have their low 4 bits in
-/// byte `g + 4` and their high 2 bits above those pairs.
+/// Of group `g` of 8: the first four pairs are the low 6 bits of bytes `g` and `g + 4`; the others have their low 4
+/// bits in byte `g + 4` and their high 2 bits above those pairs.
 fn scale_and_minimum(scales: &[u8], g: usize) -> (f32, f32) {
     let (scale, minimum) = if g < 4 {
         (scales[g] & 63, scales[g + 4] & 63)

@@ -1,4 +1,4 @@
-//! The client: ureq without anything it would take from the environment.
+//! The HTTP client: ureq, configured to ignore environment variables.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! `config.json` in and out, as `transformers` 4 and 5 write and read it.
+//! Reads and writes `config.json` in the formats of `transformers` 4 and 5.
 
 use serde_json::{Map, Value, json};
 

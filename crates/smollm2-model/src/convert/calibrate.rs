@@ -1,4 +1,4 @@
-//! Running a model over calibration tokens and collecting what its gates see.
+//! Runs a model on calibration tokens and collects the values of its gates.
 //!
 //! T tokens, D hidden, F feed-forward width, G groups.
 

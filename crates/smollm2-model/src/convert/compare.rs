@@ -1,4 +1,4 @@
-//! How far two models of one vocabulary are apart on held-out text.
+//! Measures how much two models with the same vocabulary differ on held-out text.
 //!
 //! T tokens, V vocab.
 
@@ -112,7 +112,8 @@ fn hidden<B: DecoderBackend>(model: &SmolLm2<B>, row: &[u32]) -> Tensor<B, 2> {
 }
 
 impl Sums {
-    /// Adds positions whose log-probabilities are `before` and `after: [t, V]`; the first of them are followed by `next`.
+    /// Adds positions whose log-probabilities are `before` and `after: [t, V]`; the first of them are followed by
+    /// `next`.
     fn add<B: DecoderBackend>(&mut self, before: Tensor<B, 2>, after: Tensor<B, 2>, next: &[u32]) {
         let [positions, _] = before.dims();
         self.before += score(&before, next);

@@ -1,4 +1,4 @@
-//! Coefficients for one layer from what its gates saw.
+//! Fits the coefficients of one layer to the values of its gates.
 
 use std::{ops::RangeInclusive, thread};
 

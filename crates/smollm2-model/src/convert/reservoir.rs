@@ -1,4 +1,4 @@
-//! Samples of gate and up values kept while calibration text streams by, in bounded memory.
+//! Samples gate and up values while calibration text is processed, in bounded memory.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

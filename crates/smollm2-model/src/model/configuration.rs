@@ -1,4 +1,4 @@
-//! What a model says of itself.
+//! What a model reports about itself: its configuration, device and parameters.
 
 use burn::tensor::{DType, backend::Backend};
 

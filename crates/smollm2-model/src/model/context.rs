@@ -1,4 +1,4 @@
-//! Which token may look at which, and at what position each token stands.
+//! Which tokens a token attends to, and the position of each token.
 //!
 //! B batch, T query tokens, S key tokens.
 

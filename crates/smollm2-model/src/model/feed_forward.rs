@@ -1,4 +1,4 @@
-//! The feed-forward of a block: which layer it is.
+//! The feed-forward of a block, an enum over the kinds of layer.
 //!
 //! N rows, D hidden.
 

@@ -1,4 +1,4 @@
-//! The rational functions of a model, as functions.
+//! The rational functions of a model, as functions that can be evaluated.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Rows of different lengths in one forward pass, with no work for padding but in attention.
+//! Rows of different lengths in one forward pass. Only attention computes padding positions.
 //!
 //! B rows, T tokens of the longest, N tokens of all rows, W width, D hidden.
 
@@ -57,7 +57,8 @@ impl Branched<'_> {
 /// itself, and padded, `[B, T, W]`, for attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing<B: Backend> {
-    /// The token in each slot of `[B·T]`; padding names the first of its own row, so that no row reads another's values.
+    /// The token in each slot of `[B·T]`; padding names the first of its own row, so that no row reads another's
+    /// values.
     tokens: Tensor<B, 1, Int>,
     /// The slot of each token, `[N]`.
     slots: Tensor<B, 1, Int>,

@@ -1,4 +1,4 @@
-//! From a parameter's place in the module to its name in a checkpoint.
+//! Maps a parameter's place in the module to its name in a checkpoint.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The explicit backward passes on `Autodiff`. Each keeps the inputs of its operation, which other operations hold
-//! anyway, and computes the rest again.
+//! The explicit backward passes on `Autodiff`. Each keeps only the inputs of its operation, which other operations keep
+//! in memory anyway, and recomputes everything else.
 
 use burn::tensor::{
     backend::Backend,

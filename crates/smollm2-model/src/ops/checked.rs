@@ -1,8 +1,8 @@
-//! What every implementation of [`DecoderBackend`](super::DecoderBackend) checks before it reads a value: one function
-//! per operation, called first by the reference and by the CPU implementation.
+//! The checks that every implementation of [`DecoderBackend`](super::DecoderBackend) makes before it reads a value.
+//! There is one function per operation, which the reference and the CPU implementation call first.
 //!
 //! # Panics
-//! Each function panics when a tensor has another shape, element type or device than the operation says.
+//! Each function panics if a tensor does not have the shape, element type or device that the operation requires.
 
 use burn::tensor::{
     DType, TensorMetadata,

@@ -1,5 +1,5 @@
-//! GPU backends run the plain-tensor reference: fusion joins its elementwise parts, and what it cannot join are
-//! matrix products.
+//! GPU backends run the plain-tensor reference. Burn's fusion combines its elementwise operations; only the matrix
+//! products remain separate.
 
 use burn_cubecl::{CubeBackend, CubeRuntime, FloatElement, IntElement, element::BoolElement};
 use burn_fusion::{Fusion, FusionBackend};

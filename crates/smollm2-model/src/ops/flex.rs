@@ -1,7 +1,7 @@
 //! One-pass f32 implementations on the CPU backend Flex, on all cores; other float types run the reference.
 //!
-//! How the work is cut depends on the shapes alone and every sum has one order, so results are the same bits for any
-//! number of threads.
+//! How the work is divided depends only on the shapes, and every sum has a fixed order. Results are therefore
+//! bit-identical for any number of threads.
 
 mod attention;
 mod matrix;

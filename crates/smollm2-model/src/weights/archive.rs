@@ -1,4 +1,4 @@
-//! What every kind of weight file offers: tensors under their Hugging Face names.
+//! The common interface of weight files: tensors under their Hugging Face names.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Element types of stored tensors, and bytes to numbers.
+//! Element types of stored tensors, and the conversion of bytes to numbers.
 
 use burn::tensor::{DType, TensorData};
 use half::{bf16, f16};

@@ -1,4 +1,4 @@
-//! What fits and what does not between a configuration and the tensors of a file.
+//! Compares the tensors of a file with those that the configuration requires.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Causal attention, block by block of queries: a `[T, S]` matrix never exists, and keys after the last query of a
-//! block are never multiplied.
+//! Causal attention, computed for one block of queries at a time. The complete `[T, S]` matrix is never stored, and
+//! keys after the last query of a block are skipped.
 //!
 //! B batch, T query tokens, S key tokens, H heads, K key/value heads, C head dim, Q queries of a block.
 
