@@ -1,4 +1,4 @@
-//! Where results go: refused before the work begins, and never visible before they are complete.
+//! Output files. An unusable path is an error before the work begins, and a file appears only once it is complete.
 
 use crate::error::{AtPlace, KallmError, OfPath, Result};
 use std::ffi::OsStr;

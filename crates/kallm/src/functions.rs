@@ -1,4 +1,4 @@
-//! What the rational functions of a model look like, before and after training.
+//! Curves of the rational functions of a model, before and after training.
 
 use crate::error::{KallmError, Result};
 use llm_bench::report::LearnedFunction;

@@ -1,4 +1,4 @@
-//! Data sets on the Hugging Face hub: the one place of the libraries where an id becomes files.
+//! Data sets on the Hugging Face hub. This is the only place in the libraries where a data set id is resolved to files.
 
 use crate::error::{KallmError, Result};
 use hub_cache::{HubRepo, RepoKind, SplitMatch, parse_id};

@@ -1,4 +1,4 @@
-//! What a result was made from, as digests that `sha256sum` can check.
+//! Records which files a result was made from, as digests that `sha256sum` can check.
 
 use crate::error::{KallmError, OfPath, Result};
 use crate::files::children;

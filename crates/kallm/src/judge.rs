@@ -1,4 +1,4 @@
-//! [`Judged`]: an engine as what llm-bench evaluates.
+//! [`Judged`]: an engine in the form that llm-bench evaluates.
 
 mod encoding;
 mod fingerprint;
@@ -208,8 +208,8 @@ pub fn chat_prompt(
     Ok(ChatPrompt { text, special })
 }
 
-/// The requests of a document share its context, not only an equal one: documents with the same text stay apart, so that
-/// nothing depends on how documents are batched.
+/// The requests of a document share its context, not only an equal one: documents with the same text stay apart, so
+/// that nothing depends on how documents are batched.
 fn are_of_one_document(a: &LoglikelihoodRequest, b: &LoglikelihoodRequest) -> bool {
     !a.context.is_empty() && Arc::ptr_eq(&a.context, &b.context) && a.special == b.special
 }

@@ -1,4 +1,4 @@
-//! A model's folder: weights, configuration and tokenizer, visible together.
+//! The folder of a model. Weights, configuration and tokenizer appear in it at the same time.
 
 use crate::error::{KallmError, OfPath, Result};
 use crate::files::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
@@ -22,9 +22,10 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a model with its tokenizer and `records`, further files by name. A folder that does not exist appears complete
-/// or not at all. In one that exists, which may be a mount point, files appear one by one, `config.json` last: without it
-/// a folder is not taken for a model. Until then all of it is in `NAME.partial-XXXXXX`, which only a killed program leaves.
+/// Writes a model with its tokenizer and `records`, further files by name. A folder that does not exist appears
+/// complete or not at all. In one that exists, which may be a mount point, files appear one by one, `config.json` last:
+/// without it a folder is not taken for a model. Until then all of it is in `NAME.partial-XXXXXX`, which only a killed
+/// program leaves.
 ///
 /// # Errors
 /// When something cannot be written, or the folder holds a model already.
@@ -63,8 +64,8 @@ pub fn save_model<B: DecoderBackend>(
     sync(place)
 }
 
-/// Base weights end a text with `<|endoftext|>`. The tokenizer that is written next to them has a chat template, so other
-/// programs must stop at the end of a turn too.
+/// Base weights end a text with `<|endoftext|>`. The tokenizer that is written next to them has a chat template, so
+/// other programs must stop at the end of a turn too.
 fn with_end_of_turn<B: DecoderBackend>(model: &SmolLm2<B>, tokenizer: &ChatTokenizer) -> Result<SmolLm2<B>> {
     let (config, end) = (model.config(), tokenizer.end_of_turn_id());
     if config.eos_token_ids.contains(&end) {

@@ -1,8 +1,8 @@
 //! A small synthetic world for runs without any download: people with a city, a food, a pet and a colour, and sums.
 //!
-//! Every fact is asked in three phrasings; training sees two of them and the `facts` task asks the third, so the task
-//! measures whether a fact moved from one phrasing to another. A fifth of all sums is never trained on; the `sums`
-//! task asks those.
+//! Every question has three phrasings. Two of them are in the training data, and the `facts` task uses the third. The
+//! task therefore measures whether a fact learned in one phrasing is known in another. A fifth of all sums is not in
+//! the training data; the `sums` task uses those.
 
 use crate::error::Result;
 use crate::files::write_whole;

@@ -1,4 +1,4 @@
-//! What `sft` and `compare` share: data as rows, and the model a run starts from.
+//! The code that `sft` and `compare` share: reading data as rows, and creating the initial model of a run.
 
 use crate::error::Result;
 use crate::open;
@@ -67,8 +67,8 @@ pub fn tokenizer_saver(tokenizer: &ChatTokenizer) -> impl Fn(&Path) -> Result<()
     |folder| Ok(tokenizer.save(folder)?)
 }
 
-/// A model that is to learn to chat: its texts end with the token that ends a turn. A base model's end
-/// with another, and programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
+/// A model that is to learn to chat: its texts end with the token that ends a turn. A base model's end with another,
+/// and programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
 ///
 /// # Errors
 /// When a token of the tokenizer is not in the model's vocabulary.

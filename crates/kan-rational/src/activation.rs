@@ -1,4 +1,4 @@
-//! Activation functions and the rational coefficients known for them.
+//! Activation functions, and stored rational coefficients for them.
 
 mod minimax;
 mod published;
@@ -75,8 +75,8 @@ impl Activation {
         }
     }
 
-    /// The best coefficients stored for these degrees and this form: zero and identity, our minimax fit on `[-8, 8]` for
-    /// swish and gelu, the published table fitted for form A otherwise.
+    /// The best coefficients stored for these degrees and this form: zero and identity, our minimax fit on `[-8, 8]`
+    /// for swish and gelu, the published table fitted for form A otherwise.
     ///
     /// Zero is exact; the identity is in form A. In form B it is `x / (1 + 1e-6 x^2)` (or `|x|` where the denominator's
     /// degree is 1), and zero has that denominator too: `b = 0` is on the kink of form B's absolute value at every

@@ -1,4 +1,4 @@
-//! The explicit backward on `Autodiff`. Only the inputs are kept for it: `F` is recomputed, which costs a few
+//! The explicit backward pass on `Autodiff`. It keeps only the inputs and recomputes `F`, which costs a few
 //! multiply-adds and saves a tensor of the size of the activations.
 
 use crate::{RationalBackend, RationalSpec};
@@ -122,8 +122,8 @@ impl<B: RationalBackend> Backward<B, 4> for GatedRationalStep {
     }
 }
 
-/// The gradient of the output. If the input has no elements, the input itself stands in for it: Burn's backward pass of a
-/// sum multiplies ones of shape `[0, D]` by a tensor of shape `[1, 1]`, which CubeCL broadcasts to `[1, D]`.
+/// The gradient of the output. If the input has no elements, the input itself stands in for it: Burn's backward pass of
+/// a sum multiplies ones of shape `[0, D]` by a tensor of shape `[1, 1]`, which CubeCL broadcasts to `[1, D]`.
 fn like_input<B: Backend>(grad_output: FloatTensor<B>, input: &FloatTensor<B>) -> FloatTensor<B> {
     if input.shape().num_elements() == 0 {
         input.clone()

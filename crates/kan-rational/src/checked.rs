@@ -1,8 +1,9 @@
-//! What every implementation of [`RationalBackend`](crate::RationalBackend) checks before it reads a value: one
-//! function per operation. The reference, the CPU kernels, the GPU kernels and the fusion queue call it first.
+//! The checks that every implementation of [`RationalBackend`](crate::RationalBackend) makes before it reads a value.
+//! There is one function per operation. The reference, the CPU kernels, the GPU kernels and the fusion queue call it
+//! first.
 //!
 //! # Panics
-//! Each function panics when a tensor has another shape, float type or device than the trait says.
+//! Each function panics if a tensor does not have the shape, float type or device that the trait requires.
 
 use crate::{Geometry, RationalError, RationalSpec};
 use burn::tensor::{DType, TensorMetadata, backend::Backend, ops::FloatTensor};

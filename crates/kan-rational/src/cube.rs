@@ -1,16 +1,16 @@
-//! Fused CubeCL kernels for CUDA, WGPU and every other CubeCL runtime, bare and behind `Fusion`.
+//! Fused CubeCL kernels for CUDA, WGPU and every other CubeCL runtime, with and without `Fusion`.
 //!
-//! One source, compiled per element type, vector width, degrees and form of the denominator, and nothing else: batch,
-//! length, width and number of groups are read while the kernel runs, so no new shape compiles anything.
+//! A kernel is compiled once for each combination of element type, vector width, degrees and form of the denominator.
+//! Batch, length, width and number of groups are runtime arguments, so a new shape does not compile a new kernel.
 //!
-//! - `grid`: which thread works on which elements.
-//! - `arithmetic`: the function, its slope and the coefficients' terms at one element, in `f32`.
+//! - `grid`: assigns elements to threads.
+//! - `arithmetic`: the function, its slope and the terms of the coefficient gradients at one element, in `f32`.
 //! - `forward`, `backward`: the kernels, plain and gated.
 //! - `fold`: the deterministic sums of the coefficient gradients.
-//! - `layout`, `launch`: the host side. `backend`, `fusion`: what Burn sees.
-//! - `source`: the kernels without a device, for reading what a compiler makes of them.
+//! - `layout`, `launch`: the code on the host. `backend`, `fusion`: the interface to Burn.
+//! - `source`: the generated source of the kernels without a device, for inspection with a compiler.
 //!
-//! `docs/performance.md`, "Rational kernels", has the reasons and the figures.
+//! `docs/performance.md`, "Rational kernels", explains the design and gives measurements.
 
 mod arithmetic;
 mod backend;

@@ -1,10 +1,10 @@
 use crate::spec::{Degrees, MAX_DEGREES};
 use burn::tensor::DType;
 
-/// Everything this crate can refuse, each with what was expected and what was found.
+/// The errors of this crate. Each says what was expected and what was found.
 ///
-/// `tensor` and `what` name the tensor or list; `least` and `most` bound its number of columns; `table` is `published` or
-/// `minimax`; `low` and `high` are the ends of a range.
+/// `tensor` and `what` name the tensor or list; `least` and `most` bound its number of columns; `table` is `published`
+/// or `minimax`; `low` and `high` are the ends of a range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields that recur are described above")]
@@ -44,7 +44,7 @@ pub enum RationalError {
         expected: Vec<usize>,
         found: Vec<usize>,
     },
-    /// A tensor of another element type than the operation reads.
+    /// A tensor does not have the element type that the operation requires.
     #[error("{tensor} has type {found:?}, expected {expected:?}")]
     Dtype {
         tensor: &'static str,

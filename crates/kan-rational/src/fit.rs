@@ -1,4 +1,4 @@
-//! Fitting a rational to a function ([`minimax()`]) or to weighted samples ([`weighted_least_squares`]), in f64.
+//! Fits a rational to a function ([`minimax()`]) or to weighted samples ([`weighted_least_squares`]), in f64.
 //!
 //! ```
 //! use kan_rational::{Activation, Degrees, Denominator, fit};

@@ -1,8 +1,8 @@
 //! The group rational function in plain tensor operations, and in f64 one element at a time ([`scalar`]).
 //!
-//! Works on any backend without a kernel. It is what every fused path is tested against, so it is written for
-//! reading: one statement per term of the formulas in `docs/kat.md`. The gradients are explicit; differentiating the
-//! forward through Burn's `abs` instead would freeze every denominator coefficient that is exactly zero.
+//! It works on any backend without a kernel. Every fused implementation is tested against it, so it is written to be
+//! easy to read: one statement per term of the formulas in `docs/kat.md`. The gradients are explicit. Differentiating
+//! the forward pass through Burn's `abs` would give no gradient to a denominator coefficient that is exactly zero.
 //!
 //! Shapes: N rows (all leading dimensions), G groups, W channels per group, `D = G W`.
 

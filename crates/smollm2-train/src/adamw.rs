@@ -1,4 +1,4 @@
-//! AdamW with decay groups, as `torch.optim.AdamW` computes it.
+//! AdamW with weight-decay groups. The result is the same as with `torch.optim.AdamW`.
 
 mod state;
 
@@ -133,8 +133,8 @@ impl<B: StepBackend> AdamW<B> {
         self.updates
     }
 
-    /// One update of every parameter of `model` that has a gradient; each gradient is multiplied by its factor of `clip`
-    /// first.
+    /// One update of every parameter of `model` that has a gradient; each gradient is multiplied by its factor of
+    /// `clip` first.
     pub fn update<AB: TrainBackend<InnerBackend = B>>(
         &mut self,
         model: SmolLm2<AB>,
@@ -210,8 +210,8 @@ fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }
 
-/// `kept + (updated - kept) / size^k` in the column of `x^k`; the first column's power is `first_power`. What the weight
-/// decay left is kept: it shrinks every coefficient by the same factor.
+/// `kept + (updated - kept) / size^k` in the column of `x^k`; the first column's power is `first_power`. What the
+/// weight decay left is kept: it shrinks every coefficient by the same factor.
 fn shorten<B: Backend, const D: usize>(
     kept: Tensor<B, D>,
     updated: Tensor<B, D>,

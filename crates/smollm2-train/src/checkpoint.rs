@@ -1,11 +1,13 @@
-//! Checkpoints that are complete or absent.
+//! Checkpoints, which are either complete or absent.
 //!
-//! A checkpoint is written inside a folder next to its final place whose name starts with `.partial-`; every file is
-//! flushed to the disk, a manifest with the length and SHA-256 of each is written last, and it is moved to its place. A
-//! process killed at any moment leaves at most a partial folder, which nobody reads and the next run removes.
+//! A checkpoint is first written into a folder next to its final place, whose name starts with `.partial-`. Every file
+//! is flushed to disk. A manifest with the length and SHA-256 of each file is written last, and then the folder is
+//! renamed. A process that is killed at any moment leaves at most a partial folder, which is never read and which the
+//! next run removes.
 //!
-//! A checkpoint that is written again replaces the earlier one of its step. That one is renamed to `.replaced-step-..`
-//! until the new one is in place, and counts as the checkpoint of its step if the process is killed in between.
+//! If a checkpoint is written again, it replaces the earlier one of its step. The earlier one is renamed to
+//! `.replaced-step-..` until the new one is in place. If the process is killed in between, it is still used as the
+//! checkpoint of its step.
 
 mod manifest;
 

@@ -1,11 +1,11 @@
-//! What can go wrong in this crate, one variant per failure.
+//! The errors of this crate, with one variant per kind of failure.
 
 use std::path::{Path, PathBuf};
 
 use smollm2_model::ModelError;
 use smoltalk_data::{DataError, Mismatch};
 
-/// An error of this crate. Every variant names the place and says what to do where that is not obvious.
+/// An error of this crate. Every variant names the place, and says what to do if that is not obvious.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -13,7 +13,7 @@ pub enum TrainError {
     #[error("training configuration: {0}")]
     ConfigSyntax(#[source] Box<toml::de::Error>),
 
-    /// A value of the recipe has no meaning.
+    /// A value of the recipe is invalid.
     #[error("training configuration, field `{field}`: {mismatch}")]
     Config {
         /// The field as TOML spells it, with its table (`optimizer.beta1`).
@@ -46,11 +46,11 @@ pub enum TrainError {
         value: f64,
     },
 
-    /// Rows that cannot be a batch.
+    /// Rows that cannot form a batch.
     #[error("rows of a batch: {0}")]
     Rows(Mismatch),
 
-    /// A token id or a position that the model has no row for.
+    /// A token id or a position outside the tables of the model.
     #[error(
         "step {step}: {quantity} {found}, but the model has {limit}: do the tokenizer and the model belong together?"
     )]
@@ -87,7 +87,7 @@ pub enum TrainError {
         saving: Box<TrainError>,
     },
 
-    /// The source makes other rows than the recipe describes.
+    /// The source does not produce the rows that the recipe describes.
     #[error("rows, field `{field}` of the recipe: {mismatch}; make the data loader with TrainConfig::data")]
     OtherRows {
         /// The field as TOML spells it.
@@ -96,18 +96,18 @@ pub enum TrainError {
         mismatch: Mismatch,
     },
 
-    /// No micro-batch of a step holds a token that counts.
+    /// No micro-batch of a step contains a target token.
     #[error("step {step}: no token of the batch counts towards the loss; check the mask and the packing of the data")]
     NoTargets {
         /// The step, counted from 1.
         step: usize,
     },
 
-    /// No held-out row holds a token that counts.
+    /// No held-out row contains a target token.
     #[error("no token of the held-out rows counts towards the loss; check their mask and packing, or hold nothing out")]
     NoHeldOutTargets,
 
-    /// A run would write among checkpoints that are further on, which count as newer.
+    /// The output folder contains checkpoints of later steps, which would be taken for newer ones.
     #[error(
         "{path}: expected no checkpoint beyond step {from}, found one of step {step}; \
          resume it, choose another output folder, or remove this one"
@@ -121,7 +121,7 @@ pub enum TrainError {
         step: usize,
     },
 
-    /// A run would replace a file of its output folder that no run has written.
+    /// A run would overwrite a file in its output folder that was not written by a run.
     #[error(
         "{path} exists, but no run has written into this folder; move the file away, or choose another output folder"
     )]
@@ -130,8 +130,8 @@ pub enum TrainError {
         path: PathBuf,
     },
 
-    /// Another run writes into the output folder at this moment.
-    #[error("{path} is locked: another run writes into this folder; wait for its end, or choose another output folder")]
+    /// Another run is writing into the output folder.
+    #[error("{path} is locked: another run is writing into this folder; wait until it ends, or choose another output folder")]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -175,7 +175,7 @@ pub enum TrainError {
     #[error("optimiser state: {0}")]
     OptimizerState(Mismatch),
 
-    /// A resume was asked for where no complete checkpoint exists.
+    /// A run was to be resumed, but there is no complete checkpoint.
     #[error("{folder} holds no complete checkpoint{}", rejected.iter().map(|r| format!("\n  skipped {r}")).collect::<String>())]
     NoCheckpoint {
         /// The folder of checkpoints.
@@ -184,7 +184,7 @@ pub enum TrainError {
         rejected: Vec<String>,
     },
 
-    /// A checkpoint was made with other data, so that its place in them has no meaning, or with another objective.
+    /// A checkpoint was made with other data, so that its position in the data is not valid, or with another objective.
     #[error("`{field}` differs from the checkpoint's: {mismatch}")]
     ResumeMismatch {
         /// The field of the recipe, `data loader` or `objective`.
@@ -197,7 +197,7 @@ pub enum TrainError {
     #[error("data position: {0}; was the checkpoint made with another kind of data?")]
     Position(Mismatch),
 
-    /// A line of a metrics file is no record.
+    /// A line of a metrics file is not a record.
     #[error("{path}, line {line}: expected a metrics record, found {found}")]
     Metrics {
         /// The file.
@@ -233,17 +233,17 @@ impl TrainError {
         move |source| Self::Io { action, path, source }
     }
 
-    /// Rows that cannot be a batch.
+    /// Rows that cannot form a batch.
     pub(crate) fn rows(expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Rows(Mismatch::new(expected, found))
     }
 
-    /// A refused place in the data.
+    /// An invalid position in the data.
     pub(crate) fn position(expected: &'static str, found: impl ToString) -> Self {
         Self::Position(Mismatch::new(expected, found))
     }
 
-    /// A refused value of the recipe.
+    /// An invalid value of the recipe.
     pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Config {
             field,

@@ -1,4 +1,4 @@
-//! Files and folders that survive a power loss.
+//! Writes files and folders so that they survive a power loss.
 
 use std::{
     fs::{self, File, OpenOptions},

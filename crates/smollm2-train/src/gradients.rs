@@ -1,4 +1,4 @@
-//! Gradients of a whole model by Hugging Face name.
+//! The gradients of a complete model by Hugging Face name.
 
 use std::collections::BTreeMap;
 

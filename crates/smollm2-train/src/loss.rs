@@ -1,6 +1,6 @@
-//! Cross-entropy of the next token, computed in chunks so that `[N, V]` logits never exist whole.
+//! Cross-entropy of the next token, computed in chunks so that the complete `[N, V]` logits are never stored.
 //!
-//! N rows (positions whose next token counts), D hidden, V vocab, n rows of one chunk.
+//! N rows (positions whose next token is a target), D hidden, V vocab, n rows of one chunk.
 
 mod chunked;
 mod reference;

@@ -1,4 +1,4 @@
-//! What a run will need, said before it starts.
+//! Estimates the memory that a run will need, before it starts.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ pub struct MemoryEstimate {
     pub optimizer: u64,
     /// What the blocks keep for the backward.
     pub activations: u64,
-    /// Which tokens of a row belong to different documents, `[B, T, T]`, where rows hold several: 4 bytes for each pair,
-    /// as WGPU stores booleans; the CPU takes one.
+    /// Which tokens of a row belong to different documents, `[B, T, T]`, where rows hold several: 4 bytes for each
+    /// pair, as WGPU stores booleans; the CPU takes one.
     pub documents: u64,
     /// Logits of one chunk, twice: the exponentials replace them, a copy may exist for a moment.
     pub logits: u64,
@@ -34,8 +34,8 @@ impl MemoryEstimate {
     pub fn new(model: &SmolLm2Config, recipe: &TrainConfig) -> Self {
         let [rows, length] = [recipe.micro_batch_rows, recipe.data.sequence_length];
         let [hidden, ffn] = [model.hidden_size, model.intermediate_size];
-        // Per token and block: the inputs of both norms and of all projections, rotated queries and keys, and values are
-        // at most 9 D; gate, up and their product 3 F, or three times 1.5 F in the layers without a gate. Attention
+        // Per token and block: the inputs of both norms and of all projections, rotated queries and keys, and values
+        // are at most 9 D; gate, up and their product 3 F, or three times 1.5 F in the layers without a gate. Attention
         // keeps no scores.
         let block = product(&[9, hidden]).saturating_add(product(&[9, ffn]) / 2);
         let chunk = recipe.loss_chunk.min(rows.saturating_mul(length));

@@ -1,4 +1,4 @@
-//! What a run minimises.
+//! Objectives: the quantity that a run minimises.
 
 mod sft;
 

@@ -1,4 +1,5 @@
-//! The passes of a training step over many numbers: AdamW, the square sum of a gradient, the softmax of the loss.
+//! The operations of a training step that process large tensors: AdamW, the sum of squares of a gradient, and the
+//! softmax of the loss.
 //!
 //! n rows of one chunk, V vocab.
 
@@ -15,8 +16,8 @@ use smollm2_model::DecoderBackend;
 ///
 /// Every method panics when shapes or types of its tensors do not fit together, before it reads any of them.
 ///
-/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Flex does,
-/// with one pass over memory each, on all cores.
+/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Flex
+/// does, with one pass over memory each, on all cores.
 pub trait StepBackend: DecoderBackend {
     /// One AdamW update of one parameter; every tensor is f32 and of one shape.
     fn adamw<const D: usize>(

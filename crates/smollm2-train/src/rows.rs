@@ -1,4 +1,4 @@
-//! Where training rows come from.
+//! Sources of training rows.
 
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Map, Value};

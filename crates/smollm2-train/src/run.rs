@@ -1,4 +1,4 @@
-//! A whole run: steps, evaluations, checkpoints and records, from where the trainer is to the last step.
+//! A complete run with steps, evaluations, checkpoints and records, from the trainer's current step to the last.
 
 mod evaluate;
 mod lock;
@@ -71,12 +71,11 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     /// # Errors
     /// Before the first step, with every file as it was: [`TrainError::OtherRows`]; [`TrainError::ResumeMismatch`] when
     /// the checkpoint was made with another objective; [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`]
-    /// when the folder has files that no run has written and this one would replace; [`TrainError::Locked`] when another
-    /// run writes into the folder;
-    /// [`TrainError::UsedFolder`] when intact checkpoints are further on than this run, or a run from the first step
-    /// finds any. Later the first that occurs; checkpoints written before it are complete and stay. When no more data
-    /// can be read, a batch cannot be used, or the held-out loss is not finite while the weights are, the steps made so
-    /// far are saved first.
+    /// when the folder has files that no run has written and this one would replace; [`TrainError::Locked`] when
+    /// another run writes into the folder; [`TrainError::UsedFolder`] when intact checkpoints are further on than this
+    /// run, or a run from the first step finds any. Later the first that occurs; checkpoints written before it are
+    /// complete and stay. When no more data can be read, a batch cannot be used, or the held-out loss is not finite
+    /// while the weights are, the steps made so far are saved first.
     pub fn run(
         &mut self,
         source: &mut dyn RowSource,

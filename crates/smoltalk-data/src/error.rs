@@ -4,7 +4,7 @@ use record_files::RecordError;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What would have been accepted, and what is there.
+/// What was expected, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("expected {expected}, found {found}")]
 #[allow(missing_docs)]
@@ -23,7 +23,7 @@ impl Mismatch {
     }
 }
 
-/// Everything that can go wrong between a source of conversations and a batch.
+/// The errors of reading conversations and turning them into rows.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -35,7 +35,7 @@ pub enum DataError {
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// A path that holds no conversations in a known format.
+    /// A path without conversations in a known format.
     #[error(
         "{}: expected a .jsonl, .json or .parquet file or a folder with .jsonl or .parquet files, found none",
         path.display()
@@ -85,13 +85,14 @@ pub enum DataError {
     /// The tokenizer failed on a text or on ids.
     #[error("tokenizer: {0}; check the pre-tokenizer and the decoder in tokenizer.json")]
     Encoding(#[source] tokenizers::Error),
-    /// The chat template does not parse, raises, or runs away.
+    /// The chat template cannot be parsed, raises an error, or does not end.
     #[error("chat template: {reason}; check `chat_template` in tokenizer_config.json")]
     Template {
         /// What the template engine says.
         reason: String,
     },
-    /// The chat template rewrites earlier turns when a later one is added, so no mask by position exists.
+    /// The chat template changes earlier turns when a later one is added, so the mask cannot be computed from
+    /// positions.
     #[error(
         "chat template: the text up to message {message} is not a prefix of the whole conversation, so the assistant's \
          tokens cannot be located; train with the mask over all tokens"
@@ -110,7 +111,7 @@ pub enum DataError {
         /// Messages in the conversation.
         found: usize,
     },
-    /// A configuration value is impossible.
+    /// A configuration value is invalid.
     #[error("{field}: {mismatch}")]
     Config {
         /// The field.
@@ -129,7 +130,7 @@ pub enum DataError {
         /// Length of a row.
         sequence_length: usize,
     },
-    /// A position in the data that the data does not reach.
+    /// A position after the end of the data.
     #[error(
         "data position: expected at least {expected} conversations in the source, found {found}; has the data changed?"
     )]
@@ -139,7 +140,7 @@ pub enum DataError {
         /// Conversations the source has.
         found: u64,
     },
-    /// A position in other data: the conversations up to there are not those that were read.
+    /// A position in different data: the conversations before it are not those that were read.
     #[error(
         "data position: expected conversations with the fingerprint {expected:016x} up to there, found {found:016x}; \
          resume with the same data and held-out share, in the same order"
@@ -150,7 +151,7 @@ pub enum DataError {
         /// Fingerprint of those the source has there.
         found: u64,
     },
-    /// A position in a buffer that its conversations do not reach.
+    /// A position after the end of a buffer.
     #[error(
         "data position: expected at least {expected} rows in the buffer, found {found}; have the data, the packing or \
          the length of the rows changed?"
@@ -161,7 +162,7 @@ pub enum DataError {
         /// Rows the buffer gives.
         found: u64,
     },
-    /// A folder lacks files of the split its names speak of.
+    /// A folder does not contain all files of a split that its file names announce.
     #[error(transparent)]
     Hub(#[from] HubError),
 }

@@ -1,4 +1,4 @@
-//! Rows in a deterministic order that can be resumed anywhere.
+//! Rows in a deterministic order that can be resumed at any position.
 
 mod buffer;
 mod config;

@@ -1,4 +1,4 @@
-//! Which tokens of a conversation are trained on.
+//! Determines which tokens of a conversation are training targets.
 
 use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message, Rendered};
 use serde::{Deserialize, Serialize};

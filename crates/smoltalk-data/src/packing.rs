@@ -1,4 +1,4 @@
-//! Conversations into rows of one length. Every policy counts what it adds, cuts and drops.
+//! Packs conversations into rows of equal length. Every policy counts the tokens that it adds, cuts and drops.
 
 use crate::Tokenized;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Where conversations come from. Every source streams.
+//! Sources of conversations. Every source streams.
 
 mod record;
 mod split;
@@ -54,8 +54,8 @@ impl Source {
     /// or in its `data`. Hidden files are ignored.
     ///
     /// If the files of a folder are named as the hub names splits (`train.jsonl`, `data/train-00000-of-00002.parquet`),
-    /// the split `train` is read, and `test` next to it is not. If no name contains `train`, all Parquet files are read,
-    /// or if there are none, all JSONL files, by name.
+    /// the split `train` is read, and `test` next to it is not. If no name contains `train`, all Parquet files are
+    /// read, or if there are none, all JSONL files, by name.
     ///
     /// # Errors
     /// [`DataError::NoSource`] when there is none; [`DataError::Hub`] when files of the split `train` are missing, or

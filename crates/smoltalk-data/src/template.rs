@@ -1,4 +1,4 @@
-//! Jinja chat templates, byte for byte as transformers renders them.
+//! Jinja chat templates. The rendered text is identical to that of transformers, byte for byte.
 
 use crate::{DataError, Message};
 use minijinja::syntax::SyntaxConfig;

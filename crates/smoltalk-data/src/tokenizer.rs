@@ -1,4 +1,4 @@
-//! Tokenizer and chat template together.
+//! A tokenizer together with its chat template.
 
 mod gguf;
 mod special;
@@ -336,8 +336,8 @@ impl ChatTokenizer {
         ids
     }
 
-    /// Writes tokenizer.json and tokenizer_config.json, which transformers opens. Their `eos_token` is the end of a turn,
-    /// because the template is written next to it.
+    /// Writes tokenizer.json and tokenizer_config.json, which transformers opens. Their `eos_token` is the end of a
+    /// turn, because the template is written next to it.
     ///
     /// # Errors
     /// [`DataError::Io`] or [`DataError::Tokenizer`].

@@ -1,4 +1,4 @@
-//! From request strings to token ids, as lm-evaluation-harness encodes them.
+//! Encodes the strings of a request as token ids, in the same way as lm-evaluation-harness.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use smollm2_infer::ScoreRequest;
 
 /// Encodes requests that share a context, which is encoded once: white space at the context's end moves to the start of
 /// the continuations; the ids of a continuation are those of the joined text after as many as the context has alone. An
-/// empty context becomes the `prefix` token. `first` is the index of the first request; `encode` takes a text and the byte
-/// ranges of the special tokens in it.
+/// empty context becomes the `prefix` token. `first` is the index of the first request; `encode` takes a text and the
+/// byte ranges of the special tokens in it.
 ///
 /// # Errors
 /// [`BenchError::Request`] when a continuation has no token to score; what `encode` gives.
@@ -42,8 +42,8 @@ pub(super) fn encode(
     })
 }
 
-/// A whole text in pieces of `most` tokens. Each token belongs to exactly one, and is predicted from the tokens before it
-/// that a sequence of `most` tokens has room for; the first from the `prefix` token.
+/// A whole text in pieces of `most` tokens. Each token belongs to exactly one, and is predicted from the tokens before
+/// it that a sequence of `most` tokens has room for; the first from the `prefix` token.
 pub(super) fn pieces(ids: &[u32], prefix: u32, most: usize) -> Vec<ScoreRequest> {
     let text = [&[prefix], ids].concat();
     let pieces = ids.chunks(most).scan(0, |end, piece| {

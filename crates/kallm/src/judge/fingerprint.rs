@@ -1,4 +1,4 @@
-//! A digest of everything that decides a model's answers.
+//! A digest of everything that determines a model's answers.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;

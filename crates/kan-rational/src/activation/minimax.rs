@@ -1,7 +1,8 @@
-//! Our minimax fits: the smallest largest error on `[-range, range]` that form A reaches at these degrees.
+//! Our minimax fits, whose largest error on `[-range, range]` is the smallest that form A can reach with these degrees.
 //!
-//! Every denominator coefficient is non-negative and every odd one zero, so forms A and B are the same function here.
-//! Made by the method of [`fit::minimax`](crate::fit::minimax), which reproduces them.
+//! Every denominator coefficient is non-negative and every odd one is zero, so forms A and B are the same function
+//! here. The coefficients were computed with the method of [`fit::minimax`](crate::fit::minimax), which reproduces
+//! them.
 
 use super::Activation;
 use crate::{Coefficients, Degrees};

@@ -1,6 +1,6 @@
 //! The table published with the Kolmogorov-Arnold Transformer (`init.json` of rational_kat_cu 181bae8).
 //!
-//! Three provenances hide in it. Most entries come from the `rational_activations` package and were fitted for form A.
+//! Its entries have different origins. Most come from the `rational_activations` package and were fitted for form A.
 //! `gelu` was refitted by the authors for form B and is wrong by 1.46 on `[-3, 3]` under form A, which is what the
 //! published kernels compute. Errors below were measured in f64.
 

@@ -1,7 +1,7 @@
 //! The function and its gradient at one point, in `f32` registers.
 //!
-//! Everything here is unrolled while CubeCL expands the kernel: coefficients and sums are separate variables of the
-//! generated source, never an array that is indexed while the kernel runs.
+//! All loops are unrolled while CubeCL expands the kernel. Coefficients and sums are separate variables in the
+//! generated source, never an array that is indexed at run time.
 
 use cubecl::{self, ir::FastMath, prelude::*};
 
@@ -82,10 +82,10 @@ pub(crate) fn read_coefficients(
 
 /// `1 / (1 + |sum|)`, the reciprocal of either form's denominator.
 ///
-/// The flags select CUDA's approximate division, good to 2 units in the last place and a fifth of the instructions
-/// of the correctly rounded one; it differs only beyond `2^126`, where the result is subnormal. Other targets divide.
-/// `1 + |sum|` is written out where `fma(q, y, 1)` would do: of that a compiler cannot see that it is at least 1, and spends four
-/// instructions on a divisor that might be subnormal.
+/// The flags select CUDA's approximate division, good to 2 units in the last place and a fifth of the instructions of
+/// the correctly rounded one; it differs only beyond `2^126`, where the result is subnormal. Other targets divide. `1 +
+/// |sum|` is written out where `fma(q, y, 1)` would do: of that a compiler cannot see that it is at least 1, and spends
+/// four instructions on a divisor that might be subnormal.
 #[cube(fast_math = FastMath::AllowReciprocal | FastMath::ReducedPrecision | FastMath::UnsignedZero | FastMath::NotInf)]
 fn reciprocal_above_one(sum: f32) -> f32 {
     1.0f32 / (1.0f32 + sum.abs())

@@ -1,4 +1,5 @@
-//! The kernels as a [`RationalBackend`]; the plain-tensor reference where a device lacks the element type.
+//! Implements [`RationalBackend`] with the kernels. If a device does not support the element type, the plain-tensor
+//! reference is used.
 
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime, FloatElement, IntElement, element::BoolElement};

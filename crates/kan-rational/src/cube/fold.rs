@@ -1,8 +1,8 @@
-//! From the threads' coefficient sums to the gradients: first within a cube, then over the cubes.
+//! Adds the threads' coefficient sums to get the gradients: first within a cube, then over the cubes.
 //!
-//! Every addition has its place fixed by the shape and the device, and there are no atomics, so the gradients are the same
-//! bits in every run. A thread adds few terms before its sum joins a tree, which keeps `f32` sums of ten million terms
-//! within 1e-5 of the exact ones.
+//! The shape and the device determine the order of all additions, and there are no atomics, so the gradients are
+//! bit-identical in every run. A thread adds few terms before its sum is added in a tree. This keeps `f32` sums of ten
+//! million terms within 1e-5 of the exact ones.
 #![allow(
     clippy::too_many_arguments,
     reason = "a kernel's arguments are its buffers and numbers"

@@ -1,4 +1,4 @@
-//! Forward kernels: `F(x)` and `F(gate) * up`, one read of every input and one write.
+//! Forward kernels: `F(x)` and `F(gate) * up`. Each reads every input once and writes the output once.
 #![allow(
     clippy::too_many_arguments,
     reason = "a kernel's arguments are its buffers and numbers"

@@ -1,8 +1,8 @@
-//! The operations behind `Fusion`: each is one custom operation of the stream.
+//! The operations for `Fusion`: each is one custom operation of the stream.
 //!
-//! The stream hands an input over for good at its last use, so the inner backend frees it as soon as the kernel that
-//! reads it is queued; partial sums never enter the stream. Tensors are checked when a call is queued: a panic in the
-//! stream would not point at the caller.
+//! The stream gives up its reference to an input at its last use, so the inner backend can free the input as soon as
+//! the kernel that reads it is queued. Partial sums do not appear in the stream. Tensors are checked when a call is
+//! queued, because a panic in the stream would not point to the caller.
 
 use std::marker::PhantomData;
 

@@ -1,10 +1,10 @@
-//! Which thread works on which vectors.
+//! Assigns vectors to threads.
 //!
-//! Seen as `[rows, columns]` of vectors, the tensor is walked by `row_step * columns` threads: thread `p` takes column
-//! `p % columns` and rows `p / columns`, `p / columns + row_step`, .. Neighbouring threads always read neighbouring
-//! vectors, whatever the width; a thread never leaves its column, hence never its group; and only the tail of the last
-//! cube has no work. A block per group, or rows padded to the width of a warp, would idle up to two fifths of the
-//! lanes at group widths such as 72 or 96.
+//! The tensor is treated as `[rows, columns]` of vectors and processed by `row_step * columns` threads. Thread `p`
+//! processes column `p % columns` and rows `p / columns`, `p / columns + row_step`, .. Neighbouring threads therefore
+//! read neighbouring vectors at any width. A thread never leaves its column, so it never leaves its group. Only threads
+//! at the end of the last cube are idle. With one block per group, or rows padded to the width of a warp, up to two
+//! fifths of the lanes would be idle at group widths such as 72 or 96.
 
 use cubecl::{self, prelude::*};
 

@@ -1,4 +1,5 @@
-//! Host side of the four operations: allocate, launch, hand back. The tensors are those that `checked` has accepted.
+//! The host code of the four operations. It allocates outputs, launches kernels and returns the results. `checked` has
+//! already checked the tensors.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::{
@@ -22,8 +23,8 @@ const FORWARD: Sharing = Sharing {
     most_rows: 8,
 };
 
-/// A backward kernel of degrees (5, 4) has at most 64 registers a thread. A thread folds its sums once, however many rows it took; with
-/// 32 rows of 8 lanes it adds 256 terms before they join the tree.
+/// A backward kernel of degrees (5, 4) has at most 64 registers a thread. A thread folds its sums once, however many
+/// rows it took; with 32 rows of 8 lanes it adds 256 terms before they join the tree.
 const BACKWARD: Sharing = Sharing {
     resident: 1024,
     most_rows: 32,

@@ -1,4 +1,4 @@
-//! Host side of a call: how the tensors lie in memory, how wide the vectors are and how many threads there are.
+//! Determines the memory layout of the tensors of a call, the width of the vectors and the number of threads.
 
 use burn::tensor::DType;
 use burn_cubecl::{CubeRuntime, kernel::into_contiguous, tensor::CubeTensor};

@@ -1,4 +1,4 @@
-//! The kernels before a device is chosen, so that what a compiler makes of them can be read without one.
+//! The generated source of the kernels, so that compiled code can be inspected without a device.
 
 use burn::tensor::DType;
 use cubecl::{

@@ -1,4 +1,4 @@
-//! The two small dense solvers the fits need: Householder least squares and a non-negative quadratic programme.
+//! The two small dense solvers that the fits use: Householder least squares and a non-negative quadratic program.
 
 /// Householder factorisation of a column-major matrix, kept as its reflectors.
 pub(super) struct Factored {

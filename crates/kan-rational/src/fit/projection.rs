@@ -1,8 +1,9 @@
-//! Variable projection: for every denominator the best numerator is a linear least-squares solution, so only the
-//! denominator is searched (Golub and Pereyra, 1973, with Kaufman's simplified Jacobian, 1975).
+//! Variable projection. For every denominator, the best numerator is the solution of a linear least-squares problem, so
+//! only the denominator has to be searched for (Golub and Pereyra, 1973, with Kaufman's simplified Jacobian, 1975).
 //!
-//! The search is Levenberg-Marquardt. In form A the unknowns are `|b_k|`, kept non-negative by solving every step as
-//! a quadratic programme: coefficients reach zero exactly and may leave it again.
+//! The search uses the Levenberg-Marquardt method. In form A the unknowns are `|b_k|`. They are kept non-negative by
+//! solving every step as a quadratic program. With this method a coefficient can become exactly zero and later become
+//! positive again.
 
 use super::linalg::{Factored, dot, quadratic_programme};
 use crate::{Coefficients, Degrees, Denominator};

@@ -1,7 +1,8 @@
 //! The arithmetic of one block of rows, compiled for fixed degrees.
 //!
-//! Each body exists once and is inlined twice: into a function with AVX2 and FMA enabled, and into one for the
-//! baseline target. Lower degrees run in the next larger kernel with zeros in front, which changes no result.
+//! Each body is written once and inlined twice: into a function with AVX2 and FMA enabled, and into one for the
+//! baseline target. Lower degrees use the next larger kernel with zeros as leading coefficients, which does not change
+//! any result.
 
 use super::lanes::{Arithmetic, Fused, LANES, Lanes, Separate};
 use crate::{Degrees, Denominator, MAX_DEGREES};

@@ -1,5 +1,5 @@
-//! Eight f32 values side by side. Plain arrays: inlined into a function that enables AVX2, the compiler turns each
-//! operation into one instruction; elsewhere it uses what the target has.
+//! Operations on eight f32 values at a time, stored in plain arrays. In a function that enables AVX2, the compiler
+//! inlines each operation and turns it into one instruction. In other functions it uses the instructions of the target.
 
 /// Values per [`Lanes`].
 pub(super) const LANES: usize = 8;

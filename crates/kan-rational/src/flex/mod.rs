@@ -1,7 +1,8 @@
-//! One-pass implementation on the CPU backend Flex: every input read once, every output written once, all cores.
+//! One-pass implementation on the CPU backend Flex. It reads every input once, writes every output once, and uses all
+//! cores.
 //!
-//! The work is cut into blocks of rows whose size depends on the shape alone. Each block returns its coefficient sums
-//! in f64 and they are added in block order, so gradients are the same bits for any number of threads.
+//! The rows are divided into blocks whose size depends only on the shape. Each block returns its coefficient sums in
+//! f64. These are added in block order, so gradients are bit-identical for any number of threads.
 
 mod kernel;
 mod lanes;

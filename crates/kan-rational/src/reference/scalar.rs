@@ -1,7 +1,7 @@
-//! One element in f64: the yardstick of the tests and the arithmetic of the fits.
+//! The function of one element in f64. The tests compare with it, and the fits use it.
 //!
 //! Sign conventions, as in the published kernels: `sgn(x) = +1` at `x = 0`, and `sgn(b) = +1` at `b = 0` in form A.
-//! In form B, `sgn(0) = 0` where the inner sum vanishes.
+//! In form B, `sgn(0) = 0` where the inner sum is zero.
 
 use crate::Denominator;
 

@@ -1,4 +1,4 @@
-//! The list of a checkpoint's files: their lengths and hashes.
+//! The list of a checkpoint's files with their lengths and hashes.
 
 use std::{
     collections::BTreeMap,

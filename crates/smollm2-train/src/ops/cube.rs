@@ -1,4 +1,4 @@
-//! GPU backends run the plain-tensor reference: fusion joins its elementwise parts.
+//! GPU backends run the plain-tensor reference. Burn's fusion combines its elementwise operations.
 
 use burn_cubecl::{CubeBackend, CubeRuntime, FloatElement, IntElement, element::BoolElement};
 use burn_fusion::{Fusion, FusionBackend};

@@ -1,6 +1,6 @@
 //! One pass over memory per operation on the CPU backend Flex, in place, on all cores.
 //!
-//! How the work is cut depends on the shapes alone, so results are the same bits for any number of threads.
+//! How the work is divided depends only on the shapes, so results are bit-identical for any number of threads.
 
 use burn::tensor::{Int, Tensor, TensorData, TensorMetadata, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor};

@@ -1,4 +1,5 @@
-//! Whose the output folder is: files of others are refused, and one run at a time writes.
+//! Makes sure that the output folder belongs to one run: files of other origin are an error, and only one run at a time
+//! can write.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

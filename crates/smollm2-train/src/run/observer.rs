@@ -1,4 +1,4 @@
-//! What a run reports while it goes.
+//! Progress reports of a run.
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What is written about a run next to its checkpoints.
+//! The files about a run that are written next to its checkpoints.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Checkpoints of a run: written, and resumed from.
+//! Writes the checkpoints of a run and resumes from them.
 
 use std::{fs, path::PathBuf};
 

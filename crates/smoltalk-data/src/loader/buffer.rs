@@ -1,4 +1,4 @@
-//! One buffer: read, tokenised, shuffled and packed.
+//! Reads, tokenises, shuffles and packs one buffer of conversations.
 
 use super::{DataLoader, LoaderConfig};
 use crate::source::{Place, fingerprint};

@@ -1,10 +1,10 @@
-//! A held-out share of a source.
+//! Holds out a fraction of a source.
 
 use crate::{Conversation, DataError, Source};
 use sha2::{Digest, Sha256};
 
-/// Seed of the hash that assigns conversations. It is fixed, so that runs with different seeds hold out the same ones; a
-/// split of a split has the next one, to be independent of the first.
+/// Seed of the hash that assigns conversations. It is fixed, so that runs with different seeds hold out the same ones;
+/// a split of a split has the next one, to be independent of the first.
 const SEED: u64 = 42;
 
 /// One part of a split.
@@ -26,9 +26,9 @@ impl Part {
 impl Source {
     /// This source in two: what to train on, and about `share` of the conversations held out from it.
     ///
-    /// Conversations are assigned by hashing their text. So the split depends neither on the order of the source, nor on
-    /// what else is in it, nor on the seed of a run; both parts stream, and a conversation that occurs twice is never in
-    /// both.
+    /// Conversations are assigned by hashing their text. So the split depends neither on the order of the source, nor
+    /// on what else is in it, nor on the seed of a run; both parts stream, and a conversation that occurs twice is
+    /// never in both.
     ///
     /// ```
     /// use smoltalk_data::{Conversation, Message, Source};

@@ -1,4 +1,4 @@
-//! Tells the chat template's own special tokens from text that only looks like one.
+//! Distinguishes special tokens written by the chat template from text that only looks like one.
 
 use super::ChatTokenizer;
 use crate::{ChatTemplate, DataError, Message};

@@ -1,4 +1,4 @@
-//! Tokenizers as JSON: folders in the Hugging Face layout and the built-in one.
+//! Tokenizers described by JSON: in folders in the Hugging Face layout, and the built-in one.
 
 use super::{ChatTokenizer, SPECIAL_TOKENS, built_in, read};
 use crate::DataError;
