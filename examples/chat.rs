@@ -1,10 +1,10 @@
 //! cargo run --release --example chat -- --model M
 //! Short: `cargo run --release --example chat -- --model compare-output/swiglu/model --say Hi --max-new-tokens 4`
 //!
-//! Talks with a model in the terminal, a line at a time; the end of the input (Ctrl-D, on Windows Ctrl-Z and Enter) ends
-//! the program. An empty line is passed over.
+//! Chats with a model in the terminal. Each line of input is one message; empty lines are ignored. To quit, end the
+//! input with Ctrl-D (on Windows, Ctrl-Z and Enter).
 //!
-//! When the conversation has become too long for the model, its oldest exchanges are forgotten and a note says so.
+//! When the conversation becomes too long for the model, the oldest exchanges are dropped and a note says so.
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -26,15 +26,15 @@ struct Arguments {
     /// Folder, .gguf file or hub id.
     #[arg(long)]
     model: ModelSource,
-    /// A system turn; without it the template's own.
+    /// System message. The default is the template's own.
     #[arg(long)]
     system: Option<String>,
-    /// Say this, print the answer, and end.
+    /// Send this message, print the answer, and exit.
     #[arg(long)]
     say: Option<String>,
     #[command(flatten)]
     sampling: SamplingFlags,
-    /// Where to compute.
+    /// Device to compute on.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]

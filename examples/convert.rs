@@ -1,8 +1,10 @@
-//! cargo run --release --example convert -- --model M --calibrate text.txt --output out
-//! Short: `cargo run --release --example convert -- --model compare-output/swiglu/model --calibrate compare-output/synthetic/train.jsonl --calibration-tokens 2048 --output compare-output/converted`
+//! cargo run --release --example convert -- --model M --calibrate text.txt --output out Short: `cargo run --release
+//! --example convert -- --model compare-output/swiglu/model --calibrate compare-output/synthetic/train.jsonl
+//! --calibration-tokens 2048 --output compare-output/converted`
 //!
-//! Turns a SwiGLU model into a gated-rational one, fitted to what its gates see on the given text, and says what it
-//! cost on text that was not used. An interrupted conversion leaves `OUTPUT.partial-..`, which can be removed.
+//! Converts a SwiGLU model to a gated-rational one. The rational functions are fitted to the values of the gates on the
+//! given text. The model is then compared with the original on other text. An interrupted conversion leaves a folder
+//! `OUTPUT.partial-..`, which can be removed.
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -29,35 +31,35 @@ struct Arguments {
     /// Folder, .gguf file or hub id of a SwiGLU model.
     #[arg(long)]
     model: ModelSource,
-    /// Text (.txt) or conversations (.jsonl, .parquet, a folder, a hub id); several separated by commas share the
-    /// tokens.
+    /// Calibration data: text (.txt) or conversations (.jsonl, .parquet, a folder, a hub id). Separate several by
+    /// commas; the number of tokens is divided among them.
     #[arg(long, value_delimiter = ',', required_unless_present = "exact")]
     calibrate: Vec<PathBuf>,
-    /// Text or conversations to compare on; without it the tokens that follow the calibration.
+    /// Text or conversations on which to compare the models. The default is the tokens after the calibration tokens.
     #[arg(long)]
     compare: Option<PathBuf>,
     /// Degrees of numerator and denominator.
     #[arg(long, default_value = "5,4")]
     degrees: Degrees,
-    /// Raise a layer's degrees until no group's relative error is larger.
+    /// Raise the degrees of each layer until the relative error of every group is at most this.
     #[arg(long)]
     max_error: Option<f64>,
-    /// Channel groups in a layer.
+    /// Number of channel groups in a layer.
     #[arg(long, default_value_t = 8)]
     groups: usize,
-    /// Tokens to calibrate on.
+    /// Number of tokens to calibrate on.
     #[arg(long, default_value_t = CALIBRATION_TOKENS, value_parser = at_least_one)]
     calibration_tokens: usize,
-    /// Tokens to compare on.
+    /// Number of tokens to compare on.
     #[arg(long, default_value_t = 3072, value_parser = at_least_one)]
     compare_tokens: usize,
-    /// Keep SiLU and add a function that starts at zero: the logits stay the same to the last bit.
+    /// Keep SiLU and add a function that starts at zero, so that the logits stay bit-identical.
     #[arg(long)]
     exact: bool,
-    /// The folder to write; one that holds a model is refused.
+    /// Output folder. It must not contain a model.
     #[arg(long)]
     output: PathBuf,
-    /// Where to compute.
+    /// Device to compute on.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]
@@ -89,7 +91,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
-/// What the model is made from and how, for the folder of the result.
+/// A record of the source model, the texts and the settings, for the output folder.
 fn record(arguments: &Arguments) -> Result<String> {
     let options = options(arguments);
     let degrees = (options.degrees.numerator, options.degrees.denominator);
@@ -171,7 +173,7 @@ fn sentence(comparison: &ModelComparison) -> String {
     )
 }
 
-/// One line a layer: the range its groups saw and their worst errors.
+/// One line per layer: the range of values in its groups, and the largest errors.
 fn table(report: &ConversionReport) -> String {
     let mut text = format!(
         "{:>5} {:>22} {:>8} {:>16} {:>12}",

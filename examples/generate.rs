@@ -1,7 +1,7 @@
-//! cargo run --release --example generate -- --model M --prompt "The Eiffel Tower is in"
-//! Short: `cargo run --release --example generate -- --model compare-output/swiglu/model --chat --prompt Hi --max-new-tokens 4`
+//! cargo run --release --example generate -- --model M --prompt "The Eiffel Tower is in" Short: `cargo run --release
+//! --example generate -- --model compare-output/swiglu/model --chat --prompt Hi --max-new-tokens 4`
 //!
-//! Continues a prompt, printing the text as it comes.
+//! Continues a prompt and prints the text as it is generated.
 
 use anyhow::Result;
 use clap::Parser;
@@ -21,15 +21,15 @@ struct Arguments {
     /// Folder, .gguf file or hub id.
     #[arg(long)]
     model: ModelSource,
-    /// The text to continue; an empty one begins with the tokenizer's begin-of-text token.
+    /// The text to continue. If it is empty, generation starts from the tokenizer's begin-of-text token.
     #[arg(long)]
     prompt: String,
-    /// Put the prompt into the chat template as the user's turn.
+    /// Use the prompt as the user's message in the chat template.
     #[arg(long)]
     chat: bool,
     #[command(flatten)]
     sampling: SamplingFlags,
-    /// Where to compute.
+    /// Device to compute on.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
-/// The prompt as the model reads it.
+/// The token ids of the prompt.
 fn prompt(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<Vec<u32>> {
     if arguments.chat {
         return Ok(tokenizer.encode_chat(&[Message::user(&arguments.prompt)], true)?);

@@ -1,9 +1,11 @@
 //! `cargo run --release -p examples --features cuda --example inspect-kernel -- --device cuda --output kernels.json`
-//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --degrees 7,6 --dtypes f32 --repeats 3 --training tiny --training-batch 2x64`
+//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --degrees 7,6 --dtypes f32
+//! --repeats 3 --training tiny --training-batch 2x64`
 //!
-//! Checks the group rational kernels of a device against f64 arithmetic, then times them beside a copy of the same
-//! tensor and Burn's own SiLU. Prints a line per operation, shape and element type; `--output` keeps the figures.
-//! `--training tiny,135m` also times whole training steps: gated rational, KAT block and ungated MLP beside SwiGLU.
+//! Compares the group rational kernels of a device with f64 arithmetic. Then times them, and for comparison a copy of
+//! the same tensor and Burn's own SiLU. Prints a line for each operation, shape and element type; `--output` saves the
+//! results. `--training tiny,135m` also times complete training steps with gated rational, the KAT block, an ungated
+//! MLP and SwiGLU.
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::backend::Backend;
@@ -23,7 +25,7 @@ use std::path::PathBuf;
 /// Checks and times the group rational kernels of a device.
 #[derive(Parser)]
 struct Arguments {
-    /// Where the kernels run: cpu, wgpu or cuda.
+    /// Device on which the kernels run: cpu, wgpu or cuda.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     /// Rows x channels of the tensors.
@@ -33,22 +35,22 @@ struct Arguments {
         default_value = "16384x576,16384x1536,16384x2304,8192x8192"
     )]
     shapes: Vec<Shape>,
-    /// Element types: f32, f16, bf16. One the device lacks is skipped.
+    /// Element types: f32, f16, bf16. A type that the device does not support is skipped.
     #[arg(long, value_delimiter = ',', default_value = "bf16,f32")]
     dtypes: Vec<Element>,
-    /// Groups of channels.
+    /// Number of channel groups.
     #[arg(long, default_value_t = 8)]
     groups: usize,
     /// Degrees of numerator and denominator.
     #[arg(long, default_value = "5,4")]
     degrees: Degrees,
-    /// Timed calls of each operation; the median counts.
+    /// Number of timed calls of each operation; the median is reported.
     #[arg(long, default_value_t = 50)]
     repeats: usize,
-    /// Rows of the check against f64 arithmetic, which runs on one core.
+    /// Number of rows compared with f64 arithmetic, which runs on one core.
     #[arg(long, default_value_t = 512)]
     check_rows: usize,
-    /// Check only.
+    /// Only compare with f64; do not time anything.
     #[arg(long)]
     no_timing: bool,
     /// Models whose f32 training steps are timed.
@@ -57,7 +59,7 @@ struct Arguments {
     /// Rows x tokens of a training step.
     #[arg(long, default_value = "8x512")]
     training_batch: Shape,
-    /// Where the figures go as JSON; rewritten after every shape.
+    /// JSON file for the results. It is rewritten after every shape.
     #[arg(long)]
     output: Option<PathBuf>,
 }
@@ -67,7 +69,7 @@ struct Report {
     command: Vec<String>,
     backend: String,
     device: String,
-    /// Seconds to launch one kernel and wait for it, left out of every time.
+    /// Seconds to launch one kernel and wait for it, subtracted from every time.
     launch_seconds: f64,
     checks: Vec<Check>,
     figures: Vec<Figures>,

@@ -1,7 +1,7 @@
-//! cargo run --release --example inspect -- --model M
-//! Short: `cargo run --release --example inspect -- --model compare-output/gated-rational/model --output compare-output/functions.html`
+//! cargo run --release --example inspect -- --model M Short: `cargo run --release --example inspect -- --model
+//! compare-output/gated-rational/model --output compare-output/functions.html`
 //!
-//! Draws every rational function of a model against SiLU, or against another model's.
+//! Plots every rational function of a model together with SiLU, or with the functions of another model.
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -25,20 +25,20 @@ struct Arguments {
     /// Folder of a model with rational feed-forward layers.
     #[arg(long)]
     model: ModelSource,
-    /// The same model before training; SiLU without it.
+    /// The same model before training, to plot for comparison. The default is SiLU.
     #[arg(long)]
     start: Option<ModelSource>,
-    /// Functions drawn at most, spread over the layers.
+    /// Maximum number of functions to plot, spread over the layers.
     #[arg(long, default_value_t = 240, value_parser = at_least_one)]
     most: usize,
-    /// Functions are drawn and compared on [-RANGE, RANGE]. The gates of a pretrained model reach 50; `convert` prints how
-    /// far those of its model do.
+    /// Plot and compare the functions on [-RANGE, RANGE]. The gates of a pretrained model reach 50; `convert` prints
+    /// the range of the gates of its model.
     #[arg(long, default_value_t = 8.0, value_parser = above_zero)]
     range: f64,
-    /// The page to write.
+    /// The HTML file to write.
     #[arg(long, default_value = "functions.html")]
     output: PathBuf,
-    /// Where the model is opened; the functions are drawn on the CPU.
+    /// Device on which the model is opened. The functions are evaluated on the CPU.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]

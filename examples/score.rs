@@ -1,8 +1,9 @@
-//! cargo run --release --example score -- --model M --input in.jsonl --output out.jsonl
-//! Short: `cargo run --release --example score -- --model compare-output/swiglu/model --input compare-output/synthetic/train.jsonl --output compare-output/scores.jsonl --greedy 2 --limit 4`
+//! cargo run --release --example score -- --model M --input in.jsonl --output out.jsonl Short: `cargo run --release
+//! --example score -- --model compare-output/swiglu/model --input compare-output/synthetic/train.jsonl --output
+//! compare-output/scores.jsonl --greedy 2 --limit 4`
 //!
-//! Log-probabilities of texts or conversations. Each input line is `{"text": ..}` or
-//! `{"messages": [..], "add_generation_prompt": true}`; each output line `{"ids": [..], "logprobs": [..]}`, where
+//! Computes log-probabilities of texts or conversations. Each input line is `{"text": ..}` or
+//! `{"messages": [..], "add_generation_prompt": true}`. Each output line is `{"ids": [..], "logprobs": [..]}`, where
 //! `logprobs[i]` is the natural log-probability of `ids[i + 1]` given `ids[..=i]`.
 
 use anyhow::{Context, Result, bail};
@@ -26,20 +27,20 @@ struct Arguments {
     /// Folder, .gguf file or hub id.
     #[arg(long)]
     model: ModelSource,
-    /// JSONL to read.
+    /// JSONL file to read.
     #[arg(long)]
     input: PathBuf,
-    /// JSONL to write; replaced when every line is scored. Until then the lines are in a file next to it whose name
-    /// contains `.partial`.
+    /// JSONL file to write. An existing file is replaced only when every line has been scored. Until then, the results
+    /// are in a file next to it whose name contains `.partial`.
     #[arg(long)]
     output: PathBuf,
-    /// Also continue each line greedily by up to this many tokens.
+    /// Also generate up to this many tokens after each line, greedily.
     #[arg(long)]
     greedy: Option<usize>,
-    /// Lines at most.
+    /// Maximum number of lines to read.
     #[arg(long, value_parser = at_least_one)]
     limit: Option<usize>,
-    /// Where to compute.
+    /// Device to compute on.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]
@@ -88,7 +89,7 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
-/// Refuses to write what is being read.
+/// Returns an error if the output would overwrite the input.
 fn check_different(input: &Path, output: &Path) -> Result<()> {
     if let (Ok(input), Ok(target)) = (input.canonicalize(), output.canonicalize())
         && input == target
@@ -101,12 +102,12 @@ fn check_different(input: &Path, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Tokens that a line may have: as many as the model takes, less one where it is continued.
+/// The maximum number of tokens of a line: the model's limit, or one less if the line is continued.
 fn longest<B: DecoderBackend>(arguments: &Arguments, engine: &Engine<B>) -> usize {
     engine.max_length() - usize::from(arguments.greedy.is_some())
 }
 
-/// Every line's place and tokens: whatever is wrong with the input is found before the first line is scored.
+/// The place and the tokens of every line. All errors in the input are found before the first line is scored.
 fn read(path: &Path, limit: usize, longest: usize, tokenizer: &ChatTokenizer) -> Result<Vec<(String, Vec<u32>)>> {
     let input = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     // Only the byte \n ends a line: U+2028 and its like may stand inside a JSON string.

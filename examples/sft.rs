@@ -1,10 +1,12 @@
-//! cargo run --release --example sft -- --model M --feed-forward gated-rational --data D --config recipe.toml --output out
-//! Short: `cargo run --release --example sft -- --model compare-output/swiglu/model --data compare-output/synthetic/train.jsonl --preset quick --output compare-output/sft`
+//! cargo run --release --example sft -- --model M --feed-forward gated-rational --data D --config recipe.toml --output
+//! out Short: `cargo run --release --example sft -- --model compare-output/swiglu/model --data
+//! compare-output/synthetic/train.jsonl --preset quick --output compare-output/sft`
 //!
 //! Supervised fine-tuning. Checkpoints are complete models in the Hugging Face layout; `--resume` continues from the
 //! newest intact one, with the recipe and the tokenizer of the run.
 //!
-//! On SIGTERM or Ctrl-C the run makes its step, saves, and ends with status 143 or 130; a second signal ends it at once.
+//! On SIGTERM or Ctrl-C the run finishes its step, saves a checkpoint, and exits with status 143 or 130. A second
+//! signal ends it immediately.
 
 use anyhow::{Context, Error, Result};
 use clap::{ArgGroup, Parser};
@@ -31,43 +33,44 @@ struct Arguments {
     /// Folder, .gguf file or hub id to start from. Not needed with --resume.
     #[arg(long, required_unless_present = "resume")]
     model: Option<ModelSource>,
-    /// Feed-forward to train: a SwiGLU model is converted to gated-rational; the others start from scratch in each
-    /// layer. The model's own without it.
+    /// Feed-forward to train. For gated-rational, a SwiGLU model is converted; the other kinds start from random
+    /// weights in each layer. The default is the model's own.
     #[arg(long)]
     feed_forward: Option<FeedForwardKind>,
-    /// Conversations: a .jsonl or .parquet file, a folder, or a hub id (`owner/name[@revision][:configuration[:split]]`).
+    /// Conversations: a .jsonl or .parquet file, a folder, or a hub id
+    /// (`owner/name[@revision][:configuration[:split]]`).
     #[arg(long)]
     data: PathBuf,
     /// Conversations for the held-out loss.
     #[arg(long)]
     held_out: Option<PathBuf>,
-    /// Share of --data to hold out instead; a resumed run needs the same.
+    /// Fraction of --data to hold out, instead of --held-out. It must be the same when a run is resumed.
     #[arg(long, conflicts_with = "held_out", allow_negative_numbers = true)]
     held_out_share: Option<f64>,
-    /// A recipe in TOML. A recipe must be named: this, --preset, or --resume for that of the run.
+    /// TOML file with the recipe. A recipe is required: give --config or --preset, or continue a run with --resume.
     #[arg(long, conflicts_with = "preset")]
     config: Option<PathBuf>,
-    /// A recipe by name: `quick` takes seconds on a CPU and only shows that everything works; `sft-smol` is the published
-    /// one of SmolLM2-135M and 360M, `sft-1.7b` that of SmolLM2-1.7B.
+    /// Name of a built-in recipe. `quick` takes seconds on a CPU and only shows that everything works. `sft-smol` is
+    /// the published recipe of SmolLM2-135M and 360M, and `sft-1.7b` that of SmolLM2-1.7B.
     #[arg(long, value_parser = ["quick", "sft-smol", "sft-1.7b"])]
     preset: Option<String>,
     /// Optimiser steps, instead of the recipe's. With --resume a larger number extends the run.
     #[arg(long)]
     steps: Option<usize>,
-    /// Checkpoints, the recipe, metrics.jsonl and loss.svg go here.
+    /// Output folder for checkpoints, the recipe, metrics.jsonl and loss.svg.
     #[arg(long)]
     output: PathBuf,
     /// Continue from the newest intact checkpoint in --output, with its recipe and tokenizer.
     #[arg(long)]
     resume: bool,
-    /// With --resume: take the recipe of --config or --preset although the run's differs. What decides the order of the
-    /// data must stay.
+    /// With --resume: use the recipe of --config or --preset although it differs from the run's. Fields that determine
+    /// the order of the data must not change.
     #[arg(long, requires = "resume")]
     change_recipe: bool,
-    /// Name of the device, for the share of its peak; unknown ones give none.
+    /// Name of the GPU, needed to log the model FLOPs utilisation. Unknown names log none.
     #[arg(long)]
     device_name: Option<String>,
-    /// Where to compute.
+    /// Device to compute on.
     #[arg(long, default_value_t)]
     device: DeviceKind,
     #[command(flatten)]
@@ -176,7 +179,7 @@ impl Arguments {
         Ok(Some(preset))
     }
 
-    /// A contradiction to the run, in terms of the flag that states it.
+    /// Names the flag that contradicts the run.
     fn with_flags(&self, error: KallmError) -> Error {
         match error {
             KallmError::OtherRun { setting, run, given } => {
@@ -218,7 +221,7 @@ impl Arguments {
     }
 }
 
-/// The model as it was given; of a hub id the commit too, which names the folder in the cache.
+/// The name of the model as given. For a hub id, it includes the commit, which is the name of the folder in the cache.
 fn model_name(source: &ModelSource, resolved: &ModelSource) -> String {
     match (source, resolved) {
         (ModelSource::Hub(_), ModelSource::Folder(folder)) => {

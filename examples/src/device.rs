@@ -1,4 +1,4 @@
-//! `--device cpu|wgpu|cuda`: the one place where a concrete backend is named.
+//! `--device cpu|wgpu|cuda`. This is the only place where a concrete backend is named.
 
 use anyhow::{Result, anyhow};
 use burn::tensor::{Tensor, backend::Backend};
@@ -6,15 +6,15 @@ use clap::ValueEnum;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-/// Where tensors live.
+/// The device on which tensors are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum DeviceKind {
-    /// Burn's Flex backend, all cores.
+    /// Burn's Flex backend on all CPU cores.
     #[default]
     Cpu,
-    /// Any GPU API that WGPU speaks; needs `--features wgpu`.
+    /// Any GPU API that WGPU supports; needs a build with `--features wgpu`.
     Wgpu,
-    /// NVIDIA; needs `--features cuda`.
+    /// NVIDIA GPUs; needs a build with `--features cuda`.
     Cuda,
 }
 

@@ -4,33 +4,33 @@ use crate::terminal::note;
 use clap::Args;
 use smollm2_infer::{GenerationConfig, Sampling};
 
-/// How tokens are chosen.
+/// Flags for choosing tokens.
 #[derive(Args)]
 pub struct SamplingFlags {
-    /// Most tokens to add [default: 128; 512 in `chat`]
+    /// Maximum number of tokens to generate [default: 128; 512 in `chat`]
     #[arg(long)]
     max_new_tokens: Option<usize>,
-    /// 0 is greedy [default: 0; 0.2 in `chat`]
+    /// Sampling temperature; 0 is greedy [default: 0; 0.2 in `chat`]
     #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
-    /// Keep this many of the most probable tokens; 0 keeps all.
+    /// Sample only from this many most probable tokens (top-k); 0 uses all.
     #[arg(long, default_value_t = 0)]
     top_k: usize,
-    /// Keep the most probable tokens up to this much probability [default: 1; 0.9 in `chat`]
+    /// Sample only from the most probable tokens with this total probability (top-p) [default: 1; 0.9 in `chat`]
     #[arg(long)]
     top_p: Option<f64>,
-    /// Keep tokens at least this times as probable as the most probable.
+    /// Sample only from tokens with at least this fraction of the highest probability (min-p).
     #[arg(long, default_value_t = 0.0)]
     min_p: f64,
-    /// Above 1 makes repetition less probable.
+    /// Repetition penalty; a value above 1 makes repetition less probable.
     #[arg(long, default_value_t = 1.0)]
     repetition_penalty: f64,
-    /// Seed of the draws; without it a random one, which is printed.
+    /// Seed for sampling. The default is a random seed, which is printed.
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// What an example does where a flag is not given.
+/// The defaults of an example for flags that are not given.
 pub struct SamplingDefaults {
     /// Most tokens to add.
     pub max_new_tokens: usize,
@@ -79,7 +79,7 @@ pub fn limit(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A count of at least one: of none there would be nothing to do, and much time lost until that shows.
+/// A count of at least one. With a count of zero, a run would do nothing, and this would become visible only late.
 ///
 /// # Errors
 /// What was expected and found, for clap to put behind the flag's name.
@@ -101,7 +101,7 @@ pub fn above_zero(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A seed for who gives none, short enough to type, and a note with it so that the same text can be made again.
+/// A random seed that is short enough to type, and a note with it, so that the same text can be generated again.
 fn random_seed() -> u64 {
     let seed = u64::from(rand::random::<u32>());
     note(format_args!("--seed {seed}"));

@@ -1,4 +1,4 @@
-//! How the hub is reached, by flags alone.
+//! Flags for access to the hub.
 
 use crate::progress::transfers;
 use anyhow::{Context, Result, bail};
@@ -15,10 +15,10 @@ pub struct HubFlags {
     /// Address of the hub or of a mirror.
     #[arg(long, value_name = "URL", default_value_t = HubAccess::default().endpoint)]
     pub hub_endpoint: String,
-    /// Cache folder for what comes from the hub [default: .cache/huggingface/hub in the home directory]
+    /// Cache folder for files from the hub [default: .cache/huggingface/hub in the home directory]
     #[arg(long, value_name = "FOLDER")]
     pub hub_cache: Option<PathBuf>,
-    /// File with an access token, for private repositories. Sent to the endpoint alone, over https.
+    /// File with an access token for private repositories. The token is sent only to the endpoint, over https.
     #[arg(long, value_name = "FILE")]
     pub hub_token_file: Option<PathBuf>,
     /// HTTP proxy for the hub, http://USER:PASSWORD@HOST:PORT. Without it no proxy is used.
@@ -103,7 +103,7 @@ impl HubFlags {
 }
 
 impl HubFlags {
-    /// The conversations of a hub id; `None` for a text that is none.
+    /// The conversations of a hub id; `None` if the text is not a hub id.
     #[cfg(feature = "hub")]
     fn fetched(&self, id: &str) -> Result<Option<Source>> {
         use kallm::hub::HubDataset;

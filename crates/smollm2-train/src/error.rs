@@ -131,7 +131,9 @@ pub enum TrainError {
     },
 
     /// Another run is writing into the output folder.
-    #[error("{path} is locked: another run is writing into this folder; wait until it ends, or choose another output folder")]
+    #[error(
+        "{path} is locked: another run is writing into this folder; wait until it ends, or choose another output folder"
+    )]
     Locked {
         /// The lock file.
         path: PathBuf,
