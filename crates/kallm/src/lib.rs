@@ -6,7 +6,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `flex` (default) | Burn's CPU backend; leave it out of a build for a GPU alone |
+//! | `flex` (default) | Burn's CPU backend; disable it in a build only for GPUs |
 //! | `cuda`, `wgpu` | kernels for CubeCL's backends |
 //! | `train` | `train`, and `fine_tuning`: starts or resumes a supervised run |
 //! | `bench` | `bench`, and `judge`: lets llm-bench evaluate an engine |
