@@ -1,4 +1,4 @@
-//! A journal of answers: an interrupted evaluation resumes after the last document that was answered.
+//! A journal of answers, so that an interrupted evaluation resumes after the last answered document.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};

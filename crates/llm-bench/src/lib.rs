@@ -1,7 +1,7 @@
 //! # Brief overview
 //!
-//! Evaluation of language models that agrees with lm-evaluation-harness, with the statistics a comparison of two
-//! models needs and a report one can hand on.
+//! This crate evaluates language models with the same results as lm-evaluation-harness. It provides the statistics for
+//! comparing two models, and a report to share.
 //!
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.

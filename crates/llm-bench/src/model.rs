@@ -1,4 +1,4 @@
-//! [`LanguageModel`]: what an evaluation needs of a model.
+//! [`LanguageModel`]: the interface of a model that can be evaluated.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Python's list literals, read as `ast.literal_eval` reads them: what a template prints for a list.
+//! Parses Python's list literals like `ast.literal_eval`. A template prints a list in this form.
 
 use serde_json::{Number, Value};
 

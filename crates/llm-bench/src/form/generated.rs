@@ -1,4 +1,4 @@
-//! `generate_until`: text generated after the question, until a stop string.
+//! `generate_until`: text that is generated after the question, up to a stop string.
 
 use super::{Asked, Example, Form, KeyError, Reader, rendered, shown_answer};
 use crate::task::{TargetField, Task};

@@ -1,4 +1,4 @@
-//! HellaSwag: joins the context's halves and removes WikiHow's markup; adds `query`, `choices` and `gold`.
+//! HellaSwag: joins the two parts of the context and removes WikiHow's markup. Adds `query`, `choices` and `gold`.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! WinoGrande: the sentence up to the blank with each option put in, and what follows the blank; adds `contexts`,
-//! `rest` and `gold`.
+//! WinoGrande: splits the sentence at the blank and inserts each option into the first part. Adds `contexts`, `rest`
+//! and `gold`.
 
 use serde_json::json;
 

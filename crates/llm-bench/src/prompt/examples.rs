@@ -1,4 +1,4 @@
-//! Which documents are shown as examples before a question.
+//! Chooses the documents that are shown as few-shot examples before a question.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Text, numbers and tables as HTML.
+//! Formats text, numbers and tables as HTML.
 
 use std::fmt::Write;
 
