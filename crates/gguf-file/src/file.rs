@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// A mapped GGUF file whose header is known to be sound.
+/// A memory-mapped GGUF file whose header has been checked.
 ///
 /// As with every memory map, the file must not be rewritten in place while this value exists.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ pub(crate) enum Value<'a> {
     Array(Array<'a>),
 }
 
-/// An array whose elements are known to be sound and have not been read.
+/// An array whose elements have been checked but not read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Array<'a> {
     /// Type of every element.

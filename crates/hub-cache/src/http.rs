@@ -18,7 +18,7 @@ pub(crate) use client::Client;
 /// Bytes per second below which a body counts as interrupted.
 const LEAST_RATE: f64 = 1024.0;
 
-/// A response whose body is still to be read.
+/// A response whose body has not been read yet.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_range: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
     Passing(Cause),
 }
 
-/// A body that fails when it gets too slow: a limit on each read alone lets a byte at a time come for ever.
+/// A body that fails when it becomes too slow. A limit on each read alone would allow one byte at a time, forever.
 pub(crate) struct PacedBody {
     body: Box<dyn Read>,
     window: Duration,

@@ -126,7 +126,7 @@ pub struct HubRepo {
     pub id: String,
     /// Branch, tag or commit. A commit never changes, so that its files are not asked for again.
     pub revision: String,
-    /// Endpoint, cache folder, token and patience.
+    /// Endpoint, cache folder, token and time limits.
     pub access: HubAccess,
 }
 

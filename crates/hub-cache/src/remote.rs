@@ -38,7 +38,7 @@ pub struct Remote {
     pub(crate) files: BTreeMap<String, Listed>,
 }
 
-/// What the hub says about a file.
+/// The hub's information about a file.
 #[derive(Debug)]
 pub(crate) struct Listed {
     /// Name of the blob: SHA-256 of a large file, git's own hash of another.

@@ -58,10 +58,10 @@ impl HubRepo {
 /// Which splits answer to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMatch {
-    /// The split of this name. Right for a benchmark, whose scores are those of one split.
+    /// The split of exactly this name. Suitable for a benchmark, whose scores belong to one split.
     Exact,
-    /// Without a split of this name, the only one whose name continues it after an underscore: `train_sft` for `train`.
-    /// Right for training data, whose splits are often named so.
+    /// The split of this name or, if there is none, the only one whose name starts with it and an underscore:
+    /// `train_sft` for `train`. Suitable for training data, whose splits are often named in this way.
     OrVariant,
 }
 

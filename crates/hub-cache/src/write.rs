@@ -73,7 +73,7 @@ impl Partial {
     }
 }
 
-/// Lengths and paths of what earlier downloads have left; a link is none of them.
+/// Lengths and paths of the files left by earlier downloads; links are not included.
 fn leftovers(folder: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

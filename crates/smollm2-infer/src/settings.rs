@@ -25,7 +25,7 @@ pub struct GenerationConfig {
     /// Stop strings. A row ends with the token that completes one, and its text ends before it. The text of a special
     /// token counts. Default none.
     pub stop_strings: Vec<String>,
-    /// Gives the log-probability of each token, and as many of the most probable tokens with theirs. Default `None`.
+    /// Return the log-probability of each token, and of this many of the most probable tokens. Default `None`.
     pub logprobs: Option<usize>,
 }
 

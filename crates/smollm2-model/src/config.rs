@@ -228,7 +228,7 @@ impl SmolLm2Config {
         self.validate_count()
     }
 
-    /// Refuses a model whose bytes nobody can count: every size is possible, but not all of them together.
+    /// Rejects a model whose size in bytes overflows: each size is possible, but not all of them together.
     fn validate_count(&self) -> Result<(), ModelError> {
         let count = self.count_parameters();
         if count > MAX_PARAMETERS {

@@ -18,11 +18,11 @@ pub enum Mask {
     AssistantOnly,
 }
 
-/// The system turn of a conversation that has none.
+/// The system turn for conversations without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SystemPrompt {
-    /// What the template gives: SmolLM2's default sentence. The same at inference.
+    /// The system turn of the template: SmolLM2's default sentence, as at inference.
     #[default]
     Default,
     /// An empty system turn, as TRL before 0.12 trains with alignment-handbook's recipe.

@@ -8,7 +8,7 @@
 
 use cubecl::{self, prelude::*};
 
-/// Threads in a cube: every runtime offers as many.
+/// Threads in a cube; every runtime supports this number.
 pub(crate) const THREADS: usize = 256;
 
 /// The numbers of a call that the kernels read while running, so that no shape is compiled in.

@@ -7,10 +7,10 @@ use burn::tensor::{DType, Int, Tensor, TensorData, activation::log_softmax, back
 use super::indices;
 use crate::{DecoderBackend, SmolLm2, ops::floats};
 
-/// Positions whose logits exist at one time: `[256, V]` in f32 is 50 MB for the published vocabulary.
+/// Number of positions whose logits are in memory at one time: `[256, V]` in f32 is 50 MB for the published vocabulary.
 pub(crate) const LOGIT_ROWS: usize = 256;
 
-/// What a model says of one given token.
+/// The probability that a model assigns to one given token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenScore {
     /// Natural logarithm of its probability; NaN where the logits are not numbers.

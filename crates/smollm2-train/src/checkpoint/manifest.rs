@@ -20,7 +20,7 @@ use crate::{
 const MANIFEST: &str = "manifest.json";
 const REQUIRED: [&str; 5] = ["model.safetensors", "config.json", OPTIMIZER, STATE, RECIPE];
 
-/// What `manifest.json` says of one file.
+/// The entry of one file in `manifest.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {

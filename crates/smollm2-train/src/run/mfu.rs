@@ -44,7 +44,7 @@ fn words(text: &str) -> Vec<&str> {
     text.split(|c: char| !c.is_alphanumeric()).collect()
 }
 
-/// Whether the words of `part` stand in `name` next to each other. Whole words only: an L40 is no L4, an A1000 no A100.
+/// Whether the words of `part` stand in `name` next to each other. Whole words only: an L40 is not an L4, and an A1000 is not an A100.
 fn contains(name: &[&str], part: &[&str]) -> bool {
     name.windows(part.len()).any(|found| found == part)
 }

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Most bad records whose description is kept.
+/// Maximum number of bad records whose description is kept.
 const DESCRIBED: usize = 5;
 
 /// Where a buffer ends.

@@ -1,6 +1,6 @@
 use crate::DataError;
 
-/// Is told what a [`DataLoader`](crate::DataLoader) does. `()` ignores it.
+/// Is notified of what a [`DataLoader`](crate::DataLoader) does. `()` ignores all notifications.
 pub trait LoaderObserver: Send {
     /// A conversation was tokenised, the `conversations`th of the current buffer, which now has so many `tokens`. A
     /// buffer may take seconds.
