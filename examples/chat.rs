@@ -14,9 +14,9 @@ use examples::hub::HubFlags;
 use examples::terminal::{note, print, print_line};
 use examples::{on_device, open};
 use kallm::conversation::encode_latest;
+use kallm::hub::ModelSource;
 use smollm2_infer::{Decoder, Engine, GenerationConfig};
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::ModelSource;
 use smoltalk_data::Message;
 use std::io::BufRead;
 

@@ -16,12 +16,12 @@ use examples::hub::HubFlags;
 use examples::on_device;
 use examples::progress::Study as Bars;
 use examples::terminal::{note, print_line};
+use kallm::hub::{ModelSource, fetch_task_data};
 use kallm::study::{Study, StudyFolder, StudyPlan};
 use kallm::synthetic::SyntheticWorld;
 use kallm::{KallmError, files, open};
 use llm_bench::PromptOptions;
 use smollm2_model::FeedForwardKind;
-use smollm2_model::weights::ModelSource;
 use smollm2_train::StepBackend;
 use std::path::{Path, PathBuf};
 
@@ -169,10 +169,13 @@ impl Arguments {
             bail!("--data is needed with --model")
         };
         let mut prompts = PromptOptions::new(&self.data_dir);
-        prompts.hub = self.hub_data.then(|| self.hub.access()).transpose()?;
         prompts.num_fewshot = self.num_fewshot;
         prompts.apply_chat_template = self.apply_chat_template;
-        let mut plan = self.plan(StudyPlan::pretrained(open::tasks(&self.tasks)?, prompts));
+        let tasks = open::tasks(&self.tasks)?;
+        if self.hub_data {
+            fetch_task_data(&tasks, &mut prompts, &self.hub.access()?)?;
+        }
+        let mut plan = self.plan(StudyPlan::pretrained(tasks, prompts));
         plan.origin.model = model.to_string();
         plan.origin.data = data.display().to_string();
         let training = self.hub.conversations(data)?;
@@ -202,7 +205,7 @@ impl Arguments {
     /// What is read must not be among what is removed.
     fn check_replaced(&self, output: &Path) -> Result<()> {
         let model = match &self.model {
-            Some(ModelSource::Folder(path) | ModelSource::Gguf(path)) => Some(path),
+            Some(ModelSource::Path(path)) => Some(path),
             _ => None,
         };
         let tasks = self.tasks.iter().map(Path::new);

@@ -14,13 +14,13 @@ use examples::hub::HubFlags;
 use examples::progress::{Spinner, comparison, conversion};
 use examples::terminal::print_line;
 use examples::{on_device, open};
+use kallm::hub::ModelSource;
 use kallm::identity;
 use kallm::model_folder::{check_new_model, save_model};
 use kallm::open::{CALIBRATION_ROW, CALIBRATION_TOKENS};
 use kan_rational::Degrees;
 use serde_json::json;
 use smollm2_model::convert::{self, ConversionOptions, ConversionReport, ModelComparison, Origin};
-use smollm2_model::weights::ModelSource;
 use smollm2_model::{DecoderBackend, SmolLm2};
 use smoltalk_data::ChatTokenizer;
 use std::path::{Path, PathBuf};
@@ -121,19 +121,22 @@ fn options(arguments: &Arguments) -> ConversionOptions {
 
 type Rows = Vec<Vec<u32>>;
 
+fn rows(arguments: &Arguments, tokenizer: &ChatTokenizer, path: &Path, tokens: usize) -> Result<Rows> {
+    open::token_rows(path, &arguments.hub, tokenizer, CALIBRATION_ROW, tokens)
+}
+
 /// Token rows to calibrate on, and others to compare on.
 fn texts(arguments: &Arguments, tokenizer: &ChatTokenizer) -> Result<(Rows, Rows)> {
-    let rows = |path: &Path, tokens| open::token_rows(path, &arguments.hub, tokenizer, CALIBRATION_ROW, tokens);
-    let share = |tokens: usize| tokens.div_ceil(arguments.calibrate.len().max(1));
-    let (fit, kept) = (share(arguments.calibration_tokens), share(arguments.compare_tokens));
+    let sources = arguments.calibrate.len().max(1);
+    let [fit, kept] = [arguments.calibration_tokens, arguments.compare_tokens].map(|tokens| tokens.div_ceil(sources));
     let (mut calibration, mut held_out) = (Vec::new(), Vec::new());
     for path in &arguments.calibrate {
-        let mut both = rows(path, fit + kept)?;
+        let mut both = rows(arguments, tokenizer, path, fit + kept)?;
         held_out.extend(both.split_off(fit.div_ceil(CALIBRATION_ROW).min(both.len())));
         calibration.extend(both);
     }
     if let Some(path) = &arguments.compare {
-        held_out = rows(path, arguments.compare_tokens)?;
+        held_out = rows(arguments, tokenizer, path, arguments.compare_tokens)?;
     }
     if held_out.is_empty() && !arguments.exact {
         bail!(

@@ -12,11 +12,11 @@ use examples::progress::Tasks;
 use examples::terminal::{note, print_line};
 use examples::{on_device, open};
 use kallm::files;
+use kallm::hub::{ModelSource, fetch_task_data};
 use kallm::judge::Judged;
 use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions};
 use serde_json::Value;
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::ModelSource;
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -78,8 +78,11 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     if let Some(folder) = &arguments.output_path {
         files::check_folder(folder)?;
     }
-    let options = options(arguments)?;
+    let mut options = options(arguments);
     let tasks = kallm::open::tasks(&arguments.tasks)?;
+    if arguments.hub_data {
+        fetch_task_data(&tasks, &mut options.prompts, &arguments.hub.access()?)?;
+    }
     let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
     let mut judged = Judged::new(arguments.model.to_string(), engine).with_batch_size(arguments.batch_size);
     let evaluation = llm_bench::evaluate(&mut judged, &tasks, &options, &mut Tasks::default())?;
@@ -94,17 +97,16 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     Ok(())
 }
 
-fn options(arguments: &Arguments) -> Result<EvaluateOptions> {
+fn options(arguments: &Arguments) -> EvaluateOptions {
     let prompts = PromptOptions {
         num_fewshot: arguments.num_fewshot,
         limit: arguments.limit,
         apply_chat_template: arguments.apply_chat_template,
         fewshot_as_multiturn: arguments.fewshot_as_multiturn,
         system_instruction: arguments.system_instruction.clone(),
-        hub: arguments.hub_data.then(|| arguments.hub.access()).transpose()?,
         ..PromptOptions::new(&arguments.data_dir)
     };
-    Ok(EvaluateOptions {
+    EvaluateOptions {
         batch_size: arguments.batch_size,
         journal: arguments.resume_from.clone(),
         output: arguments.output_path.clone().map(|directory| OutputOptions {
@@ -112,7 +114,7 @@ fn options(arguments: &Arguments) -> Result<EvaluateOptions> {
             log_samples: arguments.log_samples,
         }),
         ..EvaluateOptions::new(prompts)
-    })
+    }
 }
 
 fn table(evaluation: &Evaluation) -> String {

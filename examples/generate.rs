@@ -10,9 +10,9 @@ use examples::flags::{SamplingDefaults, SamplingFlags};
 use examples::hub::HubFlags;
 use examples::terminal::{print, print_line};
 use examples::{on_device, open};
+use kallm::hub::ModelSource;
 use smollm2_infer::GenerationConfig;
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, Message};
 
 #[derive(Parser)]

@@ -12,11 +12,12 @@ use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
     device::DeviceKind,
-    kernels::{Call, Check, Clock, Element, Figures, Shape},
+    kernels::{Call, Check, Clock, Element, Figures, Limits, Shape},
     on_device,
     step_cost::{ModelShape, StepCost, step_cost},
     terminal::print_line,
 };
+use fixtures::tolerance;
 use kan_rational::Degrees;
 use serde::Serialize;
 use smollm2_train::StepBackend;
@@ -128,7 +129,8 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
     for &shape in &arguments.shapes {
         for &element in &elements {
             let rows = shape.rows.min(arguments.check_rows);
-            let check = Call::<B>::new(Shape { rows, ..shape }, element, groups, degrees, device).check();
+            let call = Call::<B>::new(Shape { rows, ..shape }, element, groups, degrees, device);
+            let check = call.check(limits(element));
             print_line(check_line(&check))?;
             report.checks.push(check);
         }
@@ -163,6 +165,17 @@ fn inspect<B: StepBackend>(arguments: &Arguments, device: &B::Device) -> Result<
 
 fn is_present<B: Backend>(element: Element, device: &B::Device) -> bool {
     B::supports_dtype(device, element.dtype())
+}
+
+fn limits(element: Element) -> Limits {
+    Limits {
+        tensors: match element {
+            Element::F32 => tolerance::RATIONAL_KERNEL,
+            Element::F16 => tolerance::ROUNDED_TO_F16,
+            Element::Bf16 => tolerance::ROUNDED_TO_BF16,
+        },
+        coefficients: tolerance::RATIONAL_COEFFICIENT_GRADIENT,
+    }
 }
 
 fn check_line(check: &Check) -> String {

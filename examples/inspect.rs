@@ -12,10 +12,10 @@ use examples::terminal::print_line;
 use examples::{on_device, open};
 use kallm::files;
 use kallm::functions::drawn;
+use kallm::hub::ModelSource;
 use kallm::training::kinds;
 use kan_rational::Activation;
 use llm_bench::report::{LearnedFunction, Report};
-use smollm2_model::weights::ModelSource;
 use smollm2_model::{DecoderBackend, RationalFunction};
 use std::path::PathBuf;
 

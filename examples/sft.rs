@@ -17,13 +17,13 @@ use examples::progress::Training;
 use examples::signals::Signals;
 use examples::terminal::{note, print_line};
 use kallm::fine_tuning::{FineTuning, FineTuningPlan, HeldOut, Resumed, Resumption};
+use kallm::hub::ModelSource;
 use kallm::training::PRETRAINED_GATE;
 use kallm::{KallmError, files};
 use smollm2_model::FeedForwardKind;
-use smollm2_model::weights::ModelSource;
 use smollm2_train::{RunOrigin, StepBackend, TrainConfig};
 use smoltalk_data::LoaderCounts;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -222,12 +222,9 @@ impl Arguments {
 }
 
 /// The name of the model as given. For a hub id, it includes the commit, which is the name of the folder in the cache.
-fn model_name(source: &ModelSource, resolved: &ModelSource) -> String {
-    match (source, resolved) {
-        (ModelSource::Hub(_), ModelSource::Folder(folder)) => {
-            let commit = folder.file_name().unwrap_or_default();
-            format!("{source}, commit {}", commit.display())
-        }
+fn model_name(source: &ModelSource, path: &Path) -> String {
+    match (source, path.file_name()) {
+        (ModelSource::Hub(_), Some(commit)) => format!("{source}, commit {}", commit.display()),
         _ => source.to_string(),
     }
 }

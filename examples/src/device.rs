@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow};
 use burn::tensor::{Tensor, backend::Backend};
 use clap::ValueEnum;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The device on which tensors are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,7 +52,7 @@ pub fn check<B: Backend>(kind: DeviceKind, device: &B::Device) -> Result<()> {
         }
     };
     computed.map(drop).map_err(|_| {
-        let reasons = reasons.lock().map(|reasons| reasons.join("; ")).unwrap_or_default();
+        let reasons = reasons.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
         anyhow!("--device {kind}: expected {wanted}; computing one number there failed: {reasons}")
     })
 }

@@ -1,10 +1,9 @@
 //! Flags for access to the hub.
 
 use crate::progress::transfers;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use hub_cache::is_mistyped_path;
-use smollm2_model::weights::{HubAccess, ModelSource};
+use kallm::hub::{self, HubAccess, HubModel, ModelSource};
 use smoltalk_data::Source;
 use std::path::{Path, PathBuf};
 
@@ -35,14 +34,11 @@ impl HubFlags {
     /// # Errors
     /// When the token file cannot be read.
     pub fn access(&self) -> Result<HubAccess> {
-        let read = |path: &PathBuf| {
-            std::fs::read_to_string(path).with_context(|| format!("--hub-token-file: cannot read {}", path.display()))
-        };
-        let token = self.hub_token_file.as_ref().map(read).transpose()?;
+        let token = self.hub_token_file.as_deref().map(read_token).transpose()?;
         Ok(HubAccess {
             endpoint: self.hub_endpoint.clone(),
             cache_dir: self.hub_cache.clone(),
-            token: token.map(|token| token.trim().to_owned()),
+            token,
             proxy: self.hub_proxy.clone(),
             ca_file: self.hub_ca_file.clone(),
             progress: Some(transfers()),
@@ -54,12 +50,18 @@ impl HubFlags {
     ///
     /// # Errors
     /// When the model cannot be fetched.
-    pub fn model(&self, source: &ModelSource) -> Result<ModelSource> {
-        let mut source = source.clone();
-        if let ModelSource::Hub(model) = &mut source {
-            model.access = self.access()?;
+    pub fn model(&self, source: &ModelSource) -> Result<PathBuf> {
+        match source {
+            ModelSource::Path(path) => Ok(path.clone()),
+            ModelSource::Hub(model) => {
+                let access = self.access()?;
+                Ok(HubModel {
+                    access,
+                    ..HubModel::clone(model)
+                }
+                .fetch()?)
+            }
         }
-        Ok(source.resolve()?)
     }
 
     /// Conversations from a file, a folder, or, if there is neither, a hub id.
@@ -67,58 +69,14 @@ impl HubFlags {
     /// # Errors
     /// When there are none.
     pub fn conversations(&self, name: &Path) -> Result<Source> {
-        let is_data_file = name
-            .extension()
-            .is_some_and(|extension| ["json", "jsonl", "parquet"].iter().any(|known| extension == *known));
-        let id = name.to_str().filter(|_| !name.exists() && !is_data_file);
-        if let Some(id) = id.filter(|id| is_mistyped_path(id)) {
-            bail!(
-                "{id}: no such file or folder; since its parent folder exists it is not taken for a hub id: correct the \
-                 path, or write {id}@main for the repository on the hub"
-            );
-        }
-        let source = match id.map(|id| self.fetched(id)).transpose()?.flatten() {
-            Some(fetched) => fetched,
-            None => Source::open(name)?,
-        };
-        // Found here, and not when a model is loaded and converted.
-        let mut bad = None;
-        for found in source.conversations() {
-            match found {
-                Ok(_) => return Ok(source),
-                Err(error) if error.is_bad_record() => {
-                    bad.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        match bad {
-            Some(error) => Err(error.into()),
-            None => bail!(
-                "{}: expected conversations, found none; is the file empty?",
-                name.display()
-            ),
-        }
+        Ok(hub::conversations(name, &self.access()?)?)
     }
 }
 
-impl HubFlags {
-    /// The conversations of a hub id; `None` if the text is not a hub id.
-    #[cfg(feature = "hub")]
-    fn fetched(&self, id: &str) -> Result<Option<Source>> {
-        use kallm::hub::HubDataset;
-        let Ok(dataset) = id.parse::<HubDataset>() else {
-            return Ok(None);
-        };
-        let access = self.access()?;
-        Ok(Some(HubDataset { access, ..dataset }.fetch()?))
-    }
-
-    /// This build has no hub.
-    #[cfg(not(feature = "hub"))]
-    fn fetched(&self, _id: &str) -> Result<Option<Source>> {
-        Ok(None)
-    }
+fn read_token(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("--hub-token-file: cannot read {}", path.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 #[cfg(all(test, feature = "hub"))]
@@ -141,7 +99,7 @@ mod tests {
         let flags = Flags::parse_from(["example", "--hub-endpoint", &hub.endpoint()]).hub;
         let error = flags.conversations(Path::new("src/trian")).unwrap_err().to_string();
         assert!(
-            error.contains("src/trian: no such file") && error.contains("src/trian@main"),
+            error.contains("src/trian: expected a file") && error.contains("(@main)"),
             "{error}"
         );
         let error = "src/trian".parse::<ModelSource>().unwrap_err().to_string();
@@ -171,18 +129,15 @@ mod tests {
         let words = given.iter().flat_map(|(flag, value)| [*flag, value.as_str()]);
         let flags = Flags::parse_from(std::iter::once("example").chain(words)).hub;
 
-        let local = flags.model(&ModelSource::Folder(model.clone())).unwrap();
-        assert_eq!(local, ModelSource::Folder(model));
+        let local = flags.model(&ModelSource::Path(model.clone())).unwrap();
+        assert_eq!(local, model);
         let count = |source: Source| source.conversations().filter(Result::is_ok).count();
         assert_eq!(count(flags.conversations(&data).unwrap()), 2000);
         let absent = flags.conversations(Path::new("owner/talk.jsonl")).unwrap_err();
         assert!(absent.to_string().contains("owner/talk.jsonl"), "{absent}");
         assert!(hub.requests().is_empty());
 
-        let fetched = flags.model(&"owner/tiny@v1".parse().unwrap()).unwrap();
-        let ModelSource::Folder(snapshot) = fetched else {
-            panic!("a folder is expected")
-        };
+        let snapshot = flags.model(&"owner/tiny@v1".parse().unwrap()).unwrap();
         assert!(snapshot.starts_with(&cache) && snapshot.join("model.safetensors").is_file());
         assert_eq!(count(flags.conversations(Path::new("owner/talk")).unwrap()), 2000);
         let asked = hub.requests();

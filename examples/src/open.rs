@@ -3,12 +3,11 @@
 use crate::hub::HubFlags;
 use crate::progress::Spinner;
 use anyhow::{Context, Result};
+use kallm::hub::ModelSource;
 use kallm::open;
 use smollm2_infer::Engine;
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::ModelSource;
 use smoltalk_data::{ChatTokenizer, SystemPrompt};
-use std::ffi::OsStr;
 use std::path::Path;
 
 /// Opens a folder, a .gguf file or a hub id.
@@ -16,9 +15,9 @@ use std::path::Path;
 /// # Errors
 /// When the model or its tokenizer cannot be read.
 pub fn model<B: DecoderBackend>(source: &ModelSource, hub: &HubFlags, device: &B::Device) -> Result<Engine<B>> {
-    let resolved = hub.model(source)?;
+    let path = hub.model(source)?;
     let _spinner = Spinner::new(&format!("loading {source}"));
-    Ok(open::model(&resolved, device)?)
+    Ok(Engine::open(&path, device)?)
 }
 
 /// Rows of up to `length` token ids, `tokens` in all, from a text file or a source of conversations.
@@ -32,8 +31,10 @@ pub fn token_rows(
     length: usize,
     tokens: usize,
 ) -> Result<Vec<Vec<u32>>> {
-    let is_text = |extension: &OsStr| extension == "txt" || extension == "md";
-    let rows = if path.extension().is_some_and(is_text) {
+    let rows = if path
+        .extension()
+        .is_some_and(|extension| extension == "txt" || extension == "md")
+    {
         open::text_rows(path, tokenizer, length, tokens)
     } else {
         let source = hub.conversations(path)?;

@@ -3,10 +3,10 @@
 use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
+use kallm::hub::{TransferEvent, TransferProgress};
 use kallm::study::StudyObserver;
 use kallm::training::StartObserver;
 use smollm2_model::convert::Stage;
-use smollm2_model::weights::{TransferEvent, TransferProgress};
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, RunProgress, StepLine, StepRecord, TrainObserver};
 use smoltalk_data::{DataError, LoaderObserver};
 use std::path::Path;

@@ -79,44 +79,50 @@ pub fn step_cost<B: StepBackend>(
         let trainer = Trainer::<Autodiff<B>>::new(config.init(device)?, recipe.clone())?;
         models.push((config.num_parameters(), trainer, Vec::new()));
     }
-    let wait = || B::sync(device).map_err(|error| anyhow!("the device did not finish its work: {error}"));
     for repeat in 0..WARM_UP + repeats.max(1) {
         for (_, trainer, seconds) in &mut models {
-            wait()?;
+            wait::<B>(device)?;
             let clock = Instant::now();
             trainer.step(&[Batch::from_rows(&rows, device)?])?;
-            wait()?;
+            wait::<B>(device)?;
             if repeat >= WARM_UP {
                 seconds.push(clock.elapsed().as_secs_f64());
             }
         }
     }
-    let median = |seconds: &mut Vec<f64>| {
-        seconds.sort_by(f64::total_cmp);
-        seconds[seconds.len() / 2]
-    };
-    let swiglu = median(&mut models[0].2);
-    let cost = |(kind, (parameters, _, mut seconds)): (FeedForwardKind, (usize, _, Vec<f64>))| StepCost {
+    let swiglu = median(&models[0].2);
+    let costs = FeedForwardKind::ALL.into_iter().zip(models);
+    let costs = costs.map(|(kind, (parameters, _, seconds))| StepCost {
         model: format!("{shape:?}"),
         feed_forward: format!("{kind:?}"),
         parameters,
         batch: batch.to_string(),
-        seconds: median(&mut seconds),
-        over_swiglu: median(&mut seconds) / swiglu,
-    };
-    Ok(FeedForwardKind::ALL.into_iter().zip(models).map(cost).collect())
+        seconds: median(&seconds),
+        over_swiglu: median(&seconds) / swiglu,
+    });
+    Ok(costs.collect())
+}
+
+fn wait<B: StepBackend>(device: &B::Device) -> Result<()> {
+    B::sync(device).map_err(|error| anyhow!("the device did not finish its work: {error}"))
+}
+
+fn median(seconds: &[f64]) -> f64 {
+    let mut sorted = seconds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// Rows of any ids: the time does not depend on them.
 fn rows(batch: Shape, vocabulary: usize) -> Vec<PackedRow> {
     let tokens = batch.channels;
-    let row = |row: usize| PackedRow {
+    let rows = (0..batch.rows).map(|row| PackedRow {
         ids: (0..tokens)
             .map(|i| ((row * tokens + i) * 7919 % vocabulary) as u32)
             .collect(),
         loss_mask: (0..tokens).map(|i| i > 0).collect(),
         positions: None,
         documents: None,
-    };
-    (0..batch.rows).map(row).collect()
+    });
+    rows.collect()
 }

@@ -5,6 +5,7 @@ mod lines;
 mod snippets;
 
 use crate::shell::root;
+use crate::sizes;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -15,11 +16,11 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
     ("hub-cache", &[]),
     ("record-files", &[]),
     ("kan-rational", &[]),
-    ("smollm2-model", &["gguf-file", "hub-cache", "kan-rational"]),
-    ("smoltalk-data", &["gguf-file", "hub-cache", "record-files"]),
+    ("smollm2-model", &["gguf-file", "kan-rational"]),
+    ("smoltalk-data", &["gguf-file", "record-files"]),
     ("smollm2-infer", &["smollm2-model", "smoltalk-data"]),
     ("smollm2-train", &["kan-rational", "smollm2-model", "smoltalk-data"]),
-    ("llm-bench", &["hub-cache", "record-files"]),
+    ("llm-bench", &["record-files"]),
     (
         "kallm",
         &[
@@ -79,6 +80,7 @@ pub(crate) fn enforce() -> Result<()> {
     }
     homes::check(&sources(root().join("examples"))?, &mut broken);
     snippets::check(&workspace, &mut broken)?;
+    broken.extend(sizes::passed_limits(&workspace)?);
     if broken.is_empty() {
         eprintln!("house rules hold");
         return Ok(());

@@ -69,7 +69,7 @@ pub(crate) fn built_programs(arguments: &[&str]) -> Result<Vec<(String, PathBuf)
             let package = Path::new(manifest)
                 .parent()
                 .and_then(Path::file_name)
-                .unwrap_or_default();
+                .context("a manifest lies in a folder")?;
             programs.push((package.to_string_lossy().into_owned(), PathBuf::from(program)));
         }
     }

@@ -1,6 +1,6 @@
 //! The work that `benches/peers/run.py` times beside PyTorch: prefill, single-token decode, one training step.
 //!
-//! `peer-work export MODEL FOLDER` writes any model source as the Hugging Face folder both sides open.
+//! `peer-work export MODEL FOLDER` writes the model in a folder or .gguf file as the Hugging Face folder both sides open.
 //! `peer-work time FOLDER WORK REPEATS` prints one JSON object with the seconds of every repeat; RAYON_NUM_THREADS sets
 //! the number of threads.
 #![deny(missing_docs)]
@@ -8,7 +8,7 @@
 use anyhow::{Result, bail};
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Int, Tensor, TensorData};
-use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::weights;
 use smollm2_model::{FeedForwardKind, KvCache, SmolLm2};
 use smollm2_train::{Batch, TrainConfig, Trainer};
 use smoltalk_data::{LoaderConfig, PackedRow};
@@ -27,11 +27,11 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["export", model, folder] => {
-            let loaded = weights::load::<Flex>(&model.parse::<ModelSource>()?, &Default::default())?;
+            let loaded = weights::load::<Flex>(Path::new(model), &Default::default())?;
             Ok(weights::save(&loaded.model, Path::new(folder))?)
         }
         ["time", folder, work, repeats] => {
-            let seconds = time(&folder.parse()?, work, repeats.parse()?)?;
+            let seconds = time(Path::new(folder), work, repeats.parse()?)?;
             println!("{}", serde_json::json!({ "work": work, "seconds": seconds }));
             Ok(())
         }
@@ -40,16 +40,16 @@ fn main() -> Result<()> {
 }
 
 /// Seconds of every repeat after the warm-up.
-fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
+fn time(folder: &Path, work: &str, repeats: usize) -> Result<Vec<f64>> {
     let ids: Vec<u32> = (0..TOKENS as u32).map(|i| (i * 7919) % 49_000 + 100).collect();
     let mut step: Box<dyn FnMut() -> Result<f64>> = match work {
         "prefill" | "decode" => {
-            let loaded = weights::load::<Flex>(source, &Default::default())?;
+            let loaded = weights::load::<Flex>(folder, &Default::default())?;
             let run = if work == "prefill" { prefilled } else { decoded };
             Box::new(move || Ok(run(&loaded.model, &ids)))
         }
         "train" | "train-gated-rational" => {
-            let mut trainer = trainer(source, work != "train")?;
+            let mut trainer = trainer(folder, work != "train")?;
             Box::new(move || trained(&mut trainer, &ids))
         }
         other => bail!("work: expected prefill, decode, train or train-gated-rational, found `{other}`"),
@@ -60,10 +60,10 @@ fn time(source: &ModelSource, work: &str, repeats: usize) -> Result<Vec<f64>> {
     (0..repeats).map(|_| step()).collect()
 }
 
-/// The model of `source` in training; with `rational` its shape as gated rational, from random weights: the time does
+/// The model of a folder in training; with `rational` its shape as gated rational, from random weights: the time does
 /// not depend on the values.
-fn trainer(source: &ModelSource, rational: bool) -> Result<Trainer<Autodiff<Flex>>> {
-    let loaded = weights::load(source, &Default::default())?;
+fn trainer(folder: &Path, rational: bool) -> Result<Trainer<Autodiff<Flex>>> {
+    let loaded = weights::load(folder, &Default::default())?;
     let mut model = loaded.model;
     if rational {
         let config = model.config().clone().with_feed_forward(FeedForwardKind::GatedRational);

@@ -205,12 +205,12 @@ impl Remote {
     /// Refuses a part of the file other than the one asked for.
     fn check_range(&self, name: &str, listed: &Listed, start: u64, answer: &Answer) -> Result<(), HubError> {
         let expected = format!("bytes {start}-{}/{}", listed.size - 1, listed.size);
-        let found = answer.content_range.as_deref().unwrap_or_default();
+        let found = answer.content_range.as_deref().unwrap_or("none");
         if found == expected {
             return Ok(());
         }
         let what = format!("{name}: content-range");
-        Err(self.repo.answer_error(&what, &expected, format!("`{found}`")))
+        Err(self.repo.answer_error(&what, &expected, found))
     }
 }
 

@@ -100,14 +100,6 @@ pub enum HubError {
         expected: String,
         found: String,
     },
-    /// A data set has no files for the requested configuration and split.
-    #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
-    Split {
-        place: String,
-        /// Which files were looked for.
-        expected: String,
-        found: String,
-    },
     /// The cache folder cannot be read or written.
     #[error("hub repository {repo}: cannot {action} {}: {source}; check the cache folder", path.display())]
     Cache {

@@ -10,7 +10,7 @@
 //! - [`Remote`]: a repository as the hub lists it. [`Remote::fetch`] downloads a file into the cache. It needs the
 //!   feature `net`.
 //! - [`HubRepo::model_folder`]: the complete folder of a model.
-//! - [`split_files`]: the files of a data set that contain a split of a configuration.
+//! - [`HubRepo::files`]: files that the caller chooses by name.
 //!
 //! Read `access.rs`, `cache.rs`, `remote.rs` and `download.rs` in this order. They use `retry.rs`, `lock.rs`,
 //! `write.rs` and `http.rs`.
@@ -59,15 +59,12 @@
 //! crate.
 //!
 //! ```
-//! use hub_cache::{HubAccess, HubRepo, RepoKind, SplitMatch, split_files};
+//! use hub_cache::{HubAccess, HubError, HubRepo, RepoKind};
 //!
 //! let access = HubAccess { cache_dir: Some("/nowhere".into()), ..HubAccess::default() };
 //! let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
 //! assert!(repo.cached()?.is_none());
-//!
-//! let names = ["README.md", "data/test-00000-of-00001.parquet", "data/train-00000-of-00001.parquet"];
-//! assert_eq!(split_files("owner/name", &names, None, "test", SplitMatch::Exact)?, ["data/test-00000-of-00001.parquet"]);
-//! # Ok::<(), hub_cache::HubError>(())
+//! # Ok::<(), HubError>(())
 //! ```
 //!
 //! `examples/generate.rs` opens a model by its hub id.
@@ -79,6 +76,7 @@ mod readme {}
 
 mod access;
 mod cache;
+mod choice;
 mod download;
 mod error;
 mod http;
@@ -86,14 +84,12 @@ mod lock;
 mod model;
 mod remote;
 mod retry;
-mod split;
 mod write;
 
 pub use access::{HubAccess, Retry, TransferEvent, TransferProgress};
 pub use cache::Snapshot;
 pub use error::HubError;
 pub use remote::Remote;
-pub use split::{SplitMatch, split_files};
 
 use std::fmt;
 use std::path::Path;
@@ -158,7 +154,7 @@ pub fn parse_id(text: &str) -> Option<(&str, &str)> {
 /// Whether a text that could be a hub id is more likely a mistyped path: there is a folder with the name of its owner,
 /// as for `data/trian`. With a revision (`data/trian@main`) it is a hub id.
 pub fn is_mistyped_path(text: &str) -> bool {
-    let owner = text.split('/').next().unwrap_or_default();
+    let owner = text.split_once('/').map_or(text, |(owner, _)| owner);
     parse_id(text).is_some() && !text.contains('@') && Path::new(owner).is_dir()
 }
 

@@ -78,17 +78,18 @@ impl HubRepo {
 
     /// Whether configuration, every weight file, and every companion known to exist are in the cache.
     fn is_complete(&self, snapshot: &Snapshot) -> bool {
-        let sharded = || {
-            let index = snapshot.file(INDEX)?;
-            let shards = self.shards(&index).ok()?;
-            Some(shards.iter().all(|shard| snapshot.file(shard).is_some()))
-        };
-        let weights = snapshot.file(WEIGHTS).is_some() || sharded().unwrap_or(false);
-        let listed = |file: &str| snapshot.listing.iter().flatten().any(|name| name == file);
-        let companions = COMPANIONS
-            .iter()
-            .all(|file| !listed(file) || snapshot.file(file).is_some());
-        snapshot.file(CONFIG).is_some() && weights && companions
+        let listed = snapshot.listing.iter().flatten();
+        let mut companions = listed.filter(|name| COMPANIONS.contains(&name.as_str()));
+        snapshot.file(CONFIG).is_some()
+            && (snapshot.file(WEIGHTS).is_some() || self.has_shards(snapshot))
+            && companions.all(|file| snapshot.file(file).is_some())
+    }
+
+    /// Whether there is an index, and every file that it names.
+    fn has_shards(&self, snapshot: &Snapshot) -> bool {
+        let index = snapshot.file(INDEX);
+        let shards = index.and_then(|index| self.shards(&index).ok());
+        shards.is_some_and(|shards| shards.iter().all(|shard| snapshot.file(shard).is_some()))
     }
 
     /// The files that an index names. Whether they are files of the repository is checked when they are fetched.

@@ -86,27 +86,21 @@ impl HubRepo {
     }
 
     fn read_listing(&self, listing: &Value) -> Result<(String, BTreeMap<String, Listed>), HubError> {
-        let commit = listing.get("sha").and_then(Value::as_str).unwrap_or_default();
-        if !is_hash(commit, 40) {
-            return Err(self.answer_error(
-                "listing: `sha`",
-                "a commit of 40 hexadecimal digits",
-                format!("`{commit}`"),
-            ));
-        }
+        let commit = listing.get("sha").and_then(Value::as_str);
+        let commit = commit.filter(|commit| is_hash(commit, 40)).ok_or_else(|| {
+            let expected = "a commit of 40 hexadecimal digits";
+            self.answer_error("listing: `sha`", expected, listing["sha"].to_string())
+        })?;
         let siblings = listing.get("siblings").and_then(Value::as_array);
         let siblings =
             siblings.ok_or_else(|| self.answer_error("listing: `siblings`", "an array", "nothing of that kind"))?;
         let mut files = BTreeMap::new();
         for sibling in siblings {
-            let name = sibling.get("rfilename").and_then(Value::as_str).unwrap_or_default();
-            if !is_file_name(name) {
-                return Err(self.answer_error(
-                    "listing: `rfilename`",
-                    "a path inside the repository",
-                    format!("`{name}`"),
-                ));
-            }
+            let name = sibling.get("rfilename").and_then(Value::as_str);
+            let name = name.filter(|name| is_file_name(name)).ok_or_else(|| {
+                let expected = "a path inside the repository";
+                self.answer_error("listing: `rfilename`", expected, sibling["rfilename"].to_string())
+            })?;
             let listed = Listed::read(sibling).ok_or_else(|| {
                 self.answer_error(&format!("listing: {name}"), "`size` and `blobId`", sibling.to_string())
             })?;

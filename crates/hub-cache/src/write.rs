@@ -23,8 +23,8 @@ impl Partial {
     ///
     /// A copy, because a process may be alive that writes to the leftover: not every file system honours locks.
     pub(crate) fn new(blob: &Path, resume: bool) -> io::Result<Self> {
-        let folder = blob.parent().unwrap_or(Path::new(""));
-        let hash = blob.file_name().unwrap_or_default().to_string_lossy();
+        let folder = blob.parent().expect("a blob lies in a folder");
+        let hash = blob.file_name().expect("a blob has a name").to_string_lossy();
         let prefix = format!("{hash}.");
         let leftovers = if resume {
             leftovers(folder, &prefix)?

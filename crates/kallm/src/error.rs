@@ -32,9 +32,13 @@ pub enum KallmError {
     #[error(transparent)]
     Bench(#[from] llm_bench::BenchError),
     /// The hub or its cache did not give a file.
-    #[cfg(feature = "hub")]
+    #[cfg(feature = "cache")]
     #[error(transparent)]
     Hub(#[from] hub_cache::HubError),
+    /// A data set on the hub has no files for the split asked for.
+    #[cfg(feature = "cache")]
+    #[error(transparent)]
+    Records(#[from] record_files::RecordError),
     /// A file or folder could not be used.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -1,15 +1,14 @@
 //! Supervised fine-tuning as one run: from the first step, or from the newest checkpoint.
 
 use crate::error::{AtPlace, KallmError, Result};
-use crate::open;
 use crate::training::{self, PRETRAINED_GATE, StartObserver};
 use burn::backend::Autodiff;
-use smollm2_model::weights::ModelSource;
+use smollm2_infer::{Engine, open_tokenizer};
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::checkpoint::{self, Checkpoint};
 use smollm2_train::{RunOptions, RunOrigin, RunRecord, StepBackend, TrainConfig, TrainError, TrainObserver, Trainer};
 use smoltalk_data::{ChatTokenizer, DataLoader, LoaderCounts, PackedRow, Source};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a share of the training data is called in the record of a run.
 const SHARE: &str = "share ";
@@ -82,7 +81,7 @@ impl<B: StepBackend> FineTuning<B> {
     /// When the output folder is in use, or recipe, data and model are not usable or do not fit together.
     pub fn begin(
         plan: FineTuningPlan,
-        model: &ModelSource,
+        model: &Path,
         recipe: TrainConfig,
         device: &B::Device,
         observer: &mut dyn StartObserver,
@@ -90,13 +89,13 @@ impl<B: StepBackend> FineTuning<B> {
         recipe.validate()?;
         refuse_used(&plan)?;
         let origin = plan.origin();
-        let tokenizer = open::tokenizer(model)?;
+        let tokenizer = open_tokenizer(model)?;
         let (data, held_out) = conversations(plan.training, plan.held_out)?;
         let held_out = held_out_rows(held_out, &tokenizer, &recipe, observer)?;
         let rows = DataLoader::new(data.clone(), tokenizer.clone(), recipe.data.clone())?;
         let rows = rows.with_observer(observer.reading());
         observer.working("loading the model");
-        let (model, _) = open::model::<B>(model, device)?.into_parts();
+        let (model, _) = Engine::<B>::open(model, device)?.into_parts();
         check_length(&recipe, &model)?;
         let model = with_feed_forward(plan.feed_forward, model, &recipe, &data, &tokenizer, observer)?;
         let model = training::with_chat_tokens(model, &tokenizer)?;

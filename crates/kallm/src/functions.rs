@@ -22,13 +22,13 @@ pub fn drawn(
         .map(|i| range * (2.0 * i as f64 / (POINTS - 1) as f64 - 1.0))
         .collect();
     let pairs = start.iter().zip(learned).step_by(stride);
-    let draw = |(start, learned): (&RationalFunction, &RationalFunction)| LearnedFunction {
+    let drawn = pairs.map(|(start, learned)| LearnedFunction {
         label: learned.to_string(),
         start: x.iter().map(|x| start.eval(*x)).collect(),
         learned: x.iter().map(|x| learned.eval(*x)).collect(),
         x: x.clone(),
-    };
-    Ok(pairs.map(draw).collect())
+    });
+    Ok(drawn.collect())
 }
 
 fn check_pairs(start: &[RationalFunction], learned: &[RationalFunction]) -> Result<()> {

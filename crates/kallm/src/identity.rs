@@ -4,7 +4,6 @@ use crate::error::{KallmError, OfPath, Result};
 use crate::files::children;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use smollm2_model::weights::ModelSource;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -17,19 +16,16 @@ const MODEL_FILES: [&str; 4] = [
     "chat_template.jinja",
 ];
 
-/// The SHA-256 of every file of a model, by name.
+/// The SHA-256 of every file of the model in a folder or a GGUF file, by name.
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn of_model(resolved: &ModelSource) -> Result<BTreeMap<String, String>> {
-    let files = match resolved {
-        ModelSource::Folder(folder) => children(folder)?
-            .into_iter()
-            .filter(|path| is_model_file(path))
-            .collect(),
-        ModelSource::Gguf(path) => vec![path.clone()],
-        ModelSource::Hub(_) => Vec::new(),
-    };
+pub fn of_model(model: &Path) -> Result<BTreeMap<String, String>> {
+    let mut files = vec![model.to_owned()];
+    if model.is_dir() {
+        files = children(model)?;
+        files.retain(|path| is_model_file(path));
+    }
     files.iter().map(|path| Ok((name(path), of_file(path)?))).collect()
 }
 
@@ -40,7 +36,8 @@ fn is_model_file(path: &Path) -> bool {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    let name = path.file_name().expect("a file has a name");
+    name.to_string_lossy().into_owned()
 }
 
 /// The version of this program and the SHA-256 of its file: another build may compute other numbers.
@@ -87,14 +84,13 @@ mod tests {
         for file in ["config.json", "model-00001-of-00001.safetensors", "tokenizer.json"] {
             std::fs::write(folder.path().join(file), "abc").unwrap();
         }
-        let resolved = ModelSource::Folder(folder.path().to_path_buf());
-        let before = of_model(&resolved).unwrap();
+        let before = of_model(folder.path()).unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-2, appendix B.1
         assert_eq!(before.len(), 3);
         assert!(before.values().all(|digest| digest == abc));
         std::fs::write(folder.path().join("optimizer.safetensors"), "moments").unwrap();
-        assert_eq!(of_model(&resolved).unwrap(), before);
+        assert_eq!(of_model(folder.path()).unwrap(), before);
         std::fs::write(folder.path().join("tokenizer.json"), "other").unwrap();
-        assert_ne!(of_model(&resolved).unwrap(), before);
+        assert_ne!(of_model(folder.path()).unwrap(), before);
     }
 }

@@ -169,7 +169,8 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
 
     fn description(&self) -> ModelDescription {
         let (model, tokenizer) = (self.engine.model(), self.engine.tokenizer());
-        let token = |id: u32| tokenizer.token(id).map(|text| (text, id));
+        let [pad_token, eos_token, bos_token] = [tokenizer.pad_id(), tokenizer.eos_id(), tokenizer.bos_id()]
+            .map(|id| tokenizer.token(id).map(|text| (text, id)));
         ModelDescription {
             name: self.name.clone(),
             max_length: self.engine.max_length(),
@@ -177,9 +178,9 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
             num_parameters: Some(model.num_parameters()),
             dtype: Some(model.output_embedding().dtype().name().to_owned()),
             device: Some(format!("{:?}", model.device())),
-            pad_token: token(tokenizer.pad_id()),
-            eos_token: token(tokenizer.eos_id()),
-            bos_token: token(tokenizer.bos_id()),
+            pad_token,
+            eos_token,
+            bos_token,
             chat_template: Some(tokenizer.template().source().to_owned()),
         }
     }
@@ -194,7 +195,7 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
 ///
 /// # Errors
 /// [`BenchError::Model`] when the template refuses the turns.
-pub fn chat_prompt(
+pub(crate) fn chat_prompt(
     tokenizer: &ChatTokenizer,
     turns: &[Turn],
     add_generation_prompt: bool,

@@ -10,7 +10,8 @@
 //! | `cuda`, `wgpu` | kernels for CubeCL's backends |
 //! | `train` | `train`, and `fine_tuning`: starts or resumes a supervised run |
 //! | `bench` | `bench`, and `judge`: lets llm-bench evaluate an engine |
-//! | `hub` | `hub`: conversations by hub id; files missing from the cache are downloaded |
+//! | `cache` | `hub`: models, conversations and task data by hub id, from the local cache |
+//! | `hub` | `cache`; files missing from the cache are downloaded |
 //! | `train`, `bench` | `study`: variants of one model, trained on the same data and evaluated on the same questions |
 //!
 //! The underlying crates are re-exported as [`model`], [`data`], [`infer`], [`rational`], `train` and `bench`. [`burn`]
@@ -52,7 +53,7 @@ pub mod files;
 pub mod fine_tuning;
 #[cfg(feature = "bench")]
 pub mod functions;
-#[cfg(feature = "hub")]
+#[cfg(feature = "cache")]
 pub mod hub;
 pub mod identity;
 #[cfg(feature = "bench")]

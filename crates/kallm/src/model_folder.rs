@@ -38,7 +38,7 @@ pub fn save_model<B: DecoderBackend>(
     let existed = folder.is_dir();
     let place = if existed { folder } else { folder_of(folder) };
     create_folder(place)?;
-    // A killed program leaves it: the name says what it was to become.
+    // A killed program leaves it: the name says what it was to become. The current folder has none.
     let mut prefix = folder.file_name().unwrap_or_default().to_os_string();
     prefix.push(".partial-");
     let staging = tempfile::Builder::new().prefix(&prefix).tempdir_in(place);
@@ -56,7 +56,10 @@ pub fn save_model<B: DecoderBackend>(
         let mut files = children(&staged)?;
         files.sort_by_key(|file| file.ends_with("config.json"));
         for file in &files {
-            rename(file, &folder.join(file.file_name().unwrap_or_default()))?;
+            rename(
+                file,
+                &folder.join(file.file_name().expect("a file in a folder has a name")),
+            )?;
         }
     } else {
         rename(&staged, folder)?;

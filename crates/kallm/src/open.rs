@@ -1,15 +1,16 @@
-//! Models, tokenizers and texts from the command line's paths.
+//! Tasks and texts from the command line's names and paths.
 
-use crate::error::{AtPlace, KallmError, OfPath, Result};
+use crate::error::{KallmError, OfPath, Result};
 #[cfg(all(feature = "bench", feature = "train"))]
 use crate::judge::chat_prompt;
 #[cfg(feature = "bench")]
 use llm_bench::Task;
 #[cfg(all(feature = "bench", feature = "train"))]
 use llm_bench::{ChatPrompt, PromptOptions, Turn, check_tasks};
+#[cfg(all(feature = "bench", feature = "train"))]
 use smollm2_infer::Engine;
+#[cfg(all(feature = "bench", feature = "train"))]
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::{self, ModelSource};
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::Path;
 
@@ -17,44 +18,6 @@ use std::path::Path;
 pub const CALIBRATION_ROW: usize = 512;
 /// Tokens that gates are fitted on.
 pub const CALIBRATION_TOKENS: usize = 4096;
-
-/// Opens a folder or a .gguf file.
-///
-/// # Errors
-/// When the model or its tokenizer cannot be read, or they do not belong together.
-pub fn model<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Engine<B>> {
-    let tokenizer = tokenizer(source)?;
-    let loaded = weights::load::<B>(source, device)?;
-    Engine::new(loaded.model, tokenizer).at_place(|| source.to_string())
-}
-
-/// The tokenizer of a model, without its weights.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn tokenizer(source: &ModelSource) -> Result<ChatTokenizer> {
-    let path = match source {
-        ModelSource::Gguf(path) | ModelSource::Folder(path) => path,
-        ModelSource::Hub(model) => {
-            let expected = "a folder or a .gguf file";
-            return Err(KallmError::unusable(
-                &model.repo,
-                expected,
-                "a hub id",
-                "fetch it first",
-            ));
-        }
-    };
-    if path.is_dir() && !path.join("config.json").is_file() {
-        return Err(KallmError::unusable(
-            path.display(),
-            "a model's folder with config.json, weights and tokenizer.json",
-            "no config.json",
-            "a run leaves models in checkpoints/step-.., a comparison in <variant>/model",
-        ));
-    }
-    ChatTokenizer::open(path).at_place(|| format!("the tokenizer of {}", path.display()))
-}
 
 /// Opens tasks by name or file.
 ///

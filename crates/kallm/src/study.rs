@@ -13,17 +13,15 @@ pub use plan::StudyPlan;
 use crate::error::{KallmError, Result};
 use crate::judge::Judged;
 use crate::model_folder::save_model;
-use crate::open;
 use crate::synthetic::SyntheticWorld;
-use crate::{functions, identity, training};
+use crate::{functions, identity, open, training};
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use llm_bench::QuestionOutcomes;
 use llm_bench::report::{Criteria, Report, Run};
+use llm_bench::{DataSets, QuestionOutcomes};
 use observer::Recorded;
 use serde_json::{Value, json};
 use smollm2_infer::Engine;
-use smollm2_model::weights::ModelSource;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
 use smollm2_train::{RowSource, RunOptions, StepBackend, Trainer};
 use smoltalk_data::{ChatTokenizer, DataLoader, PackedRow, Source};
@@ -89,7 +87,7 @@ impl<B: StepBackend> Study<B> {
     /// When the plan, the model, the conversations, the tasks or their data are not usable, or do not fit together.
     pub fn pretrained(
         plan: StudyPlan,
-        model: &ModelSource,
+        model: &Path,
         training: Source,
         held_out: Option<Source>,
         device: &B::Device,
@@ -103,7 +101,7 @@ impl<B: StepBackend> Study<B> {
             None => training::hold_out(training, HELD_OUT_SHARE)?,
         };
         observer.working("loading the model");
-        let engine: Engine<B> = open::model(model, device)?;
+        let engine = Engine::<B>::open(model, device)?;
         check_swiglu(model, engine.model().config())?;
         open::check_tasks_for(&engine, &plan.tasks, prompts)?;
         let model_files = identity::of_model(model)?;
@@ -133,7 +131,7 @@ impl<B: StepBackend> Study<B> {
     /// When the folder cannot be written or holds what is not this study's, and when the world cannot be written.
     pub fn settle(&mut self, folder: &StudyFolder, replace: bool) -> Result<bool> {
         if self.world.is_some() {
-            self.plan.evaluation.prompts.data_dir = folder.root().join(WORLD).join("data");
+            self.plan.evaluation.prompts.data = DataSets::below(folder.root().join(WORLD).join("data"));
         }
         let replaced = folder.settle(&self.resolved()?, replace)?;
         if let Some(world) = &self.world {
@@ -293,13 +291,13 @@ struct Trained<B: StepBackend> {
 }
 
 /// Every variant is made from the model's SwiGLU; of another model none would be what its name says.
-fn check_swiglu(model: &ModelSource, config: &SmolLm2Config) -> Result<()> {
+fn check_swiglu(model: &Path, config: &SmolLm2Config) -> Result<()> {
     let (found, expected) = (training::kinds(config), FeedForwardKind::SwiGlu.name());
     if found == expected {
         return Ok(());
     }
     Err(KallmError::unusable(
-        model,
+        model.display(),
         format!("{expected} in every layer"),
         found,
         "give the SwiGLU model it was made from",

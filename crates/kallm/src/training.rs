@@ -107,11 +107,13 @@ pub fn fresh_feed_forward<B: StepBackend>(model: &SmolLm2<B>, kind: FeedForwardK
     let (config, device) = (model.config().clone().with_feed_forward(kind), model.device());
     B::seed(&device, seed);
     let mut tensors = named_tensors(&config.init::<B>(&device)?);
-    tensors.extend(
-        named_tensors(model)
-            .into_iter()
-            .filter(|(name, _)| !name.contains(".mlp.")),
-    );
+    let mut own = named_tensors(model);
+    for parameter in config.parameters().filter(|parameter| !parameter.in_feed_forward) {
+        let tensor = own
+            .remove(&parameter.name)
+            .expect("outside the feed-forward models are alike");
+        tensors.insert(parameter.name, tensor);
+    }
     Ok(from_named_tensors(&config, tensors, &device)?)
 }
 

@@ -109,7 +109,7 @@ impl Activation {
     ///
     /// # Errors
     /// [`RationalError::NoTable`] when there is none or its degrees (5, 4) are higher.
-    pub fn published_for(self, degrees: Degrees) -> Result<Coefficients, RationalError> {
+    pub(crate) fn published_for(self, degrees: Degrees) -> Result<Coefficients, RationalError> {
         let entry = self.published().ok_or_else(|| self.no_table("published", degrees))?;
         entry
             .coefficients()
@@ -121,7 +121,7 @@ impl Activation {
     ///
     /// # Errors
     /// [`RationalError::NoTable`] when none is stored.
-    pub fn minimax_for(self, degrees: Degrees, range: u32) -> Result<Coefficients, RationalError> {
+    pub(crate) fn minimax_for(self, degrees: Degrees, range: u32) -> Result<Coefficients, RationalError> {
         [degrees, Degrees::new(7, 6), Degrees::new(5, 4)]
             .iter()
             .filter_map(|&stored| self.minimax(stored, range))

@@ -1,36 +1,85 @@
 //! Documents from a local root, laid out as `<dataset_path>/<configuration or default>/<split>.jsonl` or as Parquet of
-//! that name, and from the hub.
+//! that name, and from files that lie elsewhere.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, SplitMatch, split_files};
-use record_files::{Records, count, data_files};
+use record_files::{RecordError, Records, SplitMatch, count, data_files, split_files};
 
 use crate::{BenchError, Document, Task};
 
-/// Branch on which the hub keeps every data set as Parquet, whatever its authors uploaded.
-const CONVERTED: &str = "refs/convert/parquet";
-
-/// Where the documents of a split are expected as JSONL. `<split>.parquet` and the hub's
+/// Where the files of data sets are.
+///
+/// Below the root a split is `<dataset_path>/<configuration or default>/<split>.jsonl`. `<split>.parquet` and the hub's
 /// `<split>-00000-of-00002.parquet` in the same folder do as well, and go before JSONL.
-pub fn split_path(root: &Path, task: &Task, split: &str) -> PathBuf {
-    configuration_folder(root, task).join(format!("{split}.jsonl"))
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSets {
+    root: PathBuf,
+    /// Files by data set, configuration and split.
+    elsewhere: BTreeMap<[String; 3], Vec<PathBuf>>,
 }
 
-fn configuration_folder(root: &Path, task: &Task) -> PathBuf {
-    let configuration = task.dataset_name.as_deref().unwrap_or("default");
-    root.join(&task.dataset_path).join(configuration)
+impl DataSets {
+    /// The data sets below a folder.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            elsewhere: BTreeMap::new(),
+        }
+    }
+
+    /// Says where the files of a split are, in their order, whatever the root has.
+    pub fn place(&mut self, task: &Task, split: &str, files: Vec<PathBuf>) {
+        self.elsewhere.insert(name(task, split), files);
+    }
+
+    /// The files of a split.
+    ///
+    /// # Errors
+    /// [`BenchError::MissingData`] names the path expected; [`BenchError::Records`] the folder that cannot be read.
+    pub fn files(&self, task: &Task, split: &str) -> Result<Vec<PathBuf>, BenchError> {
+        if let Some(files) = self.elsewhere.get(&name(task, split)) {
+            return Ok(files.clone());
+        }
+        let folder = self.root.join(&task.dataset_path).join(configuration(task));
+        let place = folder.display().to_string();
+        match split_files(&place, &file_names(&folder)?, None, split, SplitMatch::Exact) {
+            Ok(names) => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
+            Err(RecordError::Split { found, .. }) => Err(BenchError::MissingData {
+                task: task.task.clone(),
+                split: split.to_owned(),
+                path: folder.join(format!("{split}.jsonl")),
+                found,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
-/// Reads a split of the task's data set and applies the task's processor. What the root lacks comes from the hub where
-/// one may be asked. Columns of a Parquet file whose type has no form in JSON (times, bytes, decimals) are left out.
+fn name(task: &Task, split: &str) -> [String; 3] {
+    [&task.dataset_path, configuration(task), split].map(str::to_owned)
+}
+
+fn configuration(task: &Task) -> &str {
+    task.dataset_name.as_deref().unwrap_or("default")
+}
+
+/// Names of the data files in a folder; an absent folder has none.
+fn file_names(folder: &Path) -> Result<Vec<String>, BenchError> {
+    if !folder.try_exists().unwrap_or(true) {
+        return Ok(Vec::new());
+    }
+    Ok(data_files(folder)?)
+}
+
+/// Reads a split of the task's data set and applies the task's processor. Columns of a Parquet file whose type has no
+/// form in JSON (times, bytes, decimals) are left out.
 ///
 /// # Errors
-/// [`BenchError::MissingData`] names the path expected; [`BenchError::Hub`] says why the hub did not help;
-/// [`BenchError::Records`] names the file and the line or row that cannot be read; [`BenchError::Document`] the field a
-/// processor misses.
-pub fn load_split(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<Document>, BenchError> {
-    Split::open(root, hub, task, split)?.documents(usize::MAX)
+/// As [`DataSets::files`]; [`BenchError::Records`] names the file and the line or row that cannot be read;
+/// [`BenchError::Document`] the field a processor misses.
+pub fn load_split(data: &DataSets, task: &Task, split: &str) -> Result<Vec<Document>, BenchError> {
+    Split::open(data, task, split)?.documents(usize::MAX)
 }
 
 /// The files of a split. Nothing of them is read before it is asked for.
@@ -40,8 +89,8 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    pub(crate) fn open(root: &Path, hub: Option<&HubAccess>, task: &'a Task, split: &str) -> Result<Self, BenchError> {
-        let files = locate(root, hub, task, split)?;
+    pub(crate) fn open(data: &DataSets, task: &'a Task, split: &str) -> Result<Self, BenchError> {
+        let files = data.files(task, split)?;
         Ok(Self { task, files })
     }
 
@@ -77,53 +126,5 @@ impl<'a> Split<'a> {
             }
         }
         Ok(documents)
-    }
-}
-
-/// The files of a split.
-fn locate(root: &Path, hub: Option<&HubAccess>, task: &Task, split: &str) -> Result<Vec<PathBuf>, BenchError> {
-    let folder = configuration_folder(root, task);
-    let place = folder.display().to_string();
-    let found = split_files(&place, &file_names(&folder)?, None, split, SplitMatch::Exact);
-    match (found, hub) {
-        (Ok(names), _) => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
-        (Err(_), Some(access)) => Ok(fetch(access, task, split)?),
-        (Err(HubError::Split { found, .. }), None) => Err(BenchError::MissingData {
-            task: task.task.clone(),
-            split: split.to_owned(),
-            path: split_path(root, task, split),
-            found,
-        }),
-        (Err(error), None) => Err(error.into()),
-    }
-}
-
-/// Names of the data files in a folder; an absent folder has none.
-fn file_names(folder: &Path) -> Result<Vec<String>, BenchError> {
-    if !folder.try_exists().unwrap_or(true) {
-        return Ok(Vec::new());
-    }
-    Ok(data_files(folder)?)
-}
-
-/// The files of a split by way of the hub's cache: as uploaded, else as the hub converted them.
-fn fetch(access: &HubAccess, task: &Task, split: &str) -> Result<Vec<PathBuf>, HubError> {
-    let uploaded = HubRepo::new(RepoKind::Dataset, &task.dataset_path, access.clone());
-    let configuration = task.dataset_name.as_deref();
-    match uploaded.split(configuration, split, SplitMatch::Exact) {
-        // Without a network the cache may still hold the conversion.
-        Err(
-            error @ (HubError::Split { .. }
-            | HubError::Unreachable { .. }
-            | HubError::Unavailable { .. }
-            | HubError::NoNetwork { .. }),
-        ) => {
-            let converted = HubRepo {
-                revision: CONVERTED.to_owned(),
-                ..uploaded
-            };
-            converted.split(configuration, split, SplitMatch::Exact).or(Err(error))
-        }
-        other => other,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use hub_cache::HubError;
 use record_files::RecordError;
 
 /// Why a task could not be read, evaluated, written or reported.
@@ -88,9 +87,6 @@ pub enum BenchError {
         /// What is in its folder.
         found: String,
     },
-    /// The hub or its cache did not give the data.
-    #[error(transparent)]
-    Hub(#[from] HubError),
     /// A data file or one of its records cannot be read.
     #[error(transparent)]
     Records(#[from] RecordError),
@@ -140,7 +136,7 @@ pub enum BenchError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// More few-shot examples were asked for than could be drawn.
-    #[error("task {task}: {asked} few-shot examples asked for, but only {available} are there besides the document")]
+    #[error("task {task}: {asked} few-shot examples asked for, but only {available} are there next to the document")]
     TooFewExamples {
         /// The task's name.
         task: String,

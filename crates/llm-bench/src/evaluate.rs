@@ -22,7 +22,7 @@ use prepare::prepare;
 pub struct EvaluateOptions {
     /// How prompts are built.
     pub prompts: PromptOptions,
-    /// Documents given to the model at a time; at least 1.
+    /// Documents given to the model at a time, those of similar length together; at least 1.
     pub batch_size: usize,
     /// A file to which answers are appended as they come, and from which an interrupted evaluation resumes: a document
     /// whose requests are in it is not asked again.
@@ -54,7 +54,7 @@ impl EvaluateOptions {
 
 /// Is called as an evaluation proceeds. `()` ignores every call.
 pub trait EvaluationProgress {
-    /// `done` of `total` documents of `task` are answered; 0 at first.
+    /// `done` of `total` documents of `task` are answered; at first those whose answers the journal has.
     fn documents(&mut self, task: &str, done: usize, total: usize);
 }
 

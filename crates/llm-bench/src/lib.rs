@@ -98,14 +98,13 @@ pub mod stats;
 pub mod task;
 mod template;
 
-pub use dataset::{load_split, split_path};
+pub use dataset::{DataSets, load_split};
 pub use error::BenchError;
 pub use evaluate::{
     EvaluateOptions, Evaluation, EvaluationProgress, OutputOptions, Sample, Score, TaskEvaluation, check_tasks,
     evaluate,
 };
 pub use form::OutputType;
-pub use hub_cache::{HubAccess, HubError, Retry};
 pub use metric::{MetricValue, Scale};
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use outcomes::{Measure, QuestionOutcomes, check_paired};

@@ -6,11 +6,10 @@ mod examples;
 
 use std::path::PathBuf;
 
-use hub_cache::HubAccess;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::dataset::Split;
+use crate::dataset::{DataSets, Split};
 use crate::journal::hexadecimal;
 use crate::task::Task;
 use crate::{BenchError, ChatPrompt, Document, Requests, Turn};
@@ -97,11 +96,8 @@ pub struct PromptSet {
 /// How prompts are built.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PromptOptions {
-    /// Root of the data sets.
-    pub data_dir: PathBuf,
-    /// The hub from which data sets come that the root lacks; none is asked when absent. What its cache lacks needs the
-    /// crate feature `hub`.
-    pub hub: Option<HubAccess>,
+    /// Where the data sets are.
+    pub data: DataSets,
     /// Examples before the question; the task's own number when absent, and where that is 0.
     pub num_fewshot: Option<usize>,
     /// Documents evaluated at most, from the first; below 1 a fraction of the split, rounded up, as in
@@ -117,16 +113,35 @@ pub struct PromptOptions {
 }
 
 impl PromptOptions {
-    /// Options with every default: the task's own examples, all documents, no hub, no chat template.
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+    /// Options with every default: the task's own examples, all documents below this root, no chat template.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
-            data_dir: data_dir.into(),
-            hub: None,
+            data: DataSets::below(root),
             num_fewshot: None,
             limit: None,
             apply_chat_template: false,
             fewshot_as_multiturn: true,
             system_instruction: None,
+        }
+    }
+
+    /// The splits of a task that are read: the one evaluated, and, with examples before the question, theirs.
+    pub fn splits<'a>(&self, task: &'a Task) -> Vec<&'a str> {
+        let mut splits = vec![task.evaluated_split()];
+        if self.shots(task) > 0 {
+            splits.push(task.examples_split());
+        }
+        splits
+    }
+
+    /// Examples before each question. A task that says 0 means it, as in the original.
+    fn shots(&self, task: &Task) -> usize {
+        if !task.output_type.form().has_examples() {
+            return 0;
+        }
+        match task.num_fewshot {
+            Some(0) => 0,
+            own => self.num_fewshot.or(own).unwrap_or(0),
         }
     }
 }
@@ -139,7 +154,7 @@ pub type FormatChat<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError
 /// # Errors
 /// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) -> Result<PromptSet, BenchError> {
-    let evaluated = open(task, options, task.evaluated_split())?;
+    let evaluated = Split::open(&options.data, task, task.evaluated_split())?;
     let total = evaluated.count()?;
     let documents = evaluated.documents(limit(options.limit, total))?;
     let Some(first) = documents.first() else {
@@ -149,10 +164,10 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) ->
         });
     };
     let mut splits = vec![SplitDigest::of(task.evaluated_split(), &documents)];
-    let num_fewshot = shots(task, options);
+    let num_fewshot = options.shots(task);
     let mut pool = Vec::new();
     if num_fewshot > 0 {
-        pool = open(task, options, task.examples_split())?.documents(usize::MAX)?;
+        pool = Split::open(&options.data, task, task.examples_split())?.documents(usize::MAX)?;
         splits.push(SplitDigest::of(task.examples_split(), &pool));
     }
     let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
@@ -180,21 +195,6 @@ fn check_texts(task: &Task, prompts: &[Prompt]) -> Result<(), BenchError> {
         field: "doc_to_target",
         source: "a text is expected, found an empty one here and in every other document".into(),
     })
-}
-
-fn open<'a>(task: &'a Task, options: &PromptOptions, split: &str) -> Result<Split<'a>, BenchError> {
-    Split::open(&options.data_dir, options.hub.as_ref(), task, split)
-}
-
-/// Examples before each question. A task that says 0 means it, as in the original.
-fn shots(task: &Task, options: &PromptOptions) -> usize {
-    if !task.output_type.form().has_examples() {
-        return 0;
-    }
-    match task.num_fewshot {
-        Some(0) => 0,
-        own => options.num_fewshot.or(own).unwrap_or(0),
-    }
 }
 
 /// Documents that are evaluated of so many in the split.

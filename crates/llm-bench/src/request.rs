@@ -101,6 +101,20 @@ impl Requests {
         }
     }
 
+    /// Bytes of the longest text that the model reads, which says about how many tokens it has.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Choices(requests) => {
+                let lengths = requests
+                    .iter()
+                    .map(|request| request.context.len() + request.continuation.len());
+                lengths.max().unwrap_or(0)
+            }
+            Self::Text(request) => request.context.len(),
+            Self::Rolling(text) => text.len(),
+        }
+    }
+
     /// The first context, which identifies the prompt in samples files.
     pub(crate) fn first_context(&self) -> &str {
         match self {

@@ -27,6 +27,14 @@ pub enum RecordError {
         expected: String,
         found: String,
     },
+    /// A data set has no files for the split asked for.
+    #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
+    Split {
+        /// The folder or repository.
+        place: String,
+        expected: String,
+        found: String,
+    },
 }
 
 impl RecordError {

@@ -2,7 +2,7 @@
 //!
 //! This crate reads JSONL and Parquet files as records, each of which is a JSON object. [`Records`] streams a file. A
 //! [`Record`] contains its [`Place`] in the file. [`RecordError::is_one_record`] tells whether an error affects only
-//! one record or the rest of the file.
+//! one record or the rest of the file. [`split_files`] returns the files of a data set that contain a split.
 //!
 //! ```
 //! use record_files::Records;
@@ -24,7 +24,7 @@
 //! which no Parquet writer produces, overflows the stack and terminates the process. Read files of unknown origin in a
 //! separate process.
 //!
-//! Where to start reading: `record.rs`, `lines.rs`, `rows.rs`, `pages.rs`. The example `sft` trains on such files.
+//! Where to start reading: `record.rs`, `lines.rs`, `rows.rs`, `pages.rs`; `split.rs`. The example `sft` trains on such files.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]
@@ -38,9 +38,11 @@ mod pages;
 mod panics;
 mod record;
 mod rows;
+mod split;
 
 pub use error::RecordError;
 pub use folder::data_files;
 pub use lines::LONGEST_LINE;
 pub use pages::LARGEST_PAGE;
 pub use record::{Place, Position, Record, Records, count};
+pub use split::{SplitMatch, split_files};

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::backend::Backend;
-use smollm2_model::weights::{self, ModelSource};
-use smollm2_model::{DecoderBackend, SmolLm2};
+use smollm2_model::{DecoderBackend, SmolLm2, weights};
 use smoltalk_data::ChatTokenizer;
 
 use crate::{Decoder, GenerationConfig, InferError, TokenEvent};
@@ -24,22 +23,14 @@ impl<B: DecoderBackend> Engine<B> {
     /// [`InferError::Vocabulary`] when the tokenizer has an id that the model has no embedding for.
     pub fn new(model: SmolLm2<B>, tokenizer: ChatTokenizer) -> Result<Self, InferError> {
         let vocab_size = model.config().vocab_size;
-        let outside = |found| Err(InferError::Vocabulary { vocab_size, found });
-        if tokenizer.vocab_size() > vocab_size {
-            return outside(tokenizer.vocab_size().to_string());
+        match beyond(&tokenizer, vocab_size) {
+            Some(found) => Err(InferError::Vocabulary { vocab_size, found }),
+            None => Ok(Self {
+                max_length: model.config().max_position_embeddings,
+                model,
+                tokenizer,
+            }),
         }
-        // Ids may have gaps, so that few of them may reach far.
-        let special = [tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()];
-        for id in special.into_iter().chain(tokenizer.stop_ids()) {
-            if id as usize >= vocab_size {
-                return outside(format!("{} as id {id}", tokenizer.token(id).unwrap_or_default()));
-            }
-        }
-        Ok(Self {
-            max_length: model.config().max_position_embeddings,
-            model,
-            tokenizer,
-        })
     }
 
     /// Opens a Hugging Face folder or a .gguf file.
@@ -47,13 +38,12 @@ impl<B: DecoderBackend> Engine<B> {
     /// # Errors
     /// When weights or tokenizer cannot be read, or do not belong together.
     pub fn open(path: &Path, device: &B::Device) -> Result<Self, InferError> {
-        let tokenizer = ChatTokenizer::open(path)?;
-        let source = if path.is_dir() {
-            ModelSource::Folder(path.to_owned())
-        } else {
-            ModelSource::Gguf(path.to_owned())
-        };
-        Self::new(weights::load(&source, device)?.model, tokenizer)
+        let tokenizer = open_tokenizer(path)?;
+        let loaded = weights::load(path, device)?;
+        Self::new(loaded.model, tokenizer).map_err(|source| InferError::Files {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 
     /// Limits sequences, prompt and answer together, to fewer tokens than the model allows.
@@ -127,6 +117,37 @@ impl<B: DecoderBackend> Engine<B> {
         }
         Ok(outputs)
     }
+}
+
+/// What of a tokenizer has no place in a vocabulary: its number of ids, or a special token.
+fn beyond(tokenizer: &ChatTokenizer, vocab_size: usize) -> Option<String> {
+    if tokenizer.vocab_size() > vocab_size {
+        return Some(tokenizer.vocab_size().to_string());
+    }
+    // Ids may have gaps, so that few of them may reach far.
+    let special = [tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()];
+    let mut ids = special.into_iter().chain(tokenizer.stop_ids());
+    let id = ids.find(|id| *id as usize >= vocab_size)?;
+    let token = tokenizer.token(id).expect("a special token is a token");
+    Some(format!("{token} as id {id}"))
+}
+
+/// The tokenizer of the model in a Hugging Face folder or a .gguf file, without its weights.
+///
+/// # Errors
+/// [`InferError::NoModel`] when there is no model; when its tokenizer cannot be read.
+pub fn open_tokenizer(path: &Path) -> Result<ChatTokenizer, InferError> {
+    let found = if !path.exists() {
+        "nothing"
+    } else if path.is_dir() && !path.join("config.json").is_file() {
+        "a folder without config.json"
+    } else {
+        return Ok(ChatTokenizer::open(path)?);
+    };
+    Err(InferError::NoModel {
+        path: path.to_owned(),
+        found,
+    })
 }
 
 /// What follows one prompt. Ends after a stop, after `max_new_tokens`, or when the positions of the model are used up.

@@ -1,5 +1,7 @@
 //! The errors of this crate.
 
+use std::path::PathBuf;
+
 use smollm2_model::ModelError;
 use smoltalk_data::DataError;
 
@@ -13,6 +15,28 @@ pub enum InferError {
     /// The tokenizer cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+
+    /// There is no model at a path.
+    #[error(
+        "{}: expected a .gguf file, or a model's folder with config.json, weights and tokenizer.json, found {found}; check \
+         the spelling (a training run leaves models in checkpoints/step-..)",
+        path.display()
+    )]
+    NoModel {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
+
+    /// Weights and tokenizer of one folder or file do not belong together.
+    #[error("{}", path.display())]
+    Files {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<InferError>,
+    },
 
     /// The tokenizer fails on the tokens of a row.
     #[error("row {row}: the tokens cannot be decoded")]

@@ -52,7 +52,7 @@ mod settings;
 mod stream;
 
 pub use decoder::Decoder;
-pub use engine::{Engine, Generation};
+pub use engine::{Engine, Generation, open_tokenizer};
 pub use error::InferError;
 pub use row::{End, TokenEvent, TokenLogprobs};
 pub use sampling::Sampling;

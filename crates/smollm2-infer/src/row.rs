@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use smoltalk_data::{ChatTokenizer, DataError};
 
-use crate::sampling::{Sampler, penalise};
+use crate::sampling::{Sampler, penalise, sort_first};
 use crate::stream::TextStream;
 use crate::{GenerationConfig, InferError};
 
@@ -147,12 +147,8 @@ impl TokenLogprobs {
     fn of(table: &[f32], token: u32, count: usize) -> Self {
         let mut order: Vec<u32> = (0..table.len() as u32).collect();
         let count = count.min(order.len());
-        let descending = |a: &u32, b: &u32| table[*b as usize].total_cmp(&table[*a as usize]).then(a.cmp(b));
-        if (1..order.len()).contains(&count) {
-            order.select_nth_unstable_by(count - 1, descending);
-        }
+        sort_first(&mut order, table, count);
         order.truncate(count);
-        order.sort_unstable_by(descending);
         Self {
             chosen: table[token as usize],
             top: order.into_iter().map(|id| (id, table[id as usize])).collect(),

@@ -1,5 +1,6 @@
 //! Chooses a token from logits.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use rand::{Rng, SeedableRng};
@@ -202,18 +203,23 @@ impl<'a> Ranking<'a> {
 
     /// Puts the first `count` tokens into their places.
     fn sort(&mut self, count: usize) {
-        let logits = self.logits;
-        let descending = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
         let count = count.min(self.order.len());
-        let rest = &mut self.order[self.sorted..];
-        let more = count - self.sorted;
-        // Selecting takes one pass over the rest where sorting it takes many.
-        if (1..rest.len()).contains(&more) {
-            rest.select_nth_unstable_by(more - 1, descending);
-        }
-        rest[..more].sort_unstable_by(descending);
+        sort_first(&mut self.order[self.sorted..], self.logits, count - self.sorted);
         self.sorted = count;
     }
+}
+
+/// Puts the `count` ids with the highest values in front, the highest first, of equal ones the lowest id.
+pub(crate) fn sort_first(ids: &mut [u32], values: &[f32], count: usize) {
+    // Selecting takes one pass over all where sorting takes many.
+    if (1..ids.len()).contains(&count) {
+        ids.select_nth_unstable_by(count - 1, |a, b| descending(values, *a, *b));
+    }
+    ids[..count].sort_unstable_by(|a, b| descending(values, *a, *b));
+}
+
+fn descending(values: &[f32], a: u32, b: u32) -> Ordering {
+    values[b as usize].total_cmp(&values[a as usize]).then(a.cmp(&b))
 }
 
 /// Makes tokens that are already in the row less probable.

@@ -93,14 +93,16 @@ impl<B: DecoderBackend> Engine<B> {
         if request.context.is_empty() {
             return Err(InferError::EmptyContext { request: index });
         }
-        let wrong = |ids: &Vec<u32>| ids.is_empty() || ids.len() > self.max_length();
-        if let Some(continuation) = request.continuations.iter().position(wrong) {
-            return Err(InferError::Continuation {
-                request: index,
-                continuation,
-                expected: format!("1 to {}", self.max_length()),
-                found: request.continuations[continuation].len(),
-            });
+        let lengths = request.continuations.iter().map(Vec::len).enumerate();
+        for (continuation, found) in lengths {
+            if !(1..=self.max_length()).contains(&found) {
+                return Err(InferError::Continuation {
+                    request: index,
+                    continuation,
+                    expected: format!("1 to {}", self.max_length()),
+                    found,
+                });
+            }
         }
         let ids = [&request.context[..], &request.continuations.concat()].concat();
         check_ids(index, &ids, self.model().config().vocab_size)
@@ -178,10 +180,10 @@ fn pieces(continuations: &[Vec<u32>], most: usize) -> Vec<Range<usize>> {
 }
 
 fn branched<'a>(sequence: &Sequence<'a>) -> Branched<'a> {
-    let read = |ids: &'a Vec<u32>| &ids[..ids.len() - 1];
+    let continuations = sequence.continuations.iter();
     Branched {
         context: sequence.context,
-        continuations: sequence.continuations.iter().map(read).collect(),
+        continuations: continuations.map(|ids| &ids[..ids.len() - 1]).collect(),
     }
 }
 

@@ -51,7 +51,7 @@ impl StoredDtype {
     }
 
     /// The inverse of [`StoredDtype::name`].
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         [Self::Float32, Self::Float16, Self::Bfloat16]
             .into_iter()
             .find(|dtype| dtype.name() == name)
@@ -239,7 +239,7 @@ impl SmolLm2Config {
     }
 
     /// The feed-forward all layers share, or `None` when they differ (or there is no layer).
-    pub fn uniform_feed_forward(&self) -> Option<&FeedForwardConfig> {
+    pub(crate) fn uniform_feed_forward(&self) -> Option<&FeedForwardConfig> {
         let first = self.feed_forward.first()?;
         self.feed_forward.iter().all(|layer| layer == first).then_some(first)
     }

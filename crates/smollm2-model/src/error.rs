@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use gguf_file::GgufError;
-use hub_cache::HubError;
 use kan_rational::RationalError;
 
 use crate::weights::LoadReport;
@@ -47,19 +46,12 @@ pub enum ModelError {
         source: Box<ModelError>,
     },
 
-    /// The name of a model is not a folder, a GGUF file or a hub id.
-    #[error(
-        "`{found}`: expected a folder, a .gguf file or a hub id (owner/name; owner/name@main if there is a folder `owner` \
-         here)"
-    )]
-    Source {
-        /// The text.
-        found: String,
+    /// There is nothing at the path of a model.
+    #[error("{path}: expected a model's folder or a .gguf file, found nothing; check the spelling")]
+    Path {
+        /// The path.
+        path: PathBuf,
     },
-
-    /// A repository of the hub could not be fetched.
-    #[error(transparent)]
-    Hub(#[from] HubError),
 
     /// A safetensors file is malformed.
     #[error("{path}: safetensors {field}: expected {expected}, found {found}")]

@@ -2,7 +2,7 @@
 //!
 //! This crate implements SmolLM2 on Burn (CPU, CUDA, WGPU), with SwiGLU or Kolmogorov-Arnold feed-forward layers. A
 //! [`SmolLm2Config`] describes a model, and [`SmolLm2`] is a model. [`weights`] loads and saves it (Hugging Face
-//! folder, GGUF, hub), and [`convert`] turns its SwiGLU layers into group rational ones. A [`KvCache`] keeps keys and
+//! folder, GGUF), and [`convert`] turns its SwiGLU layers into group rational ones. A [`KvCache`] keeps keys and
 //! values for later tokens. The crate does not handle text: a model takes token ids and returns hidden states, logits
 //! or log-probabilities. smollm2-infer generates text.
 //!

@@ -155,7 +155,7 @@ pub fn gated_silu<B: DecoderBackend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Te
 ///
 /// # Shapes
 /// - `query`: `[B, H, T, C]`; `key`, `value`: `[B, K, S, C]`, S at least T
-/// - `hidden`: `[B, T, S]`, true where a key is hidden from a query besides those after it
+/// - `hidden`: `[B, T, S]`, true where a key is hidden from a query, other than those after it
 /// - output: `[B, H, T, C]`
 pub fn causal_attention<B: DecoderBackend>(
     query: Tensor<B, 4>,

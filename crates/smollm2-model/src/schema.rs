@@ -42,6 +42,8 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// What it is for.
     pub kind: ParameterKind,
+    /// Whether it is of a feed-forward layer: what a model with another kind of feed-forward does not share.
+    pub in_feed_forward: bool,
 }
 
 impl SmolLm2Config {
@@ -99,7 +101,11 @@ impl SmolLm2Config {
             Row::new("self_attn.o_proj.weight", ParameterKind::Projection, [d, queries]),
             Row::new("post_attention_layernorm.weight", ParameterKind::Norm, [d, 1]),
         ];
-        rows.extend(feed_forward_rows(mlp, d, self.intermediate_size));
+        let feed_forward = feed_forward_rows(mlp, d, self.intermediate_size).into_iter();
+        rows.extend(feed_forward.map(|row| Row {
+            in_feed_forward: true,
+            ..row
+        }));
         rows
     }
 }
@@ -152,11 +158,17 @@ struct Row {
     kind: ParameterKind,
     /// Sizes in a checkpoint; a vector has one column.
     shape: [usize; 2],
+    in_feed_forward: bool,
 }
 
 impl Row {
     fn new(name: &'static str, kind: ParameterKind, shape: [usize; 2]) -> Self {
-        Self { name, kind, shape }
+        Self {
+            name,
+            kind,
+            shape,
+            in_feed_forward: false,
+        }
     }
 
     fn count(&self) -> u128 {
@@ -169,6 +181,7 @@ impl Row {
             name,
             shape: self.shape[..rank].to_vec(),
             kind: self.kind,
+            in_feed_forward: self.in_feed_forward,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Loads and saves weights: Hugging Face folders, GGUF files and the hub.
+//! Loads and saves weights: Hugging Face folders and GGUF files.
 //!
 //! Files are treated as untrusted. Before memory is allocated, lengths and offsets are compared with the size of the
 //! file, shapes with the number of bytes, and tensors with the configuration.
 //!
 //! ```
 //! use burn::backend::Flex;
-//! use smollm2_model::weights::{self, ModelSource};
+//! use smollm2_model::weights;
 //! # let mut config = smollm2_model::SmolLm2Config::smollm2_135m();
 //! # (config.vocab_size, config.hidden_size, config.intermediate_size, config.num_hidden_layers) = (64, 64, 128, 1);
 //! # (config.num_attention_heads, config.num_key_value_heads) = (1, 1);
@@ -15,7 +15,7 @@
 //! # let folder = folder.path().join("model");
 //!
 //! weights::save(&model, &folder)?;
-//! let loaded = weights::load::<Flex>(&ModelSource::Folder(folder), &Default::default())?;
+//! let loaded = weights::load::<Flex>(&folder, &Default::default())?;
 //! assert_eq!(loaded.model.config(), model.config());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -28,15 +28,14 @@ mod named;
 mod report;
 mod safetensors_file;
 mod save;
-mod source;
 
 pub use gguf::read_gguf;
-pub use hub_cache::{HubAccess, HubError, Retry, TransferEvent, TransferProgress};
 pub use named::{LoadDtype, from_named_tensors, named_tensors, parameter_names};
 pub use report::{LoadReport, NameMismatch, ShapeMismatch};
 pub use safetensors_file::read_safetensors;
 pub use save::{save, save_as, write_safetensors};
-pub use source::{HubModel, ModelSource};
+
+use std::path::Path;
 
 use burn::tensor::{DType, backend::Backend};
 
@@ -71,38 +70,36 @@ impl Default for LoadOptions {
     }
 }
 
-/// Loads a model, refusing a file that does not fit its configuration exactly.
+/// Loads the model in a folder or a GGUF file, refusing one that does not fit its configuration exactly.
 ///
 /// # Errors
 /// As [`load_with`].
-pub fn load<B: DecoderBackend>(source: &ModelSource, device: &B::Device) -> Result<Loaded<B>, ModelError> {
-    load_with(source, &LoadOptions::default(), device)
+pub fn load<B: DecoderBackend>(path: &Path, device: &B::Device) -> Result<Loaded<B>, ModelError> {
+    load_with(path, &LoadOptions::default(), device)
 }
 
-/// Loads a model.
+/// Loads the model in a folder in the Hugging Face layout (`config.json` next to `model.safetensors`, or next to
+/// `model.safetensors.index.json` and its shards), or in a GGUF file of the `llama` architecture.
 ///
 /// # Errors
-/// - [`ModelError::Io`], [`ModelError::Hub`]: the files cannot be had.
+/// - [`ModelError::Path`], [`ModelError::Io`]: the files cannot be had.
 /// - [`ModelError::Safetensors`], [`ModelError::ShardIndex`], [`ModelError::Gguf`], [`ModelError::ConfigFile`]: a
 ///   file is malformed.
 /// - [`ModelError::Tensors`], [`ModelError::Vocabulary`], [`ModelError::TiedWeights`], [`ModelError::Config`]: the
 ///   tensors are not those the configuration calls for.
 pub fn load_with<B: DecoderBackend>(
-    source: &ModelSource,
+    path: &Path,
     options: &LoadOptions,
     device: &B::Device,
 ) -> Result<Loaded<B>, ModelError> {
-    let (config, mut archive): (SmolLm2Config, Box<dyn Archive>) = match source.clone().resolve()? {
-        ModelSource::Gguf(path) => {
-            let file = Gguf::open(&path)?;
-            (file.config(), Box::new(file))
-        }
-        ModelSource::Folder(path) => {
-            let folder = Folder::open(&path)?;
-            (folder.config()?, Box::new(folder))
-        }
-        // `resolve` gives a folder for a hub id.
-        ModelSource::Hub(model) => return Err(ModelError::Source { found: model.repo }),
+    let (config, mut archive): (SmolLm2Config, Box<dyn Archive>) = if path.is_dir() {
+        let folder = Folder::open(path)?;
+        (folder.config()?, Box::new(folder))
+    } else if path.exists() {
+        let file = Gguf::open(path)?;
+        (file.config(), Box::new(file))
+    } else {
+        return Err(ModelError::Path { path: path.to_owned() });
     };
     let (model, report) = named::fill::<B>(&config, archive.as_mut(), options, device)?;
     Ok(Loaded { model, report })

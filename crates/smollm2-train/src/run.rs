@@ -26,7 +26,7 @@ pub use report::{RunOrigin, RunRecord};
 pub use resume::RunState;
 pub use step::StepOutcome;
 
-/// Files of the output folder besides the recipe and the record.
+/// Files of the output folder other than the recipe and the record.
 const METRICS: &str = "metrics.jsonl";
 const FIGURE: &str = "loss.svg";
 

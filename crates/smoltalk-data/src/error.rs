@@ -1,5 +1,4 @@
 use gguf_file::GgufError;
-use hub_cache::HubError;
 use record_files::RecordError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -162,9 +161,6 @@ pub enum DataError {
         /// Rows the buffer gives.
         found: u64,
     },
-    /// A folder does not contain all files of a split that its file names announce.
-    #[error(transparent)]
-    Hub(#[from] HubError),
 }
 
 impl DataError {

@@ -45,7 +45,6 @@ mod tokenizer;
 
 pub use conversation::{Conversation, Message};
 pub use error::{DataError, Mismatch};
-pub use hub_cache::HubError;
 pub use loader::{DataLoader, DataPosition, LoaderConfig, LoaderCounts, LoaderObserver};
 pub use mask::{Mask, SystemPrompt, Tokenized};
 pub use packing::{Overlong, PackedRow, Packer, Packing, PackingCounts};

@@ -6,8 +6,7 @@ mod split;
 pub(crate) use split::fingerprint;
 
 use crate::{Conversation, DataError};
-use hub_cache::{SplitMatch, split_files};
-use record_files::{Records, data_files};
+use record_files::{Records, SplitMatch, data_files, split_files};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,8 +57,8 @@ impl Source {
     /// read, or if there are none, all JSONL files, by name.
     ///
     /// # Errors
-    /// [`DataError::NoSource`] when there is none; [`DataError::Hub`] when files of the split `train` are missing, or
-    /// there are several such splits; [`DataError::Records`] or [`DataError::Io`] when the path cannot be read.
+    /// [`DataError::NoSource`] when there is none; [`DataError::Records`] when files of the split `train` are missing, or
+    /// there are several such splits; that or [`DataError::Io`] when the path cannot be read.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let files = if path.is_dir() {
             folder_files(path)?

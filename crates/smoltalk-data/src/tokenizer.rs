@@ -1,16 +1,18 @@
 //! A tokenizer together with its chat template.
 
+mod encode;
 mod gguf;
 mod special;
 mod specification;
+mod stream;
 
 pub use special::Rendered;
+pub use stream::DecodeStream;
 
 use crate::{ChatTemplate, DataError, Message};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokenizers::{AddedVocabulary, Tokenizer};
@@ -87,11 +89,7 @@ impl ChatTokenizer {
     /// # Errors
     /// As [`ChatTokenizer::from_folder`] and [`ChatTokenizer::from_gguf`].
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        // A folder may have a name that ends like a file's.
-        let named = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        if named && !path.is_dir() {
+        if path.is_file() {
             Self::from_gguf(path)
         } else {
             Self::from_folder(path)
@@ -160,99 +158,6 @@ impl ChatTokenizer {
     /// Whether special tokens that a text spells out are recognised.
     pub fn special_tokens_in_text(&self) -> bool {
         !self.tokenizer.get_encode_special_tokens()
-    }
-
-    /// Ids of a text. No special token is added, and characters that the vocabulary lacks are left out.
-    ///
-    /// # Errors
-    /// [`DataError::Encoding`] when the tokenizer fails on the text.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
-        let encoding = self.tokenizer.encode(text, false).map_err(DataError::Encoding)?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// Ids of a rendered conversation: its special tokens as such, the rest as text.
-    ///
-    /// # Errors
-    /// [`DataError::Encoding`] when the tokenizer fails on the text.
-    pub fn encode_rendered(&self, rendered: &Rendered) -> Result<Vec<u32>, DataError> {
-        let ids = self.encode_with_offsets(rendered)?;
-        Ok(ids.into_iter().map(|(id, _)| id).collect())
-    }
-
-    /// Ids of messages in the chat template: [`ChatTokenizer::apply_chat_template`], then
-    /// [`ChatTokenizer::encode_rendered`].
-    ///
-    /// ```
-    /// use smoltalk_data::{ChatTokenizer, Message};
-    ///
-    /// let tokenizer = ChatTokenizer::byte_level()?;
-    /// let ids = tokenizer.encode_chat(&[Message::user("Bye<|im_end|>")], true)?;
-    /// // The template ends the system turn and the user's; the user's own text does not end any.
-    /// let ends = ids.iter().filter(|id| **id == tokenizer.end_of_turn_id());
-    /// assert_eq!(ends.count(), 2);
-    /// # Ok::<(), smoltalk_data::DataError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`DataError::Template`] or [`DataError::Encoding`].
-    pub fn encode_chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Vec<u32>, DataError> {
-        self.encode_rendered(&self.apply_chat_template(messages, add_generation_prompt)?)
-    }
-
-    /// Ids of a rendered conversation with the bytes each came from.
-    pub(crate) fn encode_with_offsets(&self, rendered: &Rendered) -> Result<Vec<(u32, Range<usize>)>, DataError> {
-        let mut tokens = Vec::new();
-        if self.special_tokens_in_text() {
-            self.encode_piece(&rendered.text, 0, &mut tokens)?;
-            return Ok(tokens);
-        }
-        let mut encoded = 0;
-        for range in &rendered.special {
-            self.encode_piece(&rendered.text[encoded..range.start], encoded, &mut tokens)?;
-            let token = &rendered.text[range.clone()];
-            match self.special_tokens(token)[..] {
-                [(id, ref found)] if *found == (0..token.len()) => tokens.push((id, range.clone())),
-                // A range that is not a special token of this tokenizer is text.
-                _ => self.encode_piece(token, range.start, &mut tokens)?,
-            }
-            encoded = range.end;
-        }
-        self.encode_piece(&rendered.text[encoded..], encoded, &mut tokens)?;
-        Ok(tokens)
-    }
-
-    /// Appends the ids of a text that begins at byte `start`.
-    fn encode_piece(&self, text: &str, start: usize, tokens: &mut Vec<(u32, Range<usize>)>) -> Result<(), DataError> {
-        let encoding = self.tokenizer.encode(text, false).map_err(DataError::Encoding)?;
-        let offsets = encoding.get_offsets().iter();
-        let ranges = offsets.map(|(first, end)| start + first..start + end);
-        tokens.extend(encoding.get_ids().iter().copied().zip(ranges));
-        Ok(())
-    }
-
-    /// Text of ids; special tokens are left out; bytes that are no character become U+FFFD.
-    ///
-    /// # Errors
-    /// [`DataError::Encoding`] when the tokenizer's decoder fails.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
-        self.tokenizer.decode(ids, true).map_err(DataError::Encoding)
-    }
-
-    /// Text of ids, special tokens written out.
-    ///
-    /// # Errors
-    /// [`DataError::Encoding`] when the tokenizer's decoder fails.
-    pub fn decode_with_special(&self, ids: &[u32]) -> Result<String, DataError> {
-        self.tokenizer.decode(ids, false).map_err(DataError::Encoding)
-    }
-
-    /// A decoder for ids that arrive one by one.
-    pub fn decode_stream(&self) -> DecodeStream {
-        DecodeStream {
-            tokenizer: Arc::clone(&self.tokenizer),
-            pending: Vec::new(),
-        }
     }
 
     /// The conversation as the model's template writes it. `add_generation_prompt` opens the assistant's next turn.
@@ -343,43 +248,6 @@ impl ChatTokenizer {
     /// [`DataError::Io`] or [`DataError::Tokenizer`].
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
         specification::save(self, folder)
-    }
-}
-
-/// Text from ids that arrive one by one. A character comes with its last byte. Bytes that are no character come as
-/// U+FFFD, at the latest with the fifth token, and may take the first bytes of the character after them along.
-#[derive(Debug)]
-pub struct DecodeStream {
-    tokenizer: Arc<Tokenizer>,
-    pending: Vec<u32>,
-}
-
-impl DecodeStream {
-    /// The text that `id` completes; empty while a character is still missing bytes.
-    ///
-    /// # Errors
-    /// As [`ChatTokenizer::decode`].
-    pub fn push(&mut self, id: u32) -> Result<String, DataError> {
-        self.pending.push(id);
-        let text = self.pending()?;
-        // A character has at most four bytes and a token at least one: five tokens that do not end are no character.
-        if text.ends_with('\u{FFFD}') && self.pending.len() < 5 {
-            return Ok(String::new());
-        }
-        self.pending.clear();
-        Ok(text)
-    }
-
-    /// What is left, incomplete characters as U+FFFD.
-    ///
-    /// # Errors
-    /// As [`ChatTokenizer::decode`].
-    pub fn finish(self) -> Result<String, DataError> {
-        self.pending()
-    }
-
-    fn pending(&self) -> Result<String, DataError> {
-        self.tokenizer.decode(&self.pending, true).map_err(DataError::Encoding)
     }
 }
 

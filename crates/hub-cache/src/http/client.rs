@@ -197,8 +197,8 @@ fn redirected<T>(from: &Uri, response: &Response<T>) -> Result<Uri, Failure> {
     let status = response.status().as_u16();
     let location = text(response.headers(), "location")
         .ok_or_else(|| Failure::Lasting(format!("status {status} is missing a location header").into()))?;
-    let (scheme, authority) = (from.scheme_str().unwrap_or_default(), from.authority());
-    let absolute = match authority {
+    let scheme = from.scheme_str().expect("an address that was asked has a scheme");
+    let absolute = match from.authority() {
         _ if location.starts_with("//") => format!("{scheme}:{location}"),
         Some(authority) if location.starts_with('/') => format!("{scheme}://{authority}{location}"),
         _ => location.to_owned(),

@@ -96,7 +96,7 @@ impl StudyPlan {
         let tasks = self.tasks.iter();
         tasks
             .map(|task| {
-                let documents = load_split(&prompts.data_dir, prompts.hub.as_ref(), task, task.evaluated_split())?;
+                let documents = load_split(&prompts.data, task, task.evaluated_split())?;
                 Ok((task.task.clone(), identity::of_value(&documents)?))
             })
             .collect()

@@ -11,7 +11,7 @@ use llm_bench::{BenchError, GenerationRequest, LanguageModel, Loglikelihood, Log
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use smollm2_infer::Engine;
-use smollm2_model::weights::{ModelSource, from_named_tensors, load, named_tensors, save};
+use smollm2_model::weights::{from_named_tensors, load, named_tensors, save};
 use smollm2_model::{SmolLm2, SmolLm2Config};
 use smoltalk_data::ChatTokenizer;
 
@@ -301,7 +301,7 @@ fn the_fingerprint_is_of_weights_configuration_tokenizer_and_length() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     save(&model, &path).unwrap();
-    let loaded = load::<B>(&ModelSource::Folder(path), &Default::default()).unwrap();
+    let loaded = load::<B>(&path, &Default::default()).unwrap();
     assert_eq!(of(&loaded.model, &tokenizer, 128), same);
     // One bit of one weight of every tensor in turn.
     let tensors = named_tensors(&model);

@@ -3,24 +3,11 @@
 use std::path::Path;
 
 use burn::backend::Flex;
-use fixtures::{shared, tolerance};
+use fixtures::{lm_eval, shared, tolerance};
 use kallm::judge::Judged;
 use llm_bench::{Answer, EvaluateOptions, PromptOptions, Task, TaskEvaluation, evaluate};
 use serde_json::Value;
 use smollm2_infer::Engine;
-
-/// A reference file, its task and the options it was made with.
-fn reference(name: &str) -> Option<(Value, Task, PromptOptions)> {
-    let path = shared(&format!("reference/lm_eval/{name}.json"))?;
-    let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let job = &json["job"];
-    let task = Task::builtin(job["task"].as_str().unwrap().trim_start_matches("l_")).unwrap();
-    let mut options = PromptOptions::new(shared("data/benchmarks")?);
-    options.num_fewshot = job["shots"].as_u64().map(|shots| shots as usize);
-    options.limit = job["limit"].as_f64();
-    options.apply_chat_template = job["chat"].as_bool().unwrap_or(false);
-    Some((json, task, options))
-}
 
 fn judged(path: &Path) -> Judged<Flex> {
     let engine = Engine::open(path, &Default::default()).unwrap();
@@ -29,15 +16,16 @@ fn judged(path: &Path) -> Judged<Flex> {
 
 /// Evaluates a reference job.
 fn compare(model: &mut Judged<Flex>, name: &str) {
-    let Some((json, task, prompts)) = reference(name) else {
-        return;
-    };
+    let Some(log) = lm_eval::log(name) else { return };
+    let mut prompts = PromptOptions::new(&log.data);
+    (prompts.num_fewshot, prompts.limit) = (log.num_fewshot, log.limit);
+    prompts.apply_chat_template = log.chat;
     let start = std::time::Instant::now();
     let mut options = EvaluateOptions::new(prompts);
     options.batch_size = 6;
-    let evaluation = evaluate(model, &[task], &options, &mut ()).unwrap();
+    let evaluation = evaluate(model, &[Task::builtin(&log.task).unwrap()], &options, &mut ()).unwrap();
     let task = &evaluation.tasks[0];
-    let worst = compare_samples(task, json["samples"].as_array().unwrap());
+    let worst = compare_samples(task, &log.samples);
     eprintln!(
         "{name}: {} documents, largest difference {worst:.2e}, {:.0?}",
         task.scores[0].n,
@@ -46,7 +34,7 @@ fn compare(model: &mut Judged<Flex>, name: &str) {
     for score in &task.scores {
         assert_eq!(
             Some(score.value),
-            json["results"][score.key()].as_f64(),
+            log.results[score.key()].as_f64(),
             "{name} {}",
             score.key()
         );

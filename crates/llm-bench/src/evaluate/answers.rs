@@ -1,30 +1,9 @@
-//! A batch of documents put to a model, and a journal that may know the answers.
+//! A batch of documents put to a model.
 
-use std::sync::Arc;
-
-use crate::journal::Journal;
 use crate::{Answer, BenchError, LanguageModel, Loglikelihood, Prompt, Requests};
 
-/// Answers a batch; documents the journal knows are not asked again.
-pub(super) fn answer_batch(
-    model: &mut dyn LanguageModel,
-    task: &str,
-    batch: &[Arc<Prompt>],
-    journal: &mut Journal,
-) -> Result<Vec<Answer>, BenchError> {
-    let mut answers: Vec<Option<Answer>> = batch.iter().map(|prompt| journal.answer(&prompt.requests)).collect();
-    let unknown: Vec<usize> = (0..batch.len()).filter(|&index| answers[index].is_none()).collect();
-    let prompts: Vec<&Prompt> = unknown.iter().map(|&index| &*batch[index]).collect();
-    let asked = ask(model, task, &prompts)?;
-    journal.append(task, prompts.into_iter().zip(&asked))?;
-    for (index, answer) in unknown.into_iter().zip(asked) {
-        answers[index] = Some(answer);
-    }
-    Ok(answers.into_iter().flatten().collect())
-}
-
 /// One answer per prompt, in order. All requests of a kind go to the model together.
-fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]) -> Result<Vec<Answer>, BenchError> {
+pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]) -> Result<Vec<Answer>, BenchError> {
     let (mut pairs, mut texts, mut rolling) = (Vec::new(), Vec::new(), Vec::new());
     for prompt in prompts {
         match &prompt.requests {

@@ -1,10 +1,11 @@
 //! Everything about tasks that can be done, and found to be wrong, before a model is asked.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::answers::answer_batch;
-use super::{EvaluationProgress, TaskEvaluation};
+use super::answers::ask;
+use super::{EvaluationProgress, Sample, TaskEvaluation};
 use crate::journal::Journal;
 use crate::output::sanitized;
 use crate::scorer::Scorer;
@@ -80,21 +81,30 @@ impl PreparedTask<'_> {
         journal: &mut Journal,
         progress: &mut dyn EvaluationProgress,
     ) -> Result<TaskEvaluation, BenchError> {
-        let (task, total, batch_size) = (self.task, self.set.prompts.len(), batch_size.max(1));
+        let (task, total) = (self.task, self.set.prompts.len());
         let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();
-        let mut by_filter = vec![Vec::with_capacity(total); self.scorer.filters()];
-        progress.documents(&task.task, 0, total);
-        for (done, batch) in prompts.chunks(batch_size).enumerate() {
-            let answers = answer_batch(model, &task.task, batch, journal)?;
-            for (prompt, answer) in batch.iter().zip(&answers) {
-                let samples = self.scorer.samples(prompt, answer)?;
-                by_filter
-                    .iter_mut()
-                    .zip(samples)
-                    .for_each(|(list, sample)| list.push(sample));
+        let (mut samples, mut unknown) = (vec![Vec::new(); total], Vec::new());
+        for (index, prompt) in prompts.iter().enumerate() {
+            match journal.answer(&prompt.requests) {
+                Some(answer) => samples[index] = self.scorer.samples(prompt, &answer)?,
+                None => unknown.push(index),
             }
-            progress.documents(&task.task, done * batch_size + batch.len(), total);
         }
+        // Similar lengths together: a model pads. The longest first: memory is exhausted early or never.
+        unknown.sort_by_key(|index| Reverse(prompts[*index].requests.length()));
+        let mut done = total - unknown.len();
+        progress.documents(&task.task, done, total);
+        for batch in unknown.chunks(batch_size.max(1)) {
+            let asked: Vec<&Prompt> = batch.iter().map(|index| &*prompts[*index]).collect();
+            let answers = ask(model, &task.task, &asked)?;
+            journal.append(&task.task, asked.into_iter().zip(&answers))?;
+            for (index, answer) in batch.iter().zip(&answers) {
+                samples[*index] = self.scorer.samples(&prompts[*index], answer)?;
+            }
+            done += batch.len();
+            progress.documents(&task.task, done, total);
+        }
+        let by_filter = by_filter(samples, self.scorer.filters());
         let scores = by_filter
             .iter()
             .flat_map(|samples| self.scorer.scores(samples))
@@ -108,4 +118,15 @@ impl PreparedTask<'_> {
             scores,
         })
     }
+}
+
+/// The samples of each filter, from those of each document.
+fn by_filter(documents: Vec<Vec<Sample>>, filters: usize) -> Vec<Vec<Sample>> {
+    let mut by_filter = vec![Vec::with_capacity(documents.len()); filters];
+    for samples in documents {
+        for (list, sample) in by_filter.iter_mut().zip(samples) {
+            list.push(sample);
+        }
+    }
+    by_filter
 }

@@ -1,6 +1,6 @@
 //! The built-in tasks: what they ask of the first documents, and how they read them.
 
-use llm_bench::{Gold, Prompt, PromptOptions, Requests, Task, build_prompts, load_split};
+use llm_bench::{DataSets, Gold, Prompt, PromptOptions, Requests, Task, build_prompts, load_split};
 
 use crate::quiz::{CHOICE, data_root, message, no_chat};
 
@@ -227,7 +227,7 @@ fn texts_of_hellaswag_lose_their_markup() {
         let root = data_root(&line.to_string());
         let mut task = Task::builtin("hellaswag").unwrap();
         task.dataset_path = "synthetic/quiz".to_owned();
-        load_split(root.path(), None, &task, "test").unwrap()[0]["choices"][0]
+        load_split(&DataSets::below(root.path()), &task, "test").unwrap()[0]["choices"][0]
             .as_str()
             .unwrap()
             .to_owned()
@@ -255,6 +255,8 @@ fn an_ending_that_is_no_text_is_an_error() {
     let root = data_root(line);
     let mut task = Task::builtin("hellaswag").unwrap();
     task.dataset_path = "synthetic/quiz".to_owned();
-    let error = load_split(root.path(), None, &task, "test").unwrap_err().to_string();
+    let error = load_split(&DataSets::below(root.path()), &task, "test")
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("document 0: `endings`: a list of strings"), "{error}");
 }

@@ -1,9 +1,9 @@
-//! The same data as JSONL, as Parquet, in shards, and from a hub.
+//! The same data as JSONL, as Parquet, and in shards.
 
 use crate::parquet_rows::{Column, Leaf, text, texts, write, write_schema};
 use crate::reference::smollm2_chat;
-use fixtures::shared;
-use llm_bench::{PromptOptions, Task, build_prompts, load_split};
+use fixtures::{lines, shared};
+use llm_bench::{BenchError, DataSets, PromptOptions, Task, build_prompts, load_split};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ const HELLASWAG: [Column; 10] = [
 ];
 
 /// A task, the columns of its data, its configuration's folder, and the splits it reads.
-pub(crate) fn cases() -> [(Task, &'static [Column], &'static str, &'static [&'static str]); 2] {
+fn cases() -> [(Task, &'static [Column], &'static str, &'static [&'static str]); 2] {
     let task = |name| Task::builtin(name).unwrap();
     [
         (
@@ -51,16 +51,9 @@ pub(crate) fn cases() -> [(Task, &'static [Column], &'static str, &'static [&'st
 }
 
 /// The first rows of a real split.
-pub(crate) fn rows(folder: &str, split: &str) -> Option<Vec<Value>> {
-    let path = shared(&format!("data/benchmarks/{folder}/{split}.jsonl"))?;
-    let lines = std::fs::read_to_string(path).unwrap();
-    Some(
-        lines
-            .split('\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect(),
-    )
+fn rows(folder: &str, split: &str) -> Option<Vec<Value>> {
+    let lines = lines(&format!("data/benchmarks/{folder}/{split}.jsonl"))?;
+    Some(lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
 /// A root with a task's splits in Parquet, in so many files each.
@@ -88,10 +81,10 @@ fn parquet_gives_the_rows_prompts_and_targets_of_jsonl() {
         for shards in [1, 3] {
             let root = parquet_root(folder, columns, splits, shards).unwrap();
             for split in splits {
-                let documents = load_split(&jsonl, None, &task, split).unwrap();
+                let documents = load_split(&DataSets::below(&jsonl), &task, split).unwrap();
                 assert!(documents.len() > 500);
                 assert!(
-                    load_split(root.path(), None, &task, split).unwrap() == documents,
+                    load_split(&DataSets::below(root.path()), &task, split).unwrap() == documents,
                     "{folder} {split}"
                 );
             }
@@ -127,7 +120,7 @@ fn parquet_by_arrow_gives_the_values_of_jsonl() {
         let folder = root.path().join("synthetic/quiz/default");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(file, folder.join(name)).unwrap();
-        let documents = load_split(root.path(), None, &quiz(), "train").unwrap();
+        let documents = load_split(&DataSets::below(root.path()), &quiz(), "train").unwrap();
         documents
             .into_iter()
             .map(|document| document["messages"].clone())
@@ -175,7 +168,7 @@ fn absent_values_and_empty_lists_survive() {
     ];
     let (root, folder) = empty_root();
     write(&folder.join("test.parquet"), &columns, &rows);
-    let documents = load_split(root.path(), None, &quiz(), "test").unwrap();
+    let documents = load_split(&DataSets::below(root.path()), &quiz(), "test").unwrap();
     assert_eq!(documents.into_iter().map(Value::Object).collect::<Vec<_>>(), rows);
 }
 
@@ -188,7 +181,9 @@ fn a_parquet_schema_that_lies_is_an_error() {
         "message schema { optional group a (LIST) { repeated group list { optional binary element (UTF8); } optional binary b (UTF8); } }",
     ] {
         write_schema(&path, lie);
-        let error = load_split(root.path(), None, &quiz(), "test").unwrap_err().to_string();
+        let error = load_split(&DataSets::below(root.path()), &quiz(), "test")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("test.parquet: row 0"), "{error}");
     }
 }
@@ -197,7 +192,11 @@ fn a_parquet_schema_that_lies_is_an_error() {
 fn malformed_parquet_is_named() {
     let (root, folder) = empty_root();
     let path = folder.join("test.parquet");
-    let message = || load_split(root.path(), None, &quiz(), "test").unwrap_err().to_string();
+    let message = || {
+        load_split(&DataSets::below(root.path()), &quiz(), "test")
+            .unwrap_err()
+            .to_string()
+    };
     let good = [json!({"a": "x"}), json!({"a": "y"})];
     write(&path, &[text(&["a"])], &good);
     let whole = std::fs::read(&path).unwrap();
@@ -238,7 +237,7 @@ fn columns_and_values_without_a_form_in_json_are_left_out() {
         json!({"a": "not a number", "b": "x", "c": "z"}),
     ];
     write(&folder.join("test.parquet"), &columns, &rows);
-    let documents = load_split(root.path(), None, &quiz(), "test").unwrap();
+    let documents = load_split(&DataSets::below(root.path()), &quiz(), "test").unwrap();
     let documents: Vec<_> = documents.into_iter().map(Value::Object).collect();
     assert_eq!(documents, [json!({"a": 1.5, "c": "y"}), json!({"c": "z"})]);
 }
@@ -251,9 +250,29 @@ fn a_missing_shard_is_not_a_smaller_split() {
         &[text(&["a"])],
         &[json!({"a": "x"})],
     );
-    let error = load_split(root.path(), None, &quiz(), "test").unwrap_err().to_string();
+    let error = load_split(&DataSets::below(root.path()), &quiz(), "test")
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("synthetic/quiz/default/test.jsonl") && error.contains("found 1 files"),
         "{error}"
     );
+}
+
+/// The score of another split would be another number.
+#[test]
+fn a_split_whose_name_only_begins_so_is_not_taken() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("allenai/ai2_arc/ARC-Easy");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("test_hard.jsonl"), "{}\n").unwrap();
+    let [(task, ..), _] = cases();
+    let mut data = DataSets::below(root.path());
+    let error = load_split(&data, &task, "test").unwrap_err();
+    assert!(matches!(error, BenchError::MissingData { .. }), "{error}");
+    assert!(error.to_string().contains("found the splits test_hard"), "{error}");
+    // Its files may lie anywhere.
+    data.place(&task, "test", vec![folder.join("test_hard.jsonl")]);
+    assert_eq!(load_split(&data, &task, "test").unwrap().len(), 1);
+    assert!(load_split(&data, &task, "train").is_err());
 }

@@ -34,6 +34,61 @@ fn progress_is_told_of_every_batch() {
     assert_eq!(heard.0, [0, 4, 6]);
 }
 
+/// The lengths of the contexts of each call.
+struct Watched(Toy, Vec<Vec<usize>>);
+
+impl LanguageModel for Watched {
+    fn loglikelihood(&mut self, requests: &[LoglikelihoodRequest]) -> Result<Vec<Loglikelihood>, BenchError> {
+        self.0.loglikelihood(requests)
+    }
+
+    fn generate_until(&mut self, requests: &[GenerationRequest]) -> Result<Vec<String>, BenchError> {
+        self.1
+            .push(requests.iter().map(|request| request.context.len()).collect());
+        self.0.generate_until(requests)
+    }
+
+    fn apply_chat_template(&self, turns: &[Turn], open: bool) -> Result<ChatPrompt, BenchError> {
+        self.0.apply_chat_template(turns, open)
+    }
+
+    fn description(&self) -> ModelDescription {
+        self.0.description()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.0.fingerprint()
+    }
+}
+
+#[test]
+fn documents_of_similar_length_are_asked_together_and_reported_in_order() {
+    let (_, task) = sums();
+    let lengths = [3, 9, 1, 7, 9, 2, 8];
+    let line = |length: usize| format!("{{\"question\": \"{}\", \"answer\": \"3\"}}\n", "1".repeat(length));
+    let root = data_root(&lengths.map(line).concat());
+    let mut options = EvaluateOptions::new(PromptOptions::new(root.path()));
+    options.journal = Some(root.path().join("journal.jsonl"));
+    options.batch_size = 3;
+    let tasks = [task];
+    let mut watched = Watched(Toy::new("3"), Vec::new());
+    watched.0.fail_after = Some(3);
+    assert!(evaluate(&mut watched, &tasks, &options, &mut ()).is_err());
+    watched.0.fail_after = None;
+    let evaluation = evaluate(&mut watched, &tasks, &options, &mut ()).unwrap();
+    // The second call failed, and is the first one after the interruption.
+    assert_eq!(watched.1, [vec![9, 9, 8], vec![7, 3, 2], vec![7, 3, 2], vec![1]]);
+    let documents: Vec<usize> = evaluation.tasks[0]
+        .samples
+        .iter()
+        .map(|sample| sample.prompt.doc_id)
+        .collect();
+    assert_eq!(documents, [0, 1, 2, 3, 4, 5, 6]);
+    (options.journal, options.batch_size) = (None, 1);
+    let alone = evaluate(&mut Toy::new("3"), &tasks, &options, &mut ()).unwrap();
+    assert_eq!(alone.tasks, evaluation.tasks);
+}
+
 #[test]
 fn acc_norm_divides_by_code_points() {
     // Four code points in eight bytes against five in five: the continuations score -9 and -6.

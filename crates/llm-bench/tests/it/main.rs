@@ -7,8 +7,6 @@ mod documentation;
 mod evaluation;
 mod examples;
 mod filters;
-#[cfg(feature = "hub")]
-mod hub;
 mod journal;
 mod parquet_rows;
 mod prompts;

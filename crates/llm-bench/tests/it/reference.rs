@@ -1,8 +1,7 @@
 //! Every request string of lm-evaluation-harness's own logs, rebuilt.
 
-use fixtures::shared;
+use fixtures::lm_eval::{self, Log};
 use llm_bench::{BenchError, ChatPrompt, PromptOptions, Requests, Task, Turn, build_prompts};
-use serde_json::Value;
 
 /// SmolLM2's chat format, spelt out so that this test needs no tokenizer.
 pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<ChatPrompt, BenchError> {
@@ -22,26 +21,23 @@ pub(crate) fn smollm2_chat(turns: &[Turn], open: bool) -> Result<ChatPrompt, Ben
     Ok(ChatPrompt { text, special })
 }
 
-/// A reference file, its task and the options it was made with.
-pub(crate) fn reference(name: &str) -> Option<(Value, Task, PromptOptions)> {
-    let path = shared(&format!("reference/lm_eval/{name}.json"))?;
-    let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let job = &json["job"];
-    let task = Task::builtin(job["task"].as_str().unwrap().trim_start_matches("l_")).unwrap();
-    let mut options = PromptOptions::new(shared("data/benchmarks")?);
-    options.num_fewshot = job["shots"].as_u64().map(|shots| shots as usize);
-    options.limit = job["limit"].as_f64();
-    options.apply_chat_template = job["chat"].as_bool().unwrap_or(false);
-    Some((json, task, options))
+/// A log of lm-evaluation-harness, its task and the options it was made with.
+pub(crate) fn reference(name: &str) -> Option<(Log, Task, PromptOptions)> {
+    let log = lm_eval::log(name)?;
+    let task = Task::builtin(&log.task).unwrap();
+    let mut options = PromptOptions::new(&log.data);
+    (options.num_fewshot, options.limit) = (log.num_fewshot, log.limit);
+    options.apply_chat_template = log.chat;
+    Some((log, task, options))
 }
 
 fn compare(name: &str) {
-    let Some((json, task, options)) = reference(name) else {
+    let Some((log, task, options)) = reference(name) else {
         return;
     };
     let set = build_prompts(&task, &options, &smollm2_chat).unwrap();
     let mut compared = 0;
-    for sample in json["samples"].as_array().unwrap() {
+    for sample in &log.samples {
         let prompt = &set.prompts[sample["doc_id"].as_u64().unwrap() as usize];
         let expected = sample["arguments"].as_array().unwrap();
         match &prompt.requests {

@@ -4,3 +4,4 @@ mod folders;
 mod lines;
 mod pages;
 mod rows;
+mod splits;

@@ -1,8 +1,10 @@
 //! What generation does with its settings, and where it ends.
 
+use std::path::Path;
+
 use burn::backend::Flex;
 use smollm2_infer::{Engine, GenerationConfig, InferError, Sampling};
-use smollm2_model::weights::{LoadDtype, LoadOptions, ModelSource, load_with, save_as};
+use smollm2_model::weights::{LoadDtype, LoadOptions, load_with, save_as};
 use smollm2_model::{FeedForwardKind, StoredDtype};
 use smoltalk_data::ChatTokenizer;
 
@@ -143,8 +145,38 @@ fn a_tokenizer_of_another_model_is_refused() {
     config.vocab_size = 272;
     let error = Engine::new(seeded(&config, 1), ChatTokenizer::byte_level().unwrap()).unwrap_err();
     assert!(error.to_string().contains("ids below 272"), "{error}");
+}
+
+/// What opening a path says is wrong.
+fn refused(path: &Path) -> InferError {
+    Engine::<Flex>::open(path, &Default::default()).unwrap_err()
+}
+
+#[test]
+fn a_path_without_a_model_is_named_with_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(Engine::<Flex>::open(folder.path(), &Default::default()).is_err());
+    for (path, found) in [
+        (folder.path().to_owned(), "found a folder without config.json"),
+        (folder.path().join("absent.gguf"), "found nothing"),
+    ] {
+        let error = refused(&path);
+        assert!(matches!(error, InferError::NoModel { .. }), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&path.display().to_string()) && text.contains(found),
+            "{text}"
+        );
+    }
+    // A model, and the tokenizer of a larger one.
+    let mut small = config(FeedForwardKind::SwiGlu, 32);
+    small.vocab_size -= 1;
+    smollm2_model::weights::save(&seeded(&small, 1), folder.path()).unwrap();
+    ChatTokenizer::byte_level().unwrap().save(folder.path()).unwrap();
+    let InferError::Files { path, source } = refused(folder.path()) else {
+        panic!("the folder is expected to be named")
+    };
+    assert_eq!(path, folder.path());
+    assert!(matches!(*source, InferError::Vocabulary { .. }), "{source}");
 }
 
 #[test]
@@ -166,8 +198,7 @@ fn a_model_in_bf16_generates() {
         dtype: LoadDtype::Stored,
         ..Default::default()
     };
-    let source = ModelSource::Folder(folder.path().to_owned());
-    let loaded = load_with::<Flex>(&source, &options, &Default::default()).unwrap();
+    let loaded = load_with::<Flex>(folder.path(), &options, &Default::default()).unwrap();
     let engine = engine_of(loaded.model);
     let rows = engine.generate_batch(&[vec![1, 2], vec![3]], &most(3)).unwrap();
     assert!(rows.iter().all(|row| row.len() == 3));

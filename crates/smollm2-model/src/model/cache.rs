@@ -92,9 +92,18 @@ impl<B: DecoderBackend> KvCache<B> {
     /// Row `index` as a cache of its own, without padding.
     pub fn row(&self, index: usize) -> Self {
         let padding = self.left_padding[index];
-        let mut row = self.clone();
-        row.rearrange(&[index], padding, 0, self.len - padding);
-        row
+        let len = self.len - padding;
+        let layers = self.layers.iter().map(|layer| Buffers {
+            key: one_row(&layer.key, index, padding, len),
+            value: one_row(&layer.value, index, padding, len),
+        });
+        Self {
+            layers: layers.collect(),
+            left_padding: vec![0],
+            len,
+            capacity: len,
+            device: self.device.clone(),
+        }
     }
 
     /// Keeps the given rows, in the given order: finished rows of a batch cost nothing more. Padding that every remaining
@@ -221,6 +230,19 @@ impl<B: DecoderBackend> LayerCache<'_, B> {
             append(&mut buffers.value, value, len, capacity),
         )
     }
+}
+
+/// `len` positions of row `index` from `start` on, `[1, K, len, C]`, in a buffer of their own.
+fn one_row<B: DecoderBackend>(
+    buffer: &Option<Tensor<B, 4>>,
+    index: usize,
+    start: usize,
+    len: usize,
+) -> Option<Tensor<B, 4>> {
+    let rows = buffer.as_ref().filter(|_| len > 0)?; // [B, K, P, C]
+    let tokens = rows.clone().narrow(0, index, 1).narrow(2, start, len); // [1, K, len, C]
+    let new = Tensor::zeros(tokens.dims(), (&rows.device(), tokens.dtype())); // [1, K, len, C]
+    Some(write_tokens(new, tokens, 0)) // [1, K, len, C]
 }
 
 /// The rows of two buffers; no rows have no buffer.

@@ -8,7 +8,7 @@ use kan_rational::Degrees;
 use smollm2_model::{
     FeedForwardConfig, FeedForwardKind, ModelError, SmolLm2, SmolLm2Config,
     convert::{ConversionOptions, ConversionReport, ModelComparison, Origin, Stage, compare, to_gated_rational},
-    weights::{ModelSource, from_named_tensors, load, named_tensors},
+    weights::{from_named_tensors, load, named_tensors},
 };
 use tokenizers::Tokenizer;
 
@@ -69,7 +69,7 @@ fn real() -> Option<Real> {
     calibration.extend(rows(&tokens(&tokenizer, &conversations(&chat, 14_000), 2048), 512));
     let test = start_of(&shared("data/text/wikitext2/test.txt")?, 14_000);
     let held_out = rows(&tokens(&tokenizer, &test, 3072), 768);
-    let loaded = load::<B>(&ModelSource::Gguf(model), &Default::default()).unwrap();
+    let loaded = load::<B>(&model, &Default::default()).unwrap();
     Some(Real {
         model: loaded.model,
         calibration,

@@ -10,7 +10,7 @@ use kan_rational::{Degrees, Denominator};
 use smollm2_model::{
     FeedForwardKind, SequenceLayout, SmolLm2, SmolLm2Config,
     convert::{ConversionOptions, to_exact},
-    weights::{ModelSource, from_named_tensors, load, named_tensors, parameter_names},
+    weights::{from_named_tensors, load, named_tensors, parameter_names},
 };
 use tokenizers::Tokenizer;
 
@@ -48,7 +48,7 @@ fn it_keeps_every_bit_of_the_real_model() {
     let text: String = std::fs::read_to_string(text).unwrap().chars().take(1000).collect();
     let encoding = Tokenizer::from_file(tokenizer).unwrap().encode(text, false).unwrap();
     let ids: Vec<i32> = encoding.get_ids()[..64].iter().map(|id| *id as i32).collect();
-    let loaded = load::<Flex>(&ModelSource::Gguf(gguf), &Default::default()).unwrap();
+    let loaded = load::<Flex>(&gguf, &Default::default()).unwrap();
     let before = logits(&loaded.model, &ids);
     assert_eq!(before.shape.to_vec(), [1, 64, loaded.model.config().vocab_size]);
     for degrees in [Degrees::new(5, 4), Degrees::new(7, 6)] {

@@ -5,7 +5,7 @@ use fixtures::gguf::{self, entry, text};
 use gguf_file::GgufError;
 use smollm2_model::{
     ModelError,
-    weights::{Loaded, ModelSource, load, named_tensors},
+    weights::{Loaded, load, named_tensors},
 };
 
 /// Type id, values and bytes of a block, offsets of its f16 scales; then, for 512 values from bytes `37 i + 11` and
@@ -61,7 +61,7 @@ fn loaded(bytes: Vec<u8>) -> Result<Loaded<Flex>, ModelError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     std::fs::write(&path, bytes).unwrap();
-    load(&ModelSource::Gguf(path), &Default::default())
+    load(&path, &Default::default())
 }
 
 fn down(kind: u32, bytes: &[u8]) -> Vec<f32> {

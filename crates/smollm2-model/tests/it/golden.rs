@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use fixtures::{shared, tolerance};
 use kan_rational::Denominator;
 use smollm2_model::DecoderBackend;
-use smollm2_model::weights::{ModelSource, load, parameter_names, read_safetensors};
+use smollm2_model::weights::{load, parameter_names, read_safetensors};
 use smollm2_model::{
     Branched, FeedForwardConfig, FeedForwardKind, GatedRationalConfig, GroupKanConfig, KvCache, SequenceLayout,
     SmolLm2, SmolLm2Config,
@@ -99,7 +99,7 @@ fn tiny_models_equal_pytorch_in_every_hidden_state_loss_and_gradient() {
             return;
         };
         let golden = read_safetensors(&folder.join("golden.safetensors")).expect("the reference");
-        let loaded = load::<Plain>(&ModelSource::Folder(folder.clone()), &Default::default()).expect("the model");
+        let loaded = load::<Plain>(&folder, &Default::default()).expect("the model");
         let states = loaded
             .model
             .hidden_states(ids(&golden["ids"]), &SequenceLayout::default());
@@ -123,9 +123,7 @@ fn tiny_models_equal_pytorch_in_every_hidden_state_loss_and_gradient() {
         );
 
         // Weights loaded on the plain backend ask for no gradient, so they are loaded anew.
-        let model = load::<Tracked>(&ModelSource::Folder(folder), &Default::default())
-            .expect("the model")
-            .model;
+        let model = load::<Tracked>(&folder, &Default::default()).expect("the model").model;
         let mask: Vec<f64> = golden["loss_mask"].iter::<f64>().collect();
         let loss = masked_loss(&model, ids(&golden["ids"]), &mask);
         let difference = largest_difference(loss.clone().into_data(), &golden["loss"]);

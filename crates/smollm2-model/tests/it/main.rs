@@ -6,8 +6,6 @@ mod exact;
 mod far;
 mod gguf;
 mod golden;
-#[cfg(feature = "hub")]
-mod hub;
 mod malformed;
 mod ops;
 mod ops_mismatches;

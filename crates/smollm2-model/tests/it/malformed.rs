@@ -3,7 +3,7 @@
 
 use burn::backend::Flex;
 use serde_json::{Value, json};
-use smollm2_model::weights::{ModelSource, load, save};
+use smollm2_model::weights::{load, save};
 use smollm2_model::{FeedForwardKind, ModelError, SmolLm2Config};
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ impl Sound {
 
 /// `Ok(error)` when loading fails, `Err(())` when it succeeds.
 fn load_error(folder: &Path) -> Result<ModelError, ()> {
-    load::<Flex>(&ModelSource::Folder(folder.to_owned()), &Default::default()).map_or_else(Ok, |_| Err(()))
+    load::<Flex>(folder, &Default::default()).map_or_else(Ok, |_| Err(()))
 }
 
 fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {

@@ -10,8 +10,7 @@ use fixtures::{shared, tolerance};
 use smollm2_model::{
     FeedForwardConfig, FeedForwardKind, ModelError, SequenceLayout, SmolLm2, SmolLm2Config, StoredDtype,
     weights::{
-        LoadDtype, LoadOptions, ModelSource, from_named_tensors, load, load_with, named_tensors, read_safetensors,
-        save, save_as,
+        LoadDtype, LoadOptions, from_named_tensors, load, load_with, named_tensors, read_safetensors, save, save_as,
     },
 };
 
@@ -54,7 +53,7 @@ fn tiny_folders_give_pytorch_logits_and_round_trip_to_the_same_bits() {
         let Some(folder) = shared(&format!("models/tiny-{kind}")) else {
             return;
         };
-        let loaded = load::<B>(&ModelSource::Folder(folder.clone()), &Default::default()).unwrap();
+        let loaded = load::<B>(&folder, &Default::default()).unwrap();
         assert!(loaded.report.is_clean());
         let golden = read_safetensors(&folder.join("golden.safetensors")).unwrap();
         let ids: Vec<u32> = golden["ids"].iter::<i32>().map(|id| id as u32).collect();
@@ -73,7 +72,7 @@ fn tiny_folders_give_pytorch_logits_and_round_trip_to_the_same_bits() {
         // Exactly PyTorch's names, shapes and bits.
         let written = read_safetensors(&saved.join("model.safetensors")).unwrap();
         assert_same(&written, &read_safetensors(&folder.join("model.safetensors")).unwrap());
-        let again = load::<B>(&ModelSource::Folder(saved.clone()), &Default::default()).unwrap();
+        let again = load::<B>(&saved, &Default::default()).unwrap();
         assert_eq!(again.model.config(), loaded.model.config());
         assert_same(&named_tensors(&again.model), &written);
         // Saving over a folder replaces it.
@@ -108,7 +107,7 @@ fn every_configuration_comes_back_from_its_folder() {
         let model = config.init::<B>(&Default::default()).unwrap();
         let room = tempfile::tempdir().unwrap();
         save(&model, room.path()).unwrap();
-        let again = load::<B>(&ModelSource::Folder(room.path().to_owned()), &Default::default()).unwrap();
+        let again = load::<B>(room.path(), &Default::default()).unwrap();
         assert!(again.report.is_clean(), "{name}");
         assert_eq!(*again.model.config(), config, "{name}");
         assert_same(&named_tensors(&again.model), &named_tensors(&model));
@@ -148,7 +147,7 @@ fn every_kind_and_an_untied_head_round_trip() {
             let model = config.init::<B>(&Default::default()).unwrap();
             let out = tempfile::tempdir().unwrap();
             save(&model, out.path()).unwrap();
-            let loaded = load::<B>(&ModelSource::Folder(out.path().to_owned()), &Default::default()).unwrap();
+            let loaded = load::<B>(out.path(), &Default::default()).unwrap();
             let tensors = named_tensors(&model);
             assert_eq!(tensors.contains_key("lm_head.weight"), !tied);
             assert_same(&tensors, &named_tensors(&loaded.model));
@@ -181,8 +180,7 @@ fn check_half_precision(stored_as: StoredDtype, half: DType) {
             "{name}"
         );
     }
-    let source = ModelSource::Folder(out.path().to_owned());
-    let wide = load::<B>(&source, &Default::default()).unwrap();
+    let wide = load::<B>(out.path(), &Default::default()).unwrap();
     assert_eq!(wide.model.config().dtype, StoredDtype::Float32);
     let widened = stored
         .iter()
@@ -192,7 +190,7 @@ fn check_half_precision(stored_as: StoredDtype, half: DType) {
         dtype: LoadDtype::Stored,
         ..Default::default()
     };
-    let kept = load_with::<B>(&source, &options, &Default::default()).unwrap();
+    let kept = load_with::<B>(out.path(), &options, &Default::default()).unwrap();
     assert_eq!(kept.model.config().dtype, stored_as);
     assert_same(&named_tensors(&kept.model), &stored);
 }
@@ -202,8 +200,8 @@ fn sharded_bf16_folder_equals_the_rounded_whole_one() {
     let (Some(sharded), Some(whole)) = (shared("models/tiny-swiglu-bf16-sharded"), shared("models/tiny-swiglu")) else {
         return;
     };
-    let sharded = load::<B>(&ModelSource::Folder(sharded), &Default::default()).unwrap();
-    let whole = load::<B>(&ModelSource::Folder(whole), &Default::default()).unwrap();
+    let sharded = load::<B>(&sharded, &Default::default()).unwrap();
+    let whole = load::<B>(&whole, &Default::default()).unwrap();
     let rounded = named_tensors(&whole.model).into_iter();
     let rounded = rounded.map(|(name, data)| (name, data.convert_dtype(DType::BF16).convert_dtype(DType::F32)));
     assert_same(&named_tensors(&sharded.model), &rounded.collect());
@@ -218,8 +216,7 @@ fn a_lenient_load_reports_what_a_strict_one_refuses() {
     let out = tempfile::tempdir().unwrap();
     smollm2_model::weights::write_safetensors(&tensors, &out.path().join("model.safetensors")).unwrap();
     fs::write(out.path().join("config.json"), config.to_json()).unwrap();
-    let source = ModelSource::Folder(out.path().to_owned());
-    let Err(ModelError::Tensors { report }) = load::<B>(&source, &Default::default()) else {
+    let Err(ModelError::Tensors { report }) = load::<B>(out.path(), &Default::default()) else {
         panic!("loaded")
     };
     assert_eq!(
@@ -238,7 +235,7 @@ fn a_lenient_load_reports_what_a_strict_one_refuses() {
         strict: false,
         ..Default::default()
     };
-    let lenient = load_with::<B>(&source, &options, &Default::default()).unwrap();
+    let lenient = load_with::<B>(out.path(), &options, &Default::default()).unwrap();
     assert_eq!(lenient.report, *report);
     // What the file lacks is drawn once, not anew by every clone.
     let clone = lenient.model.clone();
@@ -281,26 +278,16 @@ fn saving_follows_links_and_gives_the_usual_permissions() {
 }
 
 #[test]
-fn sources_are_told_apart() {
-    let parse = |text: &str| text.parse::<ModelSource>();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().to_str().unwrap();
-    assert!(matches!(parse(path), Ok(ModelSource::Folder(_))));
-    assert!(matches!(parse("models/a.Q4_1.gguf"), Ok(ModelSource::Gguf(_))));
-    assert!(matches!(parse("owner/name@v1"), Ok(ModelSource::Hub(hub)) if hub.revision == "v1"));
-    assert!(matches!(parse("src/wieghts@main"), Ok(ModelSource::Hub(_))));
-    for text in [
-        "",
-        "name",
-        "/no/such/folder",
-        "../x",
-        "a/b/c",
-        "owner/name@",
-        "owner/na me",
-        // Tests run in the folder of their crate, so this is a mistyped path.
-        "src/wieghts",
-    ] {
-        assert!(matches!(parse(text), Err(ModelError::Source { .. })), "{text}");
+fn a_path_that_leads_nowhere_is_named() {
+    for path in ["", "owner/name", "/no/such/folder", "src/wieghts.gguf"] {
+        let error = load::<B>(Path::new(path), &Default::default()).unwrap_err();
+        assert!(matches!(error, ModelError::Path { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("{path}: expected a model's folder")),
+            "{error}"
+        );
     }
 }
 
@@ -342,7 +329,7 @@ fn the_real_gguf_gives_the_log_probabilities_of_transformers() {
     ) else {
         return;
     };
-    let loaded = load::<B>(&ModelSource::Gguf(file), &Default::default()).unwrap();
+    let loaded = load::<B>(&file, &Default::default()).unwrap();
     let mut expected = SmolLm2Config::smollm2_135m().with_instruct_tokens();
     expected.initializer_range = loaded.model.config().initializer_range; // GGUF has no such key
     assert_eq!(*loaded.model.config(), expected);

@@ -71,7 +71,7 @@ pub struct StepRecord {
     pub seconds: f64,
     /// Share of the device's peak arithmetic, or `None` where the device is not in the table.
     pub mfu: Option<f64>,
-    /// Means of what the objective measures besides the loss, by name.
+    /// Means of what the objective measures next to the loss, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
 }
@@ -85,7 +85,7 @@ pub struct EvalRecord {
     pub loss: f64,
     /// Terms of the loss: the tokens that counted, for [`Sft`](crate::Sft).
     pub target_tokens: usize,
-    /// Means of what the objective measures besides the loss, by name.
+    /// Means of what the objective measures next to the loss, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
 }

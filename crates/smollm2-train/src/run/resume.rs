@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use burn::tensor::backend::BackendTypes;
 use serde::{Deserialize, Serialize};
-use smollm2_model::weights::{self, LoadDtype, LoadOptions, ModelSource};
+use smollm2_model::weights::{self, LoadDtype, LoadOptions};
 use smoltalk_data::Mismatch;
 
 use super::{RunOptions, RunRecord, Session};
@@ -15,7 +15,7 @@ use crate::{
     rows::loader_of,
 };
 
-/// What a checkpoint holds besides weights, optimiser and recipe. Training draws no random number outside the data
+/// What a checkpoint holds next to weights, optimiser and recipe. Training draws no random number outside the data
 /// order, which the recipe's seed and the position determine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,7 +118,7 @@ impl<AB: TrainBackend> Trainer<AB> {
             dtype: LoadDtype::Stored,
             ..LoadOptions::default()
         };
-        let loaded = weights::load_with::<AB>(&ModelSource::Folder(folder.to_owned()), &options, device)?;
+        let loaded = weights::load_with::<AB>(folder, &options, device)?;
         let mut trainer = Self::new(loaded.model, config)?;
         let tensors = weights::read_safetensors(&folder.join(OPTIMIZER))?;
         let optimizer = AdamW::from_tensors(

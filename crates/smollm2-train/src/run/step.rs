@@ -21,7 +21,7 @@ pub struct StepOutcome {
     pub other_norm: f64,
     /// Terms of the loss: the tokens that counted, for [`Sft`](crate::Sft).
     pub target_tokens: usize,
-    /// Means of what the objective measures besides the loss, by name; without those that are not finite.
+    /// Means of what the objective measures next to the loss, by name; without those that are not finite.
     pub metrics: BTreeMap<String, f64>,
 }
 
@@ -159,7 +159,7 @@ impl<B: Backend> Sums<B> {
 }
 
 /// Sums of the same name together, divided by the number of terms. Only finite ones: a JSON record has no place for
-/// others, and what an objective measures besides the loss ends no run.
+/// others, and what an objective measures next to the loss ends no run.
 pub(super) fn means<'a>(sums: impl Iterator<Item = (&'a str, f64)>, terms: usize) -> BTreeMap<String, f64> {
     let mut means = BTreeMap::<String, f64>::new();
     for (name, sum) in sums {

@@ -6,7 +6,7 @@ use burn::{
     backend::{Autodiff, Flex},
     tensor::{TensorData, backend::Backend},
 };
-use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::weights;
 use smollm2_train::{AdamWConfig, Batch, Schedule, TrainBackend, TrainConfig, Trainer};
 use smoltalk_data::{LoaderConfig, PackedRow};
 
@@ -37,7 +37,7 @@ pub(crate) fn tiny(folder: &Path) -> Trainer<B> {
 }
 
 pub(crate) fn tiny_on<AB: TrainBackend>(folder: &Path) -> Trainer<AB> {
-    let loaded = weights::load::<AB>(&ModelSource::Folder(folder.to_owned()), &Default::default()).unwrap();
+    let loaded = weights::load::<AB>(folder, &Default::default()).unwrap();
     Trainer::new(loaded.model, recipe()).unwrap()
 }
 

@@ -16,7 +16,7 @@ use burn::{
     },
 };
 use fixtures::{shared, tolerance};
-use smollm2_model::weights::{self, ModelSource};
+use smollm2_model::weights;
 use smollm2_model::{Branched, DecoderBackend, SequenceLayout};
 use smollm2_train::{Batch, ModelGradients, TrainBackend};
 use smoltalk_data::PackedRow;
@@ -78,7 +78,7 @@ fn losses_and_gradients_are_those_of_flex() {
 /// several continuations; and of what follows ragged prompts by way of the cache, with one row less halfway.
 fn inference<B: DecoderBackend>(folder: &Path) -> Vec<TensorData> {
     let device = Default::default();
-    let loaded = weights::load::<B>(&ModelSource::Folder(folder.to_owned()), &device).unwrap();
+    let loaded = weights::load::<B>(folder, &device).unwrap();
     let golden = weights::read_safetensors(&folder.join("golden.safetensors")).unwrap();
     let ids = golden["ids"].clone().convert::<i32>();
     let [rows, tokens] = [ids.shape[0], ids.shape[1]];

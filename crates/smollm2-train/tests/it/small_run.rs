@@ -41,8 +41,7 @@ pub(crate) fn recipe(steps: usize) -> TrainConfig {
 
 /// A fixed model: drawn once by the parent of a test and read by everyone.
 pub(crate) fn start(folder: &Path) -> Trainer<B> {
-    let source = smollm2_model::weights::ModelSource::Folder(folder.to_owned());
-    let loaded = weights::load::<B>(&source, &Default::default()).unwrap();
+    let loaded = weights::load::<B>(folder, &Default::default()).unwrap();
     Trainer::new(loaded.model, recipe(12)).unwrap()
 }
 

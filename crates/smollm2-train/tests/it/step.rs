@@ -7,7 +7,7 @@ use burn::{
 use fixtures::tolerance;
 use smollm2_model::{
     FeedForwardKind, StoredDtype,
-    weights::{self, LoadDtype, LoadOptions, ModelSource},
+    weights::{self, LoadDtype, LoadOptions},
 };
 use smollm2_train::{Batch, RunOptions, RunState, TrainConfig, Trainer, checkpoint};
 use smoltalk_data::{LoaderConfig, PackedRow};
@@ -100,7 +100,7 @@ fn rounded(folder: &Path, dtype: StoredDtype) -> Trainer<B> {
             dtype: LoadDtype::Given(dtype),
             ..LoadOptions::default()
         };
-        weights::load_with::<B>(&ModelSource::Folder(folder.to_owned()), &options, &Default::default()).unwrap()
+        weights::load_with::<B>(folder, &options, &Default::default()).unwrap()
     };
     let half = folder.join("bf16");
     let loaded = load(folder, StoredDtype::Bfloat16);
@@ -171,8 +171,7 @@ fn a_model_loaded_without_gradients_is_tracked_as_it_is() {
             dtype: LoadDtype::Given(dtype),
             ..LoadOptions::default()
         };
-        let source = ModelSource::Folder(room.path().to_owned());
-        let loaded = weights::load_with::<Flex>(&source, &options, &Default::default()).unwrap();
+        let loaded = weights::load_with::<Flex>(room.path(), &options, &Default::default()).unwrap();
         let before = weights::named_tensors(&loaded.model);
         let recipe = TrainConfig {
             data: LoaderConfig::of_length(24),

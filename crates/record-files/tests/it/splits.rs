@@ -1,8 +1,6 @@
-//! The layouts data sets have on the hub, and splits through the cache.
+//! The layouts of data sets on a hub and on disk.
 
-use fixtures::hub::LoopbackHub;
-use hub_cache::{HubAccess, HubError, HubRepo, RepoKind, Retry, SplitMatch, split_files};
-use std::collections::BTreeMap;
+use record_files::{RecordError, SplitMatch, split_files};
 
 fn found(names: &[&str], configuration: Option<&str>, split: &str) -> Vec<String> {
     split_files("here", names, configuration, split, SplitMatch::Exact).unwrap()
@@ -10,7 +8,7 @@ fn found(names: &[&str], configuration: Option<&str>, split: &str) -> Vec<String
 
 fn refused(names: &[&str], configuration: Option<&str>, split: &str) -> String {
     match split_files("here", names, configuration, split, SplitMatch::Exact).unwrap_err() {
-        HubError::Split { place, expected, found } if place == "here" => format!("{expected} / {found}"),
+        RecordError::Split { place, expected, found } if place == "here" => format!("{expected} / {found}"),
         other => panic!("{other}"),
     }
 }
@@ -98,85 +96,4 @@ fn a_variant_is_taken_only_if_asked_for_and_alone() {
 fn nothing_is_found_in_nothing() {
     assert!(refused(&["README.md", "train.csv"], None, "train").ends_with("no such file"));
     assert!(refused(&["notrain.jsonl"], None, "train").ends_with("the splits notrain"));
-}
-
-#[test]
-fn a_split_comes_from_the_cache_when_it_is_whole_there() {
-    let mut hub = LoopbackHub::start();
-    let names = [
-        "train-00000-of-00002.parquet",
-        "train-00001-of-00002.parquet",
-        "test-00000-of-00001.parquet",
-    ];
-    let files = names.map(|name| (name.to_owned(), name.as_bytes().to_vec()));
-    hub.add("datasets/owner/name", "main", BTreeMap::from(files));
-    let cache = tempfile::tempdir().unwrap();
-    let access = HubAccess {
-        endpoint: hub.endpoint(),
-        cache_dir: Some(cache.path().to_owned()),
-        retry: Retry {
-            attempts: 1,
-            ..Retry::default()
-        },
-        ..HubAccess::default()
-    };
-    let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
-    let train = repo.split(None, "train", SplitMatch::Exact).unwrap();
-    assert_eq!(train.len(), 2);
-    assert_eq!(std::fs::read(&train[1]).unwrap(), names[1].as_bytes());
-    // The listing and the two files; then nothing.
-    assert_eq!(hub.requests().len(), 3);
-    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
-    assert!(hub.requests().is_empty());
-    assert!(matches!(
-        repo.split(None, "dev", SplitMatch::Exact),
-        Err(HubError::Split { .. })
-    ));
-    hub.stop();
-    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
-    // Never fetched, so not to be had.
-    assert!(matches!(
-        repo.split(None, "test", SplitMatch::Exact),
-        Err(HubError::Unreachable { .. })
-    ));
-    // A cache that Python filled has no listing: it is believed, but for a missing shard.
-    std::fs::remove_dir_all(cache.path().join("datasets--owner--name/listings")).unwrap();
-    assert_eq!(repo.split(None, "train", SplitMatch::Exact).unwrap(), train);
-    std::fs::remove_file(&train[1]).unwrap();
-    assert!(matches!(
-        repo.split(None, "train", SplitMatch::Exact),
-        Err(HubError::Unreachable { .. })
-    ));
-}
-
-#[test]
-fn a_part_of_a_commit_is_not_believed_offline() {
-    let mut hub = LoopbackHub::start();
-    let names = ["main/test/0000.parquet", "main/test/0001.parquet"];
-    let files = names.map(|name| (name.to_owned(), name.as_bytes().to_vec()));
-    hub.add("datasets/owner/name", "main", BTreeMap::from(files));
-    let cache = tempfile::tempdir().unwrap();
-    let access = HubAccess {
-        endpoint: hub.endpoint(),
-        cache_dir: Some(cache.path().to_owned()),
-        retry: Retry {
-            attempts: 1,
-            ..Retry::default()
-        },
-        ..HubAccess::default()
-    };
-    let repo = HubRepo::new(RepoKind::Dataset, "owner/name", access);
-    // The program ended here.
-    let first = repo.remote().unwrap().fetch(names[0]).unwrap();
-    hub.stop();
-    let below = first
-        .strip_prefix(cache.path().join("datasets--owner--name/snapshots"))
-        .unwrap();
-    let by_commit = HubRepo {
-        revision: below.iter().next().unwrap().to_str().unwrap().to_owned(),
-        ..repo
-    };
-    assert_eq!(by_commit.cached().unwrap().unwrap().names(), names[..1]);
-    let error = by_commit.split(Some("main"), "test", SplitMatch::Exact).unwrap_err();
-    assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
 }

@@ -1,36 +1,23 @@
-//! Models by hub id, from a hub on the loopback address.
+//! Models by hub id.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
-
-use burn::{backend::Flex, tensor::TensorData};
-use fixtures::{
-    hub::{Fault, LoopbackHub, folder_files},
-    shared,
-};
-use smollm2_model::{
-    ModelError,
-    weights::{HubAccess, HubError, HubModel, ModelSource, Retry, load, named_tensors},
-};
-
-type B = Flex;
+use super::access;
+use burn::backend::Flex;
+use burn::tensor::TensorData;
+use fixtures::hub::{Fault, LoopbackHub, folder_files};
+use fixtures::shared;
+use kallm::KallmError;
+use kallm::hub::{HubError, HubModel, ModelSource};
+use smollm2_model::weights::{load, named_tensors};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 const ID: &str = "owner/tiny";
 
-fn source(hub: &LoopbackHub, cache: &Path) -> ModelSource {
-    ModelSource::Hub(Box::new(HubModel {
-        access: HubAccess {
-            endpoint: hub.endpoint(),
-            cache_dir: Some(cache.to_owned()),
-            timeout: Duration::from_millis(1500),
-            retry: Retry {
-                attempts: 2,
-                first_wait: Duration::ZERO,
-                ..Retry::default()
-            },
-            ..HubAccess::default()
-        },
+fn model(hub: &LoopbackHub, cache: &Path) -> HubModel {
+    HubModel {
+        access: access(hub, cache),
         ..HubModel::new(ID)
-    }))
+    }
 }
 
 /// A hub with the files of a shared model folder, less those that no repository has.
@@ -44,10 +31,14 @@ fn serve(folder: &Path) -> LoopbackHub {
     hub
 }
 
-fn tensors(source: &ModelSource) -> Result<BTreeMap<String, TensorData>, ModelError> {
-    let loaded = load::<B>(source, &Default::default())?;
+fn tensors(model: &HubModel) -> kallm::Result<BTreeMap<String, TensorData>> {
+    Ok(tensors_in(&model.fetch()?))
+}
+
+fn tensors_in(folder: &Path) -> BTreeMap<String, TensorData> {
+    let loaded = load::<Flex>(folder, &Default::default()).unwrap();
     assert!(loaded.report.is_clean());
-    Ok(named_tensors(&loaded.model))
+    named_tensors(&loaded.model)
 }
 
 fn assert_same(left: &BTreeMap<String, TensorData>, right: &BTreeMap<String, TensorData>) {
@@ -63,22 +54,20 @@ fn a_model_by_its_id_has_the_weights_of_its_folder_with_and_without_the_hub() {
         let Some(folder) = shared(&format!("models/{name}")) else {
             return;
         };
-        let expected = tensors(&ModelSource::Folder(folder.clone())).unwrap();
+        let expected = tensors_in(&folder);
         let cache = tempfile::tempdir().unwrap();
         let mut hub = serve(&folder);
-        let source = source(&hub, cache.path());
-        assert_same(&tensors(&source).unwrap(), &expected);
+        let model = model(&hub, cache.path());
+        assert_same(&tensors(&model).unwrap(), &expected);
         let asked: Vec<String> = hub.requests().into_iter().map(|request| request.path).collect();
         assert!(asked.iter().any(|path| path.ends_with("/tokenizer.json")), "{asked:?}");
         assert!(!asked.iter().any(|path| path.ends_with("/README.md")), "{asked:?}");
         // A complete snapshot is not asked for again.
-        assert_same(&tensors(&source).unwrap(), &expected);
+        assert_same(&tensors(&model).unwrap(), &expected);
         assert!(hub.requests().is_empty());
         hub.stop();
-        assert_same(&tensors(&source).unwrap(), &expected);
-        let ModelSource::Folder(snapshot) = source.resolve().unwrap() else {
-            panic!("a folder is expected")
-        };
+        assert_same(&tensors(&model).unwrap(), &expected);
+        let snapshot = model.fetch().unwrap();
         assert!(snapshot.starts_with(cache.path()) && snapshot.join("tokenizer.json").is_file());
     }
 }
@@ -91,28 +80,26 @@ fn what_a_cut_leaves_behind_is_not_taken_for_a_model() {
         };
         let cache = tempfile::tempdir().unwrap();
         let mut hub = serve(&folder);
-        let source = source(&hub, cache.path());
+        let model = model(&hub, cache.path());
         // Far enough for the configuration and the index, not for the weights.
         hub.fail(Fault::CutAt(100_000));
-        let error = tensors(&source).unwrap_err();
-        assert!(matches!(error, ModelError::Hub(HubError::Incomplete { .. })), "{error}");
+        let error = tensors(&model).unwrap_err();
+        assert!(matches!(error, KallmError::Hub(HubError::Incomplete { .. })), "{error}");
         hub.fail(Fault::Status(503));
-        assert!(tensors(&source).unwrap_err().to_string().contains("503"));
+        assert!(tensors(&model).unwrap_err().to_string().contains("503"));
         hub.fail(Fault::None);
-        let expected = tensors(&ModelSource::Folder(folder)).unwrap();
-        assert_same(&tensors(&source).unwrap(), &expected);
+        let expected = tensors_in(&folder);
+        assert_same(&tensors(&model).unwrap(), &expected);
         hub.stop();
         // A snapshot that has lost a file is not complete, and nobody is there to complete it.
-        let ModelSource::Folder(snapshot) = source.clone().resolve().unwrap() else {
-            panic!("a folder is expected")
-        };
+        let snapshot = model.fetch().unwrap();
         let weights = folder_files(&snapshot)
             .into_keys()
             .find(|file| file.ends_with(".safetensors"));
         std::fs::remove_file(snapshot.join(weights.unwrap())).unwrap();
-        let error = tensors(&source).unwrap_err();
+        let error = tensors(&model).unwrap_err();
         assert!(
-            matches!(error, ModelError::Hub(HubError::Unreachable { .. })),
+            matches!(error, KallmError::Hub(HubError::Unreachable { .. })),
             "{error}"
         );
     }
@@ -125,7 +112,7 @@ fn every_failure_names_repository_and_revision_and_what_to_do() {
     };
     let hub = serve(&folder);
     let cache = tempfile::tempdir().unwrap();
-    let message = |source: &ModelSource| tensors(source).unwrap_err().to_string();
+    let message = |model: &HubModel| model.fetch().unwrap_err().to_string();
     for (fault, words) in [
         (Fault::Status(401), "give a token"),
         (Fault::Silence, "check the network"),
@@ -133,32 +120,54 @@ fn every_failure_names_repository_and_revision_and_what_to_do() {
         (Fault::Nonsense, "expected JSON"),
     ] {
         hub.fail(fault);
-        let text = message(&source(&hub, cache.path()));
+        let text = message(&model(&hub, cache.path()));
         assert!(text.contains("owner/tiny@main") && text.contains(words), "{text}");
     }
     hub.fail(Fault::None);
-    let ModelSource::Hub(known) = source(&hub, cache.path()) else {
-        panic!("a hub source")
-    };
+    let known = model(&hub, cache.path());
     let absent = HubModel {
         repo: "owner/absent".to_owned(),
-        ..HubModel::clone(&known)
+        ..known.clone()
     };
-    let text = message(&ModelSource::Hub(Box::new(absent)));
+    let text = message(&absent);
     assert!(
         text.contains("owner/absent@main: not found") && text.contains("check the spelling"),
         "{text}"
     );
     let revision = HubModel {
         revision: "v9".to_owned(),
-        ..*known
+        ..known
     };
-    assert!(message(&ModelSource::Hub(Box::new(revision))).contains("owner/tiny@v9: not found"));
+    assert!(message(&revision).contains("owner/tiny@v9: not found"));
     let mut files = folder_files(&folder);
     files.remove("model.safetensors");
     hub.add("models/owner/tiny", "main", files.clone());
-    assert!(message(&source(&hub, cache.path())).contains("it has no model.safetensors"));
+    assert!(message(&model(&hub, cache.path())).contains("it has no model.safetensors"));
     files.remove("config.json");
     hub.add("models/owner/tiny", "main", files);
-    assert!(message(&source(&hub, cache.path())).contains("it has no config.json"));
+    assert!(message(&model(&hub, cache.path())).contains("it has no config.json"));
+}
+
+#[test]
+fn sources_are_told_apart() {
+    let parse = |text: &str| text.parse::<ModelSource>();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert!(matches!(parse(path), Ok(ModelSource::Path(_))));
+    assert!(matches!(parse("models/a.Q4_1.gguf"), Ok(ModelSource::Path(_))));
+    assert!(matches!(parse("owner/name@v1"), Ok(ModelSource::Hub(hub)) if hub.revision == "v1"));
+    assert!(matches!(parse("src/wieghts@main"), Ok(ModelSource::Hub(_))));
+    for text in [
+        "",
+        "name",
+        "/no/such/folder",
+        "../x",
+        "a/b/c",
+        "owner/name@",
+        "owner/na me",
+        // Tests run in the folder of their crate, so this is a mistyped path.
+        "src/wieghts",
+    ] {
+        assert!(matches!(parse(text), Err(KallmError::Unusable { .. })), "{text}");
+    }
 }

@@ -1,42 +1,34 @@
-//! Where a model comes from: a folder, a GGUF file, or a hub id.
+//! Models by folder, GGUF file or hub id.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
-
+use crate::error::{KallmError, Result};
 use hub_cache::{HubAccess, HubRepo, RepoKind, is_mistyped_path, parse_id};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-use crate::ModelError;
-
-/// Where a model's configuration and weights are.
+/// Where a model is.
 ///
 /// The text form (what `--model` takes) is a folder, a `.gguf` file, or a hub id `owner/name` with an optional
 /// `@revision`. What exists on disk wins over a hub id. A name below a folder that exists is a hub id only with its
 /// revision, so that a mistyped path is an error rather than a request.
 ///
 /// ```
-/// use smollm2_model::weights::ModelSource;
+/// use kallm::hub::ModelSource;
 ///
 /// let source: ModelSource = "HuggingFaceTB/SmolLM2-135M-Instruct@main".parse()?;
 /// let ModelSource::Hub(model) = &source else { panic!("not a path") };
 /// assert_eq!((model.repo.as_str(), model.revision.as_str()), ("HuggingFaceTB/SmolLM2-135M-Instruct", "main"));
-/// # Ok::<(), smollm2_model::ModelError>(())
+/// # Ok::<(), kallm::KallmError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
-    /// A folder in the Hugging Face layout: `config.json` next to `model.safetensors` or
-    /// `model.safetensors.index.json` and its shards.
-    Folder(PathBuf),
-    /// A GGUF file of the `llama` architecture, as llama.cpp converts and quantises it.
-    Gguf(PathBuf),
-    /// A repository of the Hugging Face hub, through a local cache. What the cache lacks needs the crate feature
-    /// `hub`.
+    /// A folder in the Hugging Face layout, or a GGUF file.
+    Path(PathBuf),
+    /// A repository of the hub.
     Hub(Box<HubModel>),
 }
 
-/// A repository of the Hugging Face hub, and how to reach the hub.
+/// A model on the hub, and how to reach the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubModel {
     /// `owner/name`.
@@ -57,50 +49,54 @@ impl HubModel {
         }
     }
 
-    fn repository(self) -> HubRepo {
-        HubRepo {
-            kind: RepoKind::Model,
-            id: self.repo,
-            revision: self.revision,
-            access: self.access,
-        }
+    /// The folder of its snapshot in the cache. Fetches what the cache lacks.
+    ///
+    /// # Errors
+    /// [`KallmError::Hub`] when neither the hub nor the cache gives the files.
+    pub fn fetch(&self) -> Result<PathBuf> {
+        let repo = HubRepo {
+            revision: self.revision.clone(),
+            ..HubRepo::new(RepoKind::Model, &self.repo, self.access.clone())
+        };
+        Ok(repo.model_folder()?)
     }
 }
 
 impl ModelSource {
-    /// Turns a hub id into the folder of its cached snapshot, downloading what the cache lacks; a folder and a file
-    /// are returned as they are.
+    /// The folder or file to open. A path is returned as it is.
     ///
     /// # Errors
-    /// [`ModelError::Hub`] when the cache lacks files and they cannot be fetched.
-    pub fn resolve(self) -> Result<Self, ModelError> {
+    /// As [`HubModel::fetch`].
+    pub fn fetch(&self) -> Result<PathBuf> {
         match self {
-            Self::Hub(model) => Ok(Self::Folder(model.repository().model_folder()?)),
-            local => Ok(local),
+            Self::Path(path) => Ok(path.clone()),
+            Self::Hub(model) => model.fetch(),
         }
     }
 }
 
 impl FromStr for ModelSource {
-    type Err = ModelError;
+    type Err = KallmError;
 
-    fn from_str(text: &str) -> Result<Self, ModelError> {
+    fn from_str(text: &str) -> Result<Self> {
         let path = Path::new(text);
-        if path.is_dir() {
-            return Ok(Self::Folder(path.to_owned()));
-        }
-        if path
+        let is_gguf = path
             .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
-        {
-            return Ok(Self::Gguf(path.to_owned()));
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if path.is_dir() || is_gguf {
+            return Ok(Self::Path(path.to_owned()));
         }
         match parse_id(text).filter(|_| !path.exists() && !is_mistyped_path(text)) {
             Some((repo, revision)) => Ok(Self::Hub(Box::new(HubModel {
                 revision: revision.to_owned(),
                 ..HubModel::new(repo)
             }))),
-            None => Err(ModelError::Source { found: text.to_owned() }),
+            None => Err(KallmError::unusable(
+                format!("`{text}`"),
+                "a folder, a .gguf file or a hub id (owner/name)",
+                "none of these",
+                "check the spelling (if there is a folder `owner` here, a hub id is owner/name@main)",
+            )),
         }
     }
 }
@@ -108,7 +104,7 @@ impl FromStr for ModelSource {
 impl fmt::Display for ModelSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder(path) | Self::Gguf(path) => path.display().fmt(f),
+            Self::Path(path) => path.display().fmt(f),
             Self::Hub(model) => write!(f, "{}@{}", model.repo, model.revision),
         }
     }

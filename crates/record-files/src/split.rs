@@ -1,59 +1,8 @@
 //! Determines which files of a data set contain a split.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use crate::{HubError, HubRepo, Snapshot};
-
-impl HubRepo {
-    /// The files of a data set that hold a split, in the cache; what the cache lacks is fetched. [`split_files`] says
-    /// which files those are.
-    ///
-    /// A split complete in the cache is used without touching the network. A cache filled by Python's client, which
-    /// keeps no listing, is believed only when the hub cannot be asked.
-    ///
-    /// # Errors
-    /// [`HubError::Split`] when the data set has no such split, [`HubError`] when its files cannot be had.
-    pub fn split(
-        &self,
-        configuration: Option<&str>,
-        split: &str,
-        matching: SplitMatch,
-    ) -> Result<Vec<PathBuf>, HubError> {
-        let wanted = Wanted {
-            configuration,
-            split,
-            matching,
-        };
-        let place = format!("hub repository {self}");
-        let cached = self.cached()?;
-        let listed = cached
-            .as_ref()
-            .and_then(|snapshot| Some((snapshot, snapshot.listing.as_ref()?)));
-        if let Some(files) = listed.and_then(|(snapshot, names)| wanted.held(&place, snapshot, names)) {
-            return Ok(files);
-        }
-        match self.remote() {
-            Ok(remote) => {
-                let names: Vec<&str> = remote.names().collect();
-                let files = wanted
-                    .choose(&place, &names)?
-                    .into_iter()
-                    .map(|name| remote.fetch(&name));
-                let files = files.collect::<Result<Vec<PathBuf>, HubError>>()?;
-                remote.finish()?;
-                Ok(files)
-            }
-            Err(error @ (HubError::Unreachable { .. } | HubError::Unavailable { .. } | HubError::NoNetwork { .. })) => {
-                let python = cached.filter(|snapshot| snapshot.listing.is_none());
-                python
-                    .and_then(|snapshot| wanted.held(&place, &snapshot, &snapshot.names()))
-                    .ok_or(error)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
+use crate::RecordError;
 
 /// Which splits answer to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,25 +12,6 @@ pub enum SplitMatch {
     /// The split of this name or, if there is none, the only one whose name starts with it and an underscore:
     /// `train_sft` for `train`. Suitable for training data, whose splits are often named in this way.
     OrVariant,
-}
-
-/// What [`split_files`] is asked for.
-struct Wanted<'a> {
-    configuration: Option<&'a str>,
-    split: &'a str,
-    matching: SplitMatch,
-}
-
-impl Wanted<'_> {
-    fn choose(&self, place: &str, names: &[impl AsRef<str>]) -> Result<Vec<String>, HubError> {
-        split_files(place, names, self.configuration, self.split, self.matching)
-    }
-
-    /// The files of the split, if the snapshot has all of them.
-    fn held(&self, place: &str, snapshot: &Snapshot, names: &[String]) -> Option<Vec<PathBuf>> {
-        let files = self.choose(place, names).ok()?;
-        files.into_iter().map(|name| snapshot.file(&name)).collect()
-    }
 }
 
 /// A data file's place in the common layouts.
@@ -101,14 +31,14 @@ struct DataFile<'a> {
 /// configuration it is the only one, or the one named `default`.
 ///
 /// # Errors
-/// [`HubError::Split`] names `place`, what was expected and what there is.
+/// [`RecordError::Split`] names `place`, what was expected and what there is.
 pub fn split_files(
     place: &str,
     names: &[impl AsRef<str>],
     configuration: Option<&str>,
     split: &str,
     matching: SplitMatch,
-) -> Result<Vec<String>, HubError> {
+) -> Result<Vec<String>, RecordError> {
     let mut files: Vec<DataFile> = names.iter().filter_map(|name| DataFile::read(name.as_ref())).collect();
     let wanted = match configuration {
         Some(name) => format!("split `{split}` of configuration `{name}`"),
@@ -131,8 +61,8 @@ pub fn split_files(
     Ok(names)
 }
 
-fn refusal(place: &str, expected: &str, found: String) -> HubError {
-    HubError::Split {
+fn refusal(place: &str, expected: &str, found: String) -> RecordError {
+    RecordError::Split {
         place: place.to_owned(),
         expected: expected.to_owned(),
         found,
@@ -210,7 +140,7 @@ fn shard(stem: &str) -> (&str, Option<usize>) {
     let Some((before, after)) = stem.split_once("-of-") else {
         return (stem, None);
     };
-    let count = after.split('-').next().unwrap_or_default();
+    let count = after.split_once('-').map_or(after, |(count, _)| count);
     match before.rsplit_once('-') {
         Some((split, index)) if is_number(index) && is_number(count) => (split, count.parse().ok()),
         _ => (stem, None),
