@@ -2,6 +2,7 @@
 
 mod browser;
 mod builtin_tasks;
+mod calibration;
 mod dataset;
 mod documentation;
 mod evaluation;
@@ -11,13 +12,16 @@ mod filters;
 mod hub;
 mod journal;
 mod parquet_rows;
+mod power;
 mod prompts;
 mod python_random;
 mod quiz;
+mod recorded;
 mod reference;
 mod report;
 mod results;
 mod rolling;
+mod seeds;
 mod stats;
 mod tasks;
 mod toy;
