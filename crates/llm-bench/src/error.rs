@@ -168,6 +168,35 @@ pub enum BenchError {
         /// SHA-256 of the other model's question, or that it has none.
         found: String,
     },
+    /// A samples file is not one, or lacks what a comparison needs.
+    #[error("{place}: expected {expected}, found {found}; {remedy}")]
+    Samples {
+        /// The file, and the sample where it is one.
+        place: String,
+        /// What is expected.
+        expected: String,
+        /// What was found.
+        found: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Two samples files that are to be compared hold different documents.
+    #[error(
+        "{first} and {second} hold different documents: {common} are in both, {only_first} only in the first, \
+         {only_second} only in the second; evaluate both on the same documents, or compare only the common ones"
+    )]
+    DifferentDocuments {
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
+        /// Documents in both.
+        common: usize,
+        /// How many documents only the first has, and the numbers of some.
+        only_first: String,
+        /// How many documents only the second has, and the numbers of some.
+        only_second: String,
+    },
     /// A regular expression of a task does not compile.
     #[error("task {task}: `{field}`: the expression `{pattern}` does not compile: {source}")]
     Expression {

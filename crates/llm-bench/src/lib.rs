@@ -10,8 +10,9 @@
 //! - [`OutputType`]: the form of a task: what is asked of the model, and how its answer becomes outcomes.
 //! - [`task::MetricConfig`]: a metric of a task; [`Score`] is its value over all documents, on a [`Scale`].
 //! - [`QuestionOutcomes`]: one number per question, which can be stored and paired with those of another model.
-//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact and Student's paired test, Holm's correction, the
-//!   minimal detectable difference.
+//! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact and Student's paired test, the sign-flip test,
+//!   equivalence, clustered standard errors, Holm's correction, exact power.
+//! - [`SamplesFile`]: samples of an earlier evaluation, ours or the harness's own, which [`pair_samples`] pairs.
 //!
 //! A model is anything that can score a continuation:
 //!
@@ -66,9 +67,11 @@
 //! # }
 //! ```
 //!
-//! [`report::Report`] turns the outcomes of several models into one HTML page.
+//! [`report::Report`] compares variants across the seeds of their training, and trained models document by document, as
+//! one HTML page or a table for the terminal.
 //!
-//! The example `evaluate` is the command line; `compare` compares two architectures and writes the report.
+//! The example `evaluate` is the command line; `compare` compares two architectures and writes the report,
+//! `compare-results` two samples files.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]
@@ -91,6 +94,7 @@ mod prompt;
 mod python_literal;
 mod python_random;
 mod python_text;
+mod recorded;
 pub mod report;
 mod request;
 mod scorer;
@@ -112,5 +116,6 @@ pub use output::OutputFiles;
 pub use processor::{Document, Processor};
 pub use prompt::{FormatChat, Gold, Prompt, PromptOptions, PromptSet, SplitDigest, build_prompts};
 pub use python_random::PythonRandom;
+pub use recorded::{PairOptions, PairedSamples, SamplesFile, pair_samples};
 pub use request::{Answer, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Turn};
 pub use task::Task;

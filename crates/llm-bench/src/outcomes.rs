@@ -1,9 +1,10 @@
 //! The outcomes of several models on the same questions.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::journal::sha256;
-use crate::{BenchError, Prompt, Scale, Score, TaskEvaluation};
+use crate::{BenchError, Prompt, Scale, Score, Task, TaskEvaluation};
 
 /// One metric of one task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,19 +39,29 @@ impl Measure {
 
     /// A mean difference of outcomes with its sign, in [`Measure::unit`].
     pub fn signed(&self, difference: f64) -> String {
-        match self.scale {
-            Scale::Share => format!("{:+.1}", difference * 100.0),
-            Scale::Plain => format!("{difference:+.4}"),
-            Scale::Log => format!("{:+.1}", difference.exp_m1() * 100.0),
-        }
+        self.scale.signed(difference)
     }
 
     /// What follows a difference: ` points` of a percentage, ` %` of a ratio, nothing in the metric's own unit.
     pub fn unit(&self) -> &'static str {
-        match self.scale {
-            Scale::Share => " points",
-            Scale::Plain => "",
-            Scale::Log => " %",
+        self.scale.unit()
+    }
+}
+
+impl Scale {
+    pub(crate) fn signed(self, difference: f64) -> String {
+        match self {
+            Self::Share => format!("{:+.1}", difference * 100.0),
+            Self::Plain => format!("{difference:+.4}"),
+            Self::Log => format!("{:+.1}", difference.exp_m1() * 100.0),
+        }
+    }
+
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Share => " points",
+            Self::Plain => "",
+            Self::Log => " %",
         }
     }
 }
@@ -68,20 +79,53 @@ pub struct QuestionOutcomes {
     pub questions: Vec<String>,
     /// One number for each of them.
     pub values: Vec<f64>,
+    /// The cluster of each of them, where questions share a context and are not independent; otherwise empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<String>,
 }
 
 impl QuestionOutcomes {
-    /// The outcomes of an evaluation: every metric under every filter.
+    /// The outcomes of an evaluation: every metric under every filter. A task whose `metadata.cluster` names a field of
+    /// its documents says that those with the same value share a context.
     pub fn of(evaluation: &TaskEvaluation) -> Vec<Self> {
-        let samples = evaluation.first_samples();
-        let questions: Vec<String> = samples.map(|sample| question_hash(&sample.prompt)).collect();
+        let samples: Vec<_> = evaluation.first_samples().collect();
+        let questions: Vec<String> = samples.iter().map(|sample| question_hash(&sample.prompt)).collect();
+        let clusters = cluster_field(&evaluation.task).map_or_else(Vec::new, |field| {
+            let documents = samples.iter().map(|sample| &sample.prompt.document);
+            documents.map(|document| document[field].to_string()).collect()
+        });
         let scores = evaluation.scores.iter().map(|score| Self {
             measure: Measure::of(&evaluation.task.task, score),
             score: score.value,
             questions: questions.clone(),
             values: score.outcomes.clone(),
+            clusters: clusters.clone(),
         });
         scores.collect()
+    }
+}
+
+/// The field whose value tells the clusters of a task's documents apart.
+fn cluster_field(task: &Task) -> Option<&str> {
+    task.metadata.get("cluster").and_then(Value::as_str)
+}
+
+/// Checks that every document has the field by which its task forms clusters.
+///
+/// # Errors
+/// [`BenchError::Document`] names the first document without it.
+pub(crate) fn check_clusters(task: &Task, prompts: &[Prompt]) -> Result<(), BenchError> {
+    let Some(field) = cluster_field(task) else {
+        return Ok(());
+    };
+    match prompts.iter().find(|prompt| !prompt.document.contains_key(field)) {
+        None => Ok(()),
+        Some(prompt) => Err(BenchError::Document {
+            task: task.task.clone(),
+            doc_id: prompt.doc_id,
+            field: "metadata.cluster",
+            source: format!("a field `{field}` is expected in every document, found none").into(),
+        }),
     }
 }
 

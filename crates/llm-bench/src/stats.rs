@@ -12,15 +12,26 @@
 //! assert_eq!(adjusted.iter().filter(|p| **p < 0.05).count(), 1);
 //! ```
 
+mod clusters;
+mod equivalence;
 mod paired;
+mod power;
+mod sign_flip;
 mod student;
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+pub use clusters::{cluster_sums, clustered_stderr};
+pub use equivalence::{Equivalence, equivalence, paired_equivalence};
 pub(crate) use paired::is_binary;
-pub use paired::{PairedComparison, PairedTest, compare_paired, mcnemar_exact, paired_score_interval};
+pub use paired::{
+    PairedComparison, PairedTest, compare_clustered, compare_paired, mcnemar_exact, paired_score_interval,
+    permutation_test,
+};
+pub use power::{mcnemar_power, minimal_detectable_difference, t_detectable, t_power};
+pub use sign_flip::{SignFlip, sign_flip};
 pub(crate) use student::check_finite;
-pub use student::mean_interval;
+pub use student::{MeanTest, mean_interval, mean_test};
 
 use crate::BenchError;
 
@@ -55,6 +66,11 @@ pub fn mean_stderr(values: &[f64]) -> Option<f64> {
 /// Quantile of the standard normal distribution.
 fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
+}
+
+/// Probability of a standard normal value up to `z`.
+fn normal_cdf(z: f64) -> f64 {
+    Normal::standard().cdf(z)
 }
 
 fn check_level(statistic: &'static str, name: &str, level: f64) -> Result<(), BenchError> {
@@ -108,42 +124,6 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
         adjusted[index] = largest;
     }
     adjusted
-}
-
-/// The smallest difference of two accuracies that McNemar's test on `n` shared documents finds with probability
-/// `power` at two-sided level `alpha`, if the models disagree on a share `discordance` of the documents.
-///
-/// Solves `d sqrt(n) = z_(1 - alpha/2) sqrt(psi) + z_power sqrt(psi - d^2)` for `d` (Connor 1987), where `psi` is the
-/// discordance, or `d` itself where that is larger: models that differ by `d` disagree at least that often. So two
-/// models that never disagreed do not make every difference detectable. 1 when there are too few documents to find
-/// any difference.
-///
-/// # Errors
-/// Without documents, or a share or level out of range.
-pub fn minimal_detectable_difference(n: usize, discordance: f64, alpha: f64, power: f64) -> Result<f64, BenchError> {
-    let statistic = "minimal detectable difference";
-    check_level(statistic, "alpha", alpha)?;
-    check_level(statistic, "the power", power)?;
-    if n == 0 || !(0.0..=1.0).contains(&discordance) {
-        return Err(BenchError::Statistic {
-            statistic,
-            problem: format!("{n} documents, discordance {discordance}"),
-        });
-    }
-    let (level, strength, root) = (
-        normal_quantile(1.0 - alpha / 2.0),
-        normal_quantile(power),
-        (n as f64).sqrt(),
-    );
-    let excess = |d: f64| {
-        let psi = discordance.max(d);
-        d * root - level * psi.sqrt() - strength * (psi - d * d).max(0.0).sqrt()
-    };
-    if excess(1.0) <= 0.0 {
-        return Ok(1.0);
-    }
-    // The excess changes sign once.
-    Ok(turning_point(0.0, 1.0, |d| excess(d) < 0.0))
 }
 
 /// Where a condition that holds up to some point between `low` and `high` stops to hold, by bisection.

@@ -5,6 +5,7 @@ mod comparison;
 mod conversation;
 mod conversion;
 mod pipes;
+mod results;
 mod sft;
 
 use burn::backend::Flex;

@@ -116,6 +116,7 @@ mod tests {
             score: 0.5,
             questions: questions.map(str::to_string).to_vec(),
             values: vec![0.0, 1.0],
+            clusters: Vec::new(),
         }
     }
 

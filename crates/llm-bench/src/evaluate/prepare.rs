@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::answers::ask;
 use super::{EvaluationProgress, Sample, TaskEvaluation};
 use crate::journal::Journal;
+use crate::outcomes::check_clusters;
 use crate::output::sanitized;
 use crate::scorer::Scorer;
 use crate::task::Task;
@@ -58,6 +59,7 @@ pub(super) fn prepare<'a>(
     let scorers = scorers.collect::<Result<Vec<_>, _>>()?;
     let prepared = tasks.iter().zip(scorers).map(|(task, scorer)| {
         let set = build_prompts(task, prompts, chat)?;
+        check_clusters(task, &set.prompts)?;
         Ok(PreparedTask { task, scorer, set })
     });
     prepared.collect()

@@ -1,8 +1,9 @@
 //! What a report says.
 
 use super::documents::{self, Comparison, TaskScores};
+use super::seeds::{self, SeedComparison};
 use super::variant::{self, Criteria, LearnedFunction, Variant};
-use crate::BenchError;
+use crate::{BenchError, QuestionOutcomes};
 
 /// Variants of a study and what their trained models show.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Report {
     criteria: Criteria,
     tasks: Vec<TaskScores>,
     comparisons: Vec<Comparison>,
+    across_seeds: Vec<SeedComparison>,
+    trained: bool,
 }
 
 impl Report {
@@ -40,9 +43,29 @@ impl Report {
             settings: Vec::new(),
             tasks: documents::scores(&variants)?,
             comparisons: documents::comparisons(&variants)?,
+            across_seeds: seeds::comparisons(&variants, &criteria)?,
+            trained: true,
             variants,
             criteria,
         })
+    }
+
+    /// Compares the answers of two models, trained by whomever, document by document. With a margin in percentage points
+    /// scores that are percentages are tested for equivalence.
+    ///
+    /// # Errors
+    /// When both have the same name, the outcomes are not of the same measures and questions, one is not finite, or the
+    /// margin is not a positive number.
+    pub fn of_answers(models: [(String, Vec<QuestionOutcomes>); 2], margin: Option<f64>) -> Result<Self, BenchError> {
+        let variants = models.map(|(name, tasks)| Variant::answering(name, tasks));
+        let mut criteria = Criteria::default();
+        criteria.margin_points = margin.unwrap_or(criteria.margin_points);
+        let mut report = Self::new(variants.to_vec(), criteria)?;
+        report.trained = false;
+        if let Some(points) = margin {
+            documents::test_equivalence(&mut report.comparisons, points / 100.0)?;
+        }
+        Ok(report)
     }
 
     /// A page of one model's learned functions.
@@ -52,7 +75,9 @@ impl Report {
     pub fn of_functions(model: String, functions: Vec<LearnedFunction>) -> Result<Self, BenchError> {
         let mut variant = Variant::answering(model, Vec::new());
         variant.functions = functions;
-        Self::new(vec![variant], Criteria::default())
+        let mut report = Self::new(vec![variant], Criteria::default())?;
+        report.trained = false;
+        Ok(report)
     }
 
     /// The variants; the first is the baseline of every comparison.
@@ -73,6 +98,16 @@ impl Report {
     /// Scores of each seed's models by task.
     pub fn tasks(&self) -> &[TaskScores] {
         &self.tasks
+    }
+
+    /// Variants compared across seeds; none with a single seed.
+    pub fn across_seeds(&self) -> &[SeedComparison] {
+        &self.across_seeds
+    }
+
+    /// Whether this is about variants that were trained, not about two sets of answers from anywhere.
+    pub(super) fn is_trained(&self) -> bool {
+        self.trained
     }
 
     /// Models of one seed compared document by document.

@@ -1,8 +1,11 @@
 //! Claims about trained models: the models of one seed, compared document by document.
 
 use super::variant::Variant;
-use crate::stats::{self, CONFIDENCE, Interval, PairedComparison, compare_paired, holm, mean_interval, wilson};
-use crate::{BenchError, Measure, QuestionOutcomes};
+use crate::stats::{
+    self, CONFIDENCE, Equivalence, Interval, PairedComparison, PairedTest, SignFlip, compare_clustered, compare_paired,
+    holm, mean_interval, permutation_test, wilson,
+};
+use crate::{BenchError, Measure, QuestionOutcomes, Scale};
 
 /// Probability with which a detectable difference is found: four times out of five.
 pub(super) const POWER: f64 = 0.8;
@@ -41,20 +44,34 @@ pub struct Comparison {
     pub baseline: String,
     /// The variant compared.
     pub candidate: String,
+    /// Scores of the baseline and of the candidate.
+    pub scores: [f64; 2],
     /// The paired test; `b` is the candidate.
     pub result: PairedComparison,
     /// The p-value after Holm's correction over all of the report's comparisons of two trained models.
     pub p_adjusted: f64,
-    /// The smallest difference found four times out of five at level 0.05 shared by all of these comparisons
-    /// (Bonferroni's share, the strictest that Holm's method asks for), at the disagreement seen. `None` where outcomes
-    /// other than 0 and 1 never differed.
-    pub detectable: Option<f64>,
+    /// The permutation test. `None` where the paired test is McNemar's, which is the permutation test of outcomes of 0
+    /// and 1.
+    pub permutation: Option<SignFlip>,
+    /// Two one-sided tests with the stated margin, of scores that are percentages; uncorrected. `None` for models of a
+    /// study, whose margin is one of variants.
+    pub equivalence: Option<Equivalence>,
+    /// Level 0.05 shared by all of the report's comparisons of two trained models.
+    level: f64,
 }
 
 impl Comparison {
     /// Whether the corrected p-value is below 0.05.
     pub fn is_finding(&self) -> bool {
         self.p_adjusted < 1.0 - CONFIDENCE
+    }
+
+    /// The smallest difference found four times out of five at level 0.05 shared by all of the report's comparisons of
+    /// two trained models (Bonferroni's share, the strictest that Holm's method asks for), at the disagreement seen.
+    /// `None` where outcomes other than 0 and 1 never differed.
+    pub fn detectable(&self) -> Option<f64> {
+        let detectable = self.result.detectable(self.level, POWER);
+        detectable.expect("both are probabilities, and the result is of at least one document")
     }
 
     /// The difference, positive where the candidate is better.
@@ -93,7 +110,7 @@ pub(super) fn comparisons(variants: &[Variant]) -> Result<Vec<Comparison>, Bench
             all.push(compared(&variants[0], candidate, seed, task)?);
         }
     }
-    correct_for_many(&mut all)?;
+    correct_for_many(&mut all);
     Ok(all)
 }
 
@@ -106,25 +123,45 @@ fn cells(variants: &[Variant]) -> Vec<(usize, usize)> {
 
 fn compared(baseline: &Variant, candidate: &Variant, seed: usize, task: usize) -> Result<Comparison, BenchError> {
     let (a, b) = (&baseline.runs[seed].tasks[task], &candidate.runs[seed].tasks[task]);
+    let result = if a.clusters.is_empty() {
+        compare_paired(&a.values, &b.values)?
+    } else {
+        compare_clustered(&a.values, &b.values, &a.clusters)?
+    };
+    let clusters = (!a.clusters.is_empty()).then_some(a.clusters.as_slice());
+    let permutation = match result.test {
+        PairedTest::McNemar => None,
+        _ => Some(permutation_test(&a.values, &b.values, clusters)?),
+    };
     Ok(Comparison {
         seed: baseline.runs[seed].seed,
         measure: a.measure.clone(),
         baseline: baseline.name.clone(),
         candidate: candidate.name.clone(),
-        result: compare_paired(&a.values, &b.values)?,
+        scores: [a.score, b.score],
+        result,
         p_adjusted: 1.0,
-        detectable: None,
+        permutation,
+        equivalence: None,
+        level: 1.0 - CONFIDENCE,
     })
 }
 
-fn correct_for_many(comparisons: &mut [Comparison]) -> Result<(), BenchError> {
+/// Tests all comparisons of percentages for equivalence within `margin`, a share.
+pub(super) fn test_equivalence(comparisons: &mut [Comparison], margin: f64) -> Result<(), BenchError> {
+    let shares = comparisons.iter_mut();
+    for comparison in shares.filter(|comparison| comparison.measure.scale == Scale::Share) {
+        comparison.equivalence = Some(comparison.result.equivalence(margin)?);
+    }
+    Ok(())
+}
+
+fn correct_for_many(comparisons: &mut [Comparison]) {
     let raw: Vec<f64> = comparisons.iter().map(|comparison| comparison.result.p_value).collect();
     let level = (1.0 - CONFIDENCE) / raw.len().max(1) as f64;
     for (comparison, adjusted) in comparisons.iter_mut().zip(holm(&raw)) {
-        comparison.p_adjusted = adjusted;
-        comparison.detectable = comparison.result.detectable(level, POWER)?;
+        (comparison.p_adjusted, comparison.level) = (adjusted, level);
     }
-    Ok(())
 }
 
 fn variant_score(model: &QuestionOutcomes) -> Result<VariantScore, BenchError> {

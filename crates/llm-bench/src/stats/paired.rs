@@ -1,11 +1,13 @@
 //! Two models on the same documents.
 
+use serde::Serialize;
 use statrs::function::factorial::ln_binomial;
 
-use super::student::{self, check_finite};
+use super::clusters::{cluster_sums, clustered_estimate};
+use super::student::TEstimate;
 use super::{
-    CONFIDENCE, Interval, check_level, mean, mean_interval, mean_stderr, minimal_detectable_difference,
-    normal_quantile, turning_point,
+    CONFIDENCE, Equivalence, Interval, SignFlip, check_finite, check_level, mean, mean_stderr,
+    minimal_detectable_difference, normal_quantile, paired_equivalence, sign_flip, t_detectable, turning_point,
 };
 use crate::BenchError;
 
@@ -50,7 +52,7 @@ pub fn paired_score_interval(only_a: usize, only_b: usize, n: usize, confidence:
 }
 
 /// Tango's statistic for the hypothesis that the true difference is `d`: standard normal if it is.
-fn score_statistic(a: f64, b: f64, n: f64, d: f64) -> f64 {
+pub(super) fn score_statistic(a: f64, b: f64, n: f64, d: f64) -> f64 {
     // The probability that only the first model is right, at its most likely for a difference of `d`: the larger root
     // of 2 n q^2 + linear q - a d (1 - d) = 0.
     let linear = (2.0 * n + a - b) * d - a - b;
@@ -60,12 +62,17 @@ fn score_statistic(a: f64, b: f64, n: f64, d: f64) -> f64 {
 }
 
 /// How two models' outcomes are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PairedTest {
     /// Outcomes are 0 and 1: McNemar's exact test ([`mcnemar_exact`]) and Tango's interval ([`paired_score_interval`]).
     McNemar,
-    /// Outcomes are any numbers: Student's paired test and interval ([`mean_interval`] of the differences).
+    /// Outcomes are any numbers: Student's paired test and interval ([`mean_interval`](super::mean_interval) of the
+    /// differences).
     StudentT,
+    /// Documents form clusters: the same with clustered standard errors
+    /// ([`clustered_stderr`](super::clustered_stderr)), and one degree of freedom less than there are clusters.
+    ClusteredT,
 }
 
 /// Two models' outcomes on the same documents, compared.
@@ -73,6 +80,8 @@ pub enum PairedTest {
 pub struct PairedComparison {
     /// Number of documents.
     pub n: usize,
+    /// Clusters of documents that are independent of each other; as many as documents where they form none.
+    pub clusters: usize,
     /// Mean of the second model's outcomes less that of the first.
     pub difference: f64,
     /// Interval of the difference at confidence [`CONFIDENCE`].
@@ -91,8 +100,9 @@ pub struct PairedComparison {
 
 impl PairedComparison {
     /// The smallest difference that the test finds with probability `power` at two-sided level `alpha`, given how much
-    /// the models' outcomes differ here: [`minimal_detectable_difference`], or for Student's test `(t_(1 - alpha/2) +
-    /// t_power) stderr`. `None` where the differences do not vary, which says nothing about how much others would.
+    /// the models' outcomes differ here: [`minimal_detectable_difference`], or for Student's test [`t_detectable`] times
+    /// the standard deviation of the differences. `None` where the differences do not vary, which says nothing about how
+    /// much others would.
     ///
     /// # Errors
     /// For a level or power outside (0, 1).
@@ -101,10 +111,25 @@ impl PairedComparison {
             let discordance = (self.larger_a + self.larger_b) as f64 / self.n as f64;
             return minimal_detectable_difference(self.n, discordance, alpha, power).map(Some);
         }
-        check_level("minimal detectable difference", "alpha", alpha)?;
-        check_level("minimal detectable difference", "the power", power)?;
-        let quantiles = student::quantile(self.n, 1.0 - alpha / 2.0) + student::quantile(self.n, power);
-        Ok(Some(quantiles * self.stderr).filter(|detectable| *detectable > 0.0))
+        let deviation = self.stderr * (self.clusters as f64).sqrt();
+        let detectable = t_detectable(self.clusters, alpha, power)? * deviation;
+        Ok(Some(detectable).filter(|detectable| *detectable > 0.0))
+    }
+
+    /// Two one-sided tests of the difference against a margin: Tango's for outcomes of 0 and 1, otherwise Student's.
+    ///
+    /// # Errors
+    /// For a margin that is not positive, and one of 1 or more for outcomes of 0 and 1.
+    pub fn equivalence(&self, margin: f64) -> Result<Equivalence, BenchError> {
+        if self.test == PairedTest::McNemar {
+            return paired_equivalence(self.larger_a, self.larger_b, self.n, margin);
+        }
+        let estimate = TEstimate {
+            centre: self.difference,
+            stderr: self.stderr,
+            n: self.clusters,
+        };
+        estimate.equivalence(margin)
     }
 }
 
@@ -120,6 +145,51 @@ pub(crate) fn is_binary(outcomes: &[f64]) -> bool {
 /// For inputs of different or zero length, outcomes that are not finite, or a single document whose outcomes are not 0
 /// and 1.
 pub fn compare_paired(a: &[f64], b: &[f64]) -> Result<PairedComparison, BenchError> {
+    let differences = differences(a, b)?;
+    if !(is_binary(a) && is_binary(b)) {
+        let estimate = TEstimate::of(&differences, "paired comparison")?;
+        return Ok(by_student(PairedTest::StudentT, &differences, &estimate));
+    }
+    let (larger_a, larger_b) = larger(&differences);
+    Ok(PairedComparison {
+        n: a.len(),
+        clusters: a.len(),
+        difference: mean(b) - mean(a),
+        interval: paired_score_interval(larger_a, larger_b, a.len(), CONFIDENCE)?,
+        larger_a,
+        larger_b,
+        p_value: mcnemar_exact(larger_a, larger_b),
+        test: PairedTest::McNemar,
+        stderr: mean_stderr(&differences).unwrap_or(0.0),
+    })
+}
+
+/// The same for documents that are independent only between clusters, such as questions on one passage: `clusters`
+/// holds the name of each document's cluster.
+///
+/// # Errors
+/// As [`compare_paired`], and when there is not one cluster per document, or there are fewer than two.
+pub fn compare_clustered(a: &[f64], b: &[f64], clusters: &[String]) -> Result<PairedComparison, BenchError> {
+    let differences = differences(a, b)?;
+    let estimate = clustered_estimate(&differences, clusters)?;
+    Ok(by_student(PairedTest::ClusteredT, &differences, &estimate))
+}
+
+/// The permutation test of two models: [`sign_flip`] of their differences, in which whole clusters are exchanged where
+/// documents form some.
+///
+/// # Errors
+/// For inputs of different or zero length, outcomes that are not finite, or not one cluster per document.
+pub fn permutation_test(a: &[f64], b: &[f64], clusters: Option<&[String]>) -> Result<SignFlip, BenchError> {
+    let differences = differences(a, b)?;
+    match clusters {
+        None => sign_flip(&differences),
+        Some(clusters) => sign_flip(&cluster_sums(&differences, clusters)?),
+    }
+}
+
+/// The second model's outcomes less the first's.
+fn differences(a: &[f64], b: &[f64]) -> Result<Vec<f64>, BenchError> {
     if a.len() != b.len() || a.is_empty() {
         return Err(BenchError::Statistic {
             statistic: "paired comparison",
@@ -128,33 +198,27 @@ pub fn compare_paired(a: &[f64], b: &[f64]) -> Result<PairedComparison, BenchErr
     }
     check_finite(a)?;
     check_finite(b)?;
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
-    let larger_a = differences.iter().filter(|difference| **difference < 0.0).count();
-    let larger_b = differences.iter().filter(|difference| **difference > 0.0).count();
-    let stderr = mean_stderr(&differences).unwrap_or(0.0);
-    let test = if is_binary(a) && is_binary(b) {
-        PairedTest::McNemar
-    } else {
-        PairedTest::StudentT
-    };
-    let (interval, p_value) = match test {
-        PairedTest::McNemar => (
-            paired_score_interval(larger_a, larger_b, a.len(), CONFIDENCE)?,
-            mcnemar_exact(larger_a, larger_b),
-        ),
-        PairedTest::StudentT => (
-            mean_interval(&differences, CONFIDENCE)?,
-            student::mean_is_zero(&differences, stderr),
-        ),
-    };
-    Ok(PairedComparison {
-        n: a.len(),
-        difference: mean(b) - mean(a),
-        interval,
+    Ok(a.iter().zip(b).map(|(a, b)| b - a).collect())
+}
+
+/// Documents on which the first model's outcome is the larger one, and those on which the second's is.
+fn larger(differences: &[f64]) -> (usize, usize) {
+    let a = differences.iter().filter(|difference| **difference < 0.0).count();
+    let b = differences.iter().filter(|difference| **difference > 0.0).count();
+    (a, b)
+}
+
+fn by_student(test: PairedTest, differences: &[f64], estimate: &TEstimate) -> PairedComparison {
+    let (larger_a, larger_b) = larger(differences);
+    PairedComparison {
+        n: differences.len(),
+        clusters: estimate.n,
+        difference: estimate.centre,
+        interval: estimate.interval(CONFIDENCE),
         larger_a,
         larger_b,
-        p_value,
+        p_value: estimate.is_zero(),
         test,
-        stderr,
-    })
+        stderr: estimate.stderr,
+    }
 }

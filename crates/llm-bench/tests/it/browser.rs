@@ -1,6 +1,7 @@
 //! The page in a real browser: what markup looks right in text and wrong on a screen.
 
 use crate::report::{alone, sample, with_long_names};
+use crate::seeds::{long_study, study};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -109,9 +110,22 @@ fn every_label_can_be_read_on_wide_and_narrow_screens() {
     for width in [1400, 800, 500] {
         let found = measured(browser, folder.path(), &sample().to_html().unwrap(), width);
         assert_eq!(found["wrong"], serde_json::json!([]), "at {width} pixels");
-        assert_eq!(found["seen"]["plots"], 8);
+        assert_eq!(found["seen"]["plots"], 9);
         assert!(found["seen"]["texts"].as_u64() > Some(50), "{found}");
         assert!(found["seen"]["tables"].as_u64() >= Some(3), "{found}");
+    }
+}
+
+#[test]
+fn every_label_of_a_study_can_be_read_on_wide_and_narrow_screens() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for width in [1400, 800, 500] {
+        let found = measured(browser, folder.path(), &study().to_html().unwrap(), width);
+        assert_eq!(found["wrong"], serde_json::json!([]), "at {width} pixels");
+        // Losses, percentages and convergence across seeds; two learning curves.
+        assert_eq!(found["seen"]["plots"], 5);
+        assert!(found["seen"]["tables"].as_u64() >= Some(6), "{found}");
     }
 }
 
@@ -119,7 +133,7 @@ fn every_label_can_be_read_on_wide_and_narrow_screens() {
 fn long_names_and_a_variant_alone_fit_too() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().unwrap();
-    for report in [with_long_names(), alone()] {
+    for report in [with_long_names(), long_study(), alone()] {
         let found = measured(browser, folder.path(), &report.to_html().unwrap(), 800);
         assert_eq!(found["wrong"], serde_json::json!([]));
     }
