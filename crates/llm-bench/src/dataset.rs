@@ -68,12 +68,7 @@ impl<'a> Split<'a> {
         if let Some(processor) = self.task.process_docs {
             for (doc_id, document) in documents.iter_mut().enumerate() {
                 let processed = processor.apply(document);
-                processed.map_err(|error| BenchError::Document {
-                    task: self.task.task.clone(),
-                    doc_id,
-                    field: error.field,
-                    source: error.problem.into(),
-                })?;
+                processed.map_err(|error| error.in_document(self.task, doc_id))?;
             }
         }
         Ok(documents)

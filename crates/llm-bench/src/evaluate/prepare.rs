@@ -7,9 +7,12 @@ use super::answers::answer_batch;
 use super::{EvaluationProgress, TaskEvaluation};
 use crate::journal::Journal;
 use crate::output::sanitized;
+use crate::resources::Resources;
 use crate::scorer::Scorer;
 use crate::task::Task;
-use crate::{BenchError, FormatChat, LanguageModel, Prompt, PromptOptions, PromptSet, build_prompts};
+use crate::{
+    Answer, BenchError, FormatChat, LanguageModel, Prompt, PromptOptions, PromptSet, Sample, SplitDigest, build_prompts,
+};
 
 /// Looks for everything that can be wrong with tasks without asking a model: their names, their expressions, their data
 /// and few-shot splits, every prompt, and whether a model of `max_length` tokens has room for their answers. Call it
@@ -55,8 +58,11 @@ pub(super) fn prepare<'a>(
         Scorer::new(task)
     });
     let scorers = scorers.collect::<Result<Vec<_>, _>>()?;
-    let prepared = tasks.iter().zip(scorers).map(|(task, scorer)| {
+    let resources = Resources::new(&prompts.data_dir);
+    let prepared = tasks.iter().zip(scorers).map(|(task, mut scorer)| {
+        scorer.load(&resources)?;
         let set = build_prompts(task, prompts, chat)?;
+        scorer.check(&set.prompts)?;
         Ok(PreparedTask { task, scorer, set })
     });
     prepared.collect()
@@ -72,7 +78,7 @@ fn check_length(task: &Task, max_length: usize) -> Result<(), BenchError> {
     }
 }
 
-impl PreparedTask<'_> {
+impl<'a> PreparedTask<'a> {
     pub(super) fn evaluate(
         self,
         model: &mut dyn LanguageModel,
@@ -80,32 +86,61 @@ impl PreparedTask<'_> {
         journal: &mut Journal,
         progress: &mut dyn EvaluationProgress,
     ) -> Result<TaskEvaluation, BenchError> {
-        let (task, total, batch_size) = (self.task, self.set.prompts.len(), batch_size.max(1));
-        let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();
-        let mut by_filter = vec![Vec::with_capacity(total); self.scorer.filters()];
+        let (mut judging, prompts) = self.judging();
+        let (task, total, batch_size) = (judging.task, prompts.len(), batch_size.max(1));
         progress.documents(&task.task, 0, total);
         for (done, batch) in prompts.chunks(batch_size).enumerate() {
             let answers = answer_batch(model, &task.task, batch, journal)?;
             for (prompt, answer) in batch.iter().zip(&answers) {
-                let samples = self.scorer.samples(prompt, answer)?;
-                by_filter
-                    .iter_mut()
-                    .zip(samples)
-                    .for_each(|(list, sample)| list.push(sample));
+                judging.judge(prompt, answer)?;
             }
             progress.documents(&task.task, done * batch_size + batch.len(), total);
         }
-        let scores = by_filter
-            .iter()
-            .flat_map(|samples| self.scorer.scores(samples))
-            .collect();
-        Ok(TaskEvaluation {
-            task: task.clone(),
+        Ok(judging.finish())
+    }
+
+    /// The task with no answer judged yet, and its prompts.
+    pub(super) fn judging(self) -> (JudgedTask<'a>, Vec<Arc<Prompt>>) {
+        let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();
+        let judging = JudgedTask {
+            task: self.task,
+            by_filter: vec![Vec::with_capacity(prompts.len()); self.scorer.filters()],
+            scorer: self.scorer,
             num_fewshot: self.set.num_fewshot,
             documents: self.set.documents,
             splits: self.set.splits,
-            samples: by_filter.into_iter().flatten().collect(),
-            scores,
-        })
+        };
+        (judging, prompts)
+    }
+}
+
+/// A task whose answers are judged one after another.
+pub(super) struct JudgedTask<'a> {
+    task: &'a Task,
+    scorer: Scorer<'a>,
+    num_fewshot: usize,
+    documents: usize,
+    splits: Vec<SplitDigest>,
+    by_filter: Vec<Vec<Sample>>,
+}
+
+impl JudgedTask<'_> {
+    pub(super) fn judge(&mut self, prompt: &Arc<Prompt>, answer: &Answer) -> Result<(), BenchError> {
+        let samples = self.scorer.samples(prompt, answer)?;
+        let lists = self.by_filter.iter_mut();
+        lists.zip(samples).for_each(|(list, sample)| list.push(sample));
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> TaskEvaluation {
+        let scores = self.by_filter.iter().flat_map(|samples| self.scorer.scores(samples));
+        TaskEvaluation {
+            scores: scores.collect(),
+            task: self.task.clone(),
+            num_fewshot: self.num_fewshot,
+            documents: self.documents,
+            splits: self.splits,
+            samples: self.by_filter.into_iter().flatten().collect(),
+        }
     }
 }

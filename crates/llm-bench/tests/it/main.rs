@@ -9,6 +9,8 @@ mod examples;
 mod filters;
 #[cfg(feature = "hub")]
 mod hub;
+mod ifeval;
+mod instructions;
 mod journal;
 mod parquet_rows;
 mod prompts;
