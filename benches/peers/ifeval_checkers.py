@@ -59,12 +59,14 @@ TEXTS = {
 }
 
 
+def is_decided(document):
+    """The harness draws a letter by chance where one is asked for that is none."""
+    return all(re.fullmatch("[a-zA-Z]", kwargs.get("letter") or "a") for kwargs in document["kwargs"])
+
+
 def documents(root):
     lines = (root / "google/IFEval/default/train.jsonl").read_bytes().split(b"\n")
-    found = [json.loads(line) for line in lines if line.strip()]
-    # For these the harness draws a letter by chance.
-    odd = lambda document: any(not re.fullmatch("[a-zA-Z]", kwargs.get("letter") or "a") for kwargs in document["kwargs"])
-    return [document for document in found if not odd(document)]
+    return [document for document in (json.loads(line) for line in lines if line.strip()) if is_decided(document)]
 
 
 class Writer:
@@ -77,15 +79,17 @@ class Writer:
     def near(self, number):
         return max(0, number + self.random.choice([-1, 0, 0, 1]))
 
+    def sentence(self):
+        return self.random.choice(FRAGMENTS if self.random.random() < 0.3 else self.sentences)
+
     def text(self, sentences):
-        pool = lambda: self.random.choice(FRAGMENTS if self.random.random() < 0.3 else self.sentences)
-        return " ".join(pool() for _ in range(sentences))
+        return " ".join(self.sentence() for _ in range(sentences))
 
     def follow(self, text, name, kwargs, prompt):
         """Changes a text so that it comes close to an instruction."""
         draw = self.random.choice
         number = next((value for value in kwargs.values() if isinstance(value, int) and value), 3)
-        family, kind = name.split(":")
+        kind = name.split(":")[1]
         if kind == "english_capital":
             return text.upper()
         if kind == "english_lowercase":
