@@ -76,9 +76,11 @@ impl Candidate {
             });
         }
         let next = characters.skip(start, char::is_whitespace);
-        let end = characters.skip(next, |c| !c.is_whitespace());
-        let after = start..end;
-        (start < next && next < end).then_some(Self { word, after, next })
+        if start == next || next == characters.list.len() {
+            return None;
+        }
+        let after = start..characters.skip(next, |c| !c.is_whitespace());
+        Some(Self { word, after, next })
     }
 }
 

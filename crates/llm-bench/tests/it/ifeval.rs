@@ -302,3 +302,26 @@ fn samples_have_truth_values() {
     assert_eq!(second["prompt_level_loose_acc"], json!(true));
     assert_eq!(second["resps"], json!([["a\nb, c"]]));
 }
+
+/// Text that is one word to the rules of sentences and tokens, and marks without end: in a time that grows with the
+/// length, not with its square.
+#[test]
+fn long_responses_without_blanks_are_judged() {
+    let sentences = json!({"num_sentences": 2, "relation": "less than"});
+    let capitals = json!({"capital_frequency": 1, "capital_relation": "at least"});
+    let instructions = [
+        ("length_constraints:number_sentences", sentences),
+        ("change_case:capital_word_frequency", capitals),
+        ("detectable_format:json_format", json!({})),
+    ];
+    let root = small_root(&instructions);
+    for part in ["A.", "A.)", ".", "?\"", "A'", "-", "``", "[", "\n"] {
+        let text = part.repeat(100_000);
+        let path = responses(root.path(), &[(0, &text), (1, &text), (2, &text)]);
+        assert_eq!(
+            judged(root.path(), &path).unwrap().tasks[0].samples.len(),
+            3,
+            "{part:?}"
+        );
+    }
+}
