@@ -3,7 +3,7 @@
 //!
 //! Scores a model on tasks as lm-evaluation-harness does; the flags have its names and meanings.
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Parser};
 use examples::device::DeviceKind;
 use examples::flags::{self, at_least_one};
@@ -14,20 +14,24 @@ use examples::{on_device, open};
 use kallm::files;
 use kallm::hub::{ModelSource, fetch_task_data};
 use kallm::judge::Judged;
-use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions};
+use llm_bench::{EvaluateOptions, Evaluation, OutputOptions, PromptOptions, Task};
 use serde_json::Value;
 use smollm2_model::DecoderBackend;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
 #[command(about = "Score a model on tasks")]
 struct Arguments {
     /// Folder, .gguf file or hub id.
-    #[arg(long)]
-    model: ModelSource,
+    #[arg(long, required_unless_present = "responses")]
+    model: Option<ModelSource>,
     /// Names of built-in tasks, or YAML files.
     #[arg(long, value_delimiter = ',')]
     tasks: Vec<String>,
+    /// Judge these responses instead of a model's: lines of JSON, `{"key": .., "response": ".."}`, to the one task named.
+    #[arg(long, conflicts_with_all = [
+        "model", "num_fewshot", "limit", "apply_chat_template", "system_instruction", "resume_from"])]
+    responses: Option<PathBuf>,
     /// Examples before each question; the task's own number without it.
     #[arg(long)]
     num_fewshot: Option<usize>,
@@ -71,7 +75,34 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(responses) = &arguments.responses {
+        return judge(&arguments, responses);
+    }
     on_device!(arguments.device, |Backend, device| run::<Backend>(&arguments, &device))
+}
+
+/// Judges responses without a model; every one becomes a sample.
+fn judge(arguments: &Arguments, responses: &Path) -> Result<()> {
+    let tasks = kallm::open::tasks(&arguments.tasks)?;
+    let [task] = &tasks[..] else {
+        bail!("--responses answer one task: give its name alone to --tasks");
+    };
+    let mut options = options(arguments);
+    fetch_missing(arguments, &tasks, &mut options)?;
+    if let Some(output) = &mut options.output {
+        files::check_folder(&output.directory)?;
+        output.log_samples = true;
+    }
+    print_results(&llm_bench::judge_responses(task, responses, &options)?, &options)
+}
+
+fn print_results(evaluation: &Evaluation, options: &EvaluateOptions) -> Result<()> {
+    print_line(table(evaluation))?;
+    if let Some(output) = &options.output {
+        let files = evaluation.files(&output.directory, output.log_samples);
+        print_line(format_args!("written to {}", files.results.display()))?;
+    }
+    Ok(())
 }
 
 fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
@@ -80,19 +111,20 @@ fn run<B: DecoderBackend>(arguments: &Arguments, device: &B::Device) -> Result<(
     }
     let mut options = options(arguments);
     let tasks = kallm::open::tasks(&arguments.tasks)?;
-    if arguments.hub_data {
-        fetch_task_data(&tasks, &mut options.prompts, &arguments.hub.access()?)?;
-    }
-    let engine = open::model::<B>(&arguments.model, &arguments.hub, device)?;
-    let mut judged = Judged::new(arguments.model.to_string(), engine).with_batch_size(arguments.batch_size);
+    fetch_missing(arguments, &tasks, &mut options)?;
+    let model = arguments.model.as_ref().context("--model is missing")?;
+    let engine = open::model::<B>(model, &arguments.hub, device)?;
+    let mut judged = Judged::new(model.to_string(), engine).with_batch_size(arguments.batch_size);
     let evaluation = llm_bench::evaluate(&mut judged, &tasks, &options, &mut Tasks::default())?;
-    print_line(table(&evaluation))?;
     if let Some(speed) = judged.requests_per_second() {
         note(format_args!("{speed:.2} log-likelihood requests per second"));
     }
-    if let Some(output) = &options.output {
-        let files = evaluation.files(&output.directory, output.log_samples);
-        print_line(format_args!("written to {}", files.results.display()))?;
+    print_results(&evaluation, &options)
+}
+
+fn fetch_missing(arguments: &Arguments, tasks: &[Task], options: &mut EvaluateOptions) -> Result<()> {
+    if arguments.hub_data {
+        fetch_task_data(tasks, &mut options.prompts, &arguments.hub.access()?)?;
     }
     Ok(())
 }
@@ -136,6 +168,11 @@ fn table(evaluation: &Evaluation) -> String {
                 score.key(),
                 score.value
             ));
+            // Groups of parts; each part by itself is in the results file.
+            for part in score.parts.iter().filter(|part| part.name.starts_with("by ")) {
+                let name = format!("  {} ({})", part.name, part.n);
+                text.push_str(&format!("\n{:36} {name:24} {:>8.4}", "", part.value));
+            }
         }
     }
     for task in &evaluation.tasks {

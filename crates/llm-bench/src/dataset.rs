@@ -28,6 +28,11 @@ impl DataSets {
         }
     }
 
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Says where the files of a split are, in their order, whatever the root has.
     pub fn place(&mut self, task: &Task, split: &str, files: Vec<PathBuf>) {
         self.elsewhere.insert(name(task, split), files);
@@ -117,12 +122,7 @@ impl<'a> Split<'a> {
         if let Some(processor) = self.task.process_docs {
             for (doc_id, document) in documents.iter_mut().enumerate() {
                 let processed = processor.apply(document);
-                processed.map_err(|error| BenchError::Document {
-                    task: self.task.task.clone(),
-                    doc_id,
-                    field: error.field,
-                    source: error.problem.into(),
-                })?;
+                processed.map_err(|error| error.in_document(self.task, doc_id))?;
             }
         }
         Ok(documents)

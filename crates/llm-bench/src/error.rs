@@ -90,6 +90,38 @@ pub enum BenchError {
     /// A data file or one of its records cannot be read.
     #[error(transparent)]
     Records(#[from] RecordError),
+    /// A file of the model by which English sentences are told apart is not below the root of the data, or cannot be
+    /// read.
+    #[error(
+        "cannot read {path}: {source}; this task splits sentences with nltk's English Punkt model, four files: unpack \
+         packages/tokenizers/punkt_tab.zip of https://github.com/nltk/nltk_data into the folder nltk of the data root"
+    )]
+    NoPunkt {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A line in a file of that model is not what it should be.
+    #[error("{path}, line {line}: {expected} expected, found {found:?}; take the file from nltk's data again")]
+    PunktLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What its columns should be.
+        expected: &'static str,
+        /// The line.
+        found: String,
+    },
+    /// A file of saved responses cannot be judged as it was asked for.
+    #[error("{path}: {problem}")]
+    Responses {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what is expected instead.
+        problem: String,
+    },
     /// A line of a journal is not an answer.
     #[error(
         "{path}, line {line}: an answer of a journal is expected: {}",

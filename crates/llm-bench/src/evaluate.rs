@@ -2,6 +2,7 @@
 
 mod answers;
 mod prepare;
+mod responses;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,13 +10,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::journal::Journal;
-use crate::metric::{MetricValue, Scale};
+use crate::metric::{MetricValue, Scale, ScorePart};
 use crate::output::document_hash;
 use crate::task::Task;
 use crate::{Answer, BenchError, LanguageModel, ModelDescription, Prompt, PromptOptions, SplitDigest, Turn};
 
 pub use prepare::check_tasks;
 use prepare::prepare;
+pub use responses::judge_responses;
 
 /// How an evaluation runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +92,8 @@ pub struct Score {
     pub stderr: Option<f64>,
     /// Number of documents.
     pub n: usize,
+    /// The same for parts of what is counted: types of instructions, for instance. Mostly empty.
+    pub parts: Vec<ScorePart>,
     /// One number per document, in order: what a paired comparison of two models takes.
     pub outcomes: Vec<f64>,
     /// Whether the larger of two values is the better one.
@@ -185,6 +189,32 @@ pub struct Evaluation {
     pub tasks: Vec<TaskEvaluation>,
 }
 
+impl Evaluation {
+    /// An evaluation that starts now.
+    fn begin(model: ModelDescription, fingerprint: String, options: &EvaluateOptions) -> Self {
+        let now = chrono::Local::now();
+        Self {
+            model,
+            fingerprint,
+            options: options.clone(),
+            date: now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
+            started: now.timestamp_micros() as f64 / 1e6,
+            seconds: 0.0,
+            tasks: Vec::new(),
+        }
+    }
+
+    /// Adds a task, and writes what there is to write of it.
+    fn add(&mut self, task: TaskEvaluation, start: Instant) -> Result<(), BenchError> {
+        self.seconds = start.elapsed().as_secs_f64();
+        self.tasks.push(task);
+        match &self.options.output {
+            Some(output) => self.write_last_task(output),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Evaluates a model on tasks, one after another. Whatever is wrong with any task is found before the first request:
 /// all data are read, all prompts built and all expressions compiled.
 ///
@@ -197,32 +227,20 @@ pub fn evaluate(
     options: &EvaluateOptions,
     progress: &mut dyn EvaluationProgress,
 ) -> Result<Evaluation, BenchError> {
-    let (start, now) = (Instant::now(), chrono::Local::now());
+    let start = Instant::now();
     let description = model.description();
     let prepared = {
         let chat = |turns: &[Turn], open: bool| model.apply_chat_template(turns, open);
         prepare(tasks, &options.prompts, &chat, description.max_length)?
     };
-    let mut evaluation = Evaluation {
-        model: description,
-        fingerprint: model.fingerprint(),
-        options: options.clone(),
-        date: now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string(),
-        started: now.timestamp_micros() as f64 / 1e6,
-        seconds: 0.0,
-        tasks: Vec::with_capacity(tasks.len()),
-    };
+    let mut evaluation = Evaluation::begin(description, model.fingerprint(), options);
     let mut journal = Journal::open(options.journal.as_deref(), &evaluation.fingerprint)?;
     if let Some(output) = &options.output {
         evaluation.create_folder(&output.directory)?;
     }
     for task in prepared {
         let task = task.evaluate(model, options.batch_size, &mut journal, progress)?;
-        evaluation.seconds = start.elapsed().as_secs_f64();
-        evaluation.tasks.push(task);
-        if let Some(output) = &options.output {
-            evaluation.write_last_task(output)?;
-        }
+        evaluation.add(task, start)?;
     }
     Ok(evaluation)
 }

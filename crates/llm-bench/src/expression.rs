@@ -1,10 +1,15 @@
 //! Regular expressions in Python's dialect. Matching can fail: an expression with `$` or a look-around runs on a
 //! backtracking engine, which gives up after a million steps.
 
+use std::ops::Range;
+
 use fancy_regex::Regex;
 
 use crate::python_text::strip;
 use crate::{BenchError, Task};
+
+/// Python's `\s`, which is ours and the four separators.
+pub(crate) const SPACE: &str = r"[\s\x1c-\x1f]";
 
 /// A compiled expression and how the task file writes it.
 pub(crate) struct Expression {
@@ -43,11 +48,40 @@ impl ExpressionError {
 
 impl Expression {
     pub(crate) fn new(pattern: &str) -> Result<Self, ExpressionError> {
-        let regex = Regex::new(&translated(pattern)).map_err(|source| failure(pattern, source))?;
+        Self::compiled(pattern, &translated(pattern))
+    }
+
+    /// With Python's flag `re.IGNORECASE`.
+    pub(crate) fn ignoring_case(pattern: &str) -> Result<Self, ExpressionError> {
+        Self::compiled(pattern, &format!("(?i){}", translated(pattern)))
+    }
+
+    fn compiled(pattern: &str, translated: &str) -> Result<Self, ExpressionError> {
+        let regex = Regex::new(translated).map_err(|source| failure(pattern, source))?;
         Ok(Self {
             pattern: pattern.to_owned(),
             regex,
         })
+    }
+
+    /// Whether it matches anywhere in a text.
+    pub(crate) fn is_in(&self, text: &str) -> Result<bool, ExpressionError> {
+        self.regex
+            .is_match(text)
+            .map_err(|source| failure(&self.pattern, source))
+    }
+
+    /// Where it matches; no match overlaps another.
+    pub(crate) fn ranges(&self, text: &str) -> Result<Vec<Range<usize>>, ExpressionError> {
+        let ranges = self.regex.find_iter(text).map(|found| Ok(found?.range()));
+        ranges
+            .collect::<Result<_, _>>()
+            .map_err(|source| failure(&self.pattern, source))
+    }
+
+    /// How many matches there are.
+    pub(crate) fn count(&self, text: &str) -> Result<usize, ExpressionError> {
+        Ok(self.ranges(text)?.len())
     }
 
     /// Python's `re.sub(pattern, "", text)`.

@@ -6,7 +6,8 @@
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
-//!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model.
+//!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model, [`judge_responses`] judges
+//!   texts that were generated elsewhere.
 //! - [`OutputType`]: the form of a task: what is asked of the model, and how its answer becomes outcomes.
 //! - [`task::MetricConfig`]: a metric of a task; [`Score`] is its value over all documents, on a [`Scale`].
 //! - [`QuestionOutcomes`]: one number per question, which can be stored and paired with those of another model.
@@ -79,11 +80,13 @@
 mod readme {}
 
 mod dataset;
+mod english;
 mod error;
 mod evaluate;
 mod expression;
 mod filter;
 mod form;
+mod instruction;
 mod journal;
 mod metric;
 mod model;
@@ -97,6 +100,7 @@ mod python_text;
 mod recorded;
 pub mod report;
 mod request;
+mod resources;
 mod scorer;
 pub mod stats;
 pub mod task;
@@ -106,10 +110,10 @@ pub use dataset::{DataSets, load_split};
 pub use error::BenchError;
 pub use evaluate::{
     EvaluateOptions, Evaluation, EvaluationProgress, OutputOptions, Sample, Score, TaskEvaluation, check_tasks,
-    evaluate,
+    evaluate, judge_responses,
 };
 pub use form::OutputType;
-pub use metric::{MetricValue, Scale};
+pub use metric::{MetricValue, Scale, ScorePart};
 pub use model::{LanguageModel, ModelDescription, cut_at_stops};
 pub use outcomes::{Measure, QuestionOutcomes, check_paired};
 pub use output::OutputFiles;

@@ -4,6 +4,7 @@
 
 mod accuracy;
 mod exact_match;
+mod instructions;
 mod perplexity;
 
 use serde::de::DeserializeOwned;
@@ -11,14 +12,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::expression::ExpressionError;
-use crate::{Answer, BenchError, Gold, Loglikelihood, Prompt, Task, stats};
+use crate::processor::FieldError;
+use crate::resources::Resources;
+use crate::{Answer, BenchError, Document, Gold, Loglikelihood, Prompt, Task, stats};
 
 /// Every metric, found by its name.
-static METRICS: [MetricKind; 7] = [
+static METRICS: [MetricKind; 11] = [
     accuracy::ACC,
     accuracy::ACC_NORM,
     accuracy::ACC_BYTES,
     exact_match::EXACT_MATCH,
+    instructions::PROMPT_STRICT,
+    instructions::INSTRUCTION_STRICT,
+    instructions::PROMPT_LOOSE,
+    instructions::INSTRUCTION_LOOSE,
     perplexity::WORD_PERPLEXITY,
     perplexity::BYTE_PERPLEXITY,
     perplexity::BITS_PER_BYTE,
@@ -38,6 +45,17 @@ type Opened = Result<Box<dyn Metric>, OptionError>;
 
 /// A metric with its options.
 pub(crate) trait Metric {
+    /// Reads what it needs below the root of the data besides documents. Called before anything but
+    /// [`Metric::options`] and what describes the metric.
+    fn load(&mut self, _resources: &Resources) -> Result<(), BenchError> {
+        Ok(())
+    }
+
+    /// Refuses a document that it could not value.
+    fn check(&self, _document: &Document) -> Result<(), FieldError> {
+        Ok(())
+    }
+
     /// What the answer to a document is worth.
     fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError>;
 
@@ -59,6 +77,11 @@ pub(crate) trait Metric {
     /// One number per document. Two models are compared by the mean of the differences of these.
     fn outcomes(&self, values: &[MetricValue]) -> Vec<f64> {
         values.iter().map(|value| value.outcome).collect()
+    }
+
+    /// The same score for parts of what is counted, where there are kinds of it.
+    fn parts(&self, _documents: &[(&Document, &MetricValue)]) -> Vec<ScorePart> {
+        Vec::new()
     }
 
     /// The further keys of its entry in `metric_list`, defaults included.
@@ -103,22 +126,52 @@ pub struct MetricValue {
     /// What samples files hold instead, where one number is not enough to compute the score of all documents: a
     /// log-likelihood and the number of words, for instance. Otherwise empty.
     pub parts: Vec<f64>,
+    /// What samples files hold instead of both, where the original writes something else.
+    pub written: Option<Value>,
 }
 
 impl MetricValue {
     pub(crate) fn to_json(&self) -> Value {
-        if self.parts.is_empty() {
-            Value::from(self.outcome)
-        } else {
-            Value::from(self.parts.clone())
+        match &self.written {
+            Some(written) => written.clone(),
+            None if self.parts.is_empty() => Value::from(self.outcome),
+            None => Value::from(self.parts.clone()),
         }
+    }
+}
+
+/// A score over a part of what is counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScorePart {
+    /// What belongs to it.
+    pub name: String,
+    /// Share of the part that is right.
+    pub value: f64,
+    /// How many are counted.
+    pub n: usize,
+}
+
+impl ScorePart {
+    /// Adds one that is right, or is not, to the part of this name.
+    fn count(parts: &mut Vec<Self>, name: &str, right: bool) {
+        let index = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
+            let name = name.to_owned();
+            parts.push(Self { name, value: 0.0, n: 0 });
+            parts.len() - 1
+        });
+        let part = &mut parts[index];
+        let before = part.value * part.n as f64;
+        part.n += 1;
+        part.value = (before + f64::from(u8::from(right))) / part.n as f64;
     }
 }
 
 impl From<f64> for MetricValue {
     fn from(outcome: f64) -> Self {
-        let parts = Vec::new();
-        Self { outcome, parts }
+        Self {
+            outcome,
+            ..Self::default()
+        }
     }
 }
 
@@ -168,6 +221,14 @@ pub(crate) enum ValueError {
     Expression(ExpressionError),
     /// The answer is of another form than the metric reads. Only a journal written by something else has such answers.
     WrongAnswer,
+    /// A field of the document is not what the metric needs.
+    Document(FieldError),
+}
+
+impl From<FieldError> for ValueError {
+    fn from(error: FieldError) -> Self {
+        Self::Document(error)
+    }
 }
 
 impl From<ExpressionError> for ValueError {

@@ -57,6 +57,7 @@ impl Evaluation {
                 "n-samples",
                 self.per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
             ),
+            ("parts", self.per_task(parts)),
             ("task_hashes", self.per_task(|task| json!(task_hash(task)))),
             ("data", self.per_task(|task| json!(task.splits))),
             ("warnings", self.per_task(|task| json!(task.warnings()))),
@@ -222,4 +223,15 @@ fn higher_is_better(task: &TaskEvaluation) -> Value {
             .map(|score| (score.metric.clone(), json!(score.higher_is_better)))
             .collect(),
     )
+}
+
+/// By the score's key: of each part of what it counts, the value and how many there are.
+fn parts(task: &TaskEvaluation) -> Value {
+    let scores = task.scores.iter().filter(|score| !score.parts.is_empty());
+    let parts = scores.map(|score| {
+        let parts = score.parts.iter();
+        let parts = parts.map(|part| (part.name.clone(), json!({"value": part.value, "n": part.n})));
+        (score.key(), Value::Object(parts.collect()))
+    });
+    Value::Object(parts.collect())
 }

@@ -10,6 +10,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::{BenchError, Task};
+
 /// A document of a data set.
 pub type Document = Map<String, Value>;
 
@@ -26,7 +28,17 @@ pub(crate) struct FieldError {
 }
 
 impl FieldError {
-    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+    /// As the error of a document of a task.
+    pub(crate) fn in_document(self, task: &Task, doc_id: usize) -> BenchError {
+        BenchError::Document {
+            task: task.task.clone(),
+            doc_id,
+            field: self.field,
+            source: self.problem.into(),
+        }
+    }
+
+    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         let problem = problem.into();
         Self { field, problem }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::evaluate::{Sample, Score};
 use crate::filter::Filter;
 use crate::metric::{self, Answered, Metric, MetricValue, ValueError};
+use crate::resources::Resources;
 use crate::task::Task;
 use crate::{Answer, BenchError, Prompt, stats};
 
@@ -24,6 +25,23 @@ impl<'a> Scorer<'a> {
             filters: filters.map_err(|error| error.in_task(task, "filter_list"))?,
             metrics: metrics.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Reads what metrics need below the root of the data.
+    pub(crate) fn load(&mut self, resources: &Resources) -> Result<(), BenchError> {
+        let mut metrics = self.metrics.iter_mut();
+        metrics.try_for_each(|(_, metric)| metric.load(resources))
+    }
+
+    /// Refuses documents that a metric could not value.
+    pub(crate) fn check(&self, prompts: &[Prompt]) -> Result<(), BenchError> {
+        for prompt in prompts {
+            for (_, metric) in &self.metrics {
+                let checked = metric.check(&prompt.document);
+                checked.map_err(|error| error.in_document(self.task, prompt.doc_id))?;
+            }
+        }
+        Ok(())
     }
 
     /// How many filters there are.
@@ -66,6 +84,7 @@ impl<'a> Scorer<'a> {
     fn no_value(&self, doc_id: usize, error: ValueError) -> BenchError {
         match error {
             ValueError::Expression(error) => error.in_document(self.task, doc_id, "metric_list"),
+            ValueError::Document(error) => error.in_document(self.task, doc_id),
             ValueError::WrongAnswer => BenchError::Model("an answer of the wrong kind".into()),
         }
     }
@@ -77,12 +96,15 @@ impl<'a> Scorer<'a> {
         };
         let metrics = self.metrics.iter().enumerate().map(|(index, (name, metric))| {
             let values: Vec<MetricValue> = samples.iter().map(|sample| sample.metrics[index].1.clone()).collect();
+            let documents = samples.iter().map(|sample| &sample.prompt.document);
+            let documents: Vec<_> = documents.zip(&values).collect();
             Score {
                 metric: (*name).to_owned(),
                 filter: filter.clone(),
                 value: metric.aggregate(&values),
                 stderr: metric.stderr(&values),
                 n: values.len(),
+                parts: metric.parts(&documents),
                 outcomes: metric.outcomes(&values),
                 higher_is_better: metric.higher_is_better(),
                 scale: metric.scale(),

@@ -5,13 +5,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::answers::ask;
-use super::{EvaluationProgress, Sample, TaskEvaluation};
+use super::{EvaluationProgress, TaskEvaluation};
 use crate::journal::Journal;
 use crate::outcomes::check_clusters;
 use crate::output::sanitized;
+use crate::resources::Resources;
 use crate::scorer::Scorer;
 use crate::task::Task;
-use crate::{BenchError, FormatChat, LanguageModel, Prompt, PromptOptions, PromptSet, build_prompts};
+use crate::{
+    Answer, BenchError, FormatChat, LanguageModel, Prompt, PromptOptions, PromptSet, Sample, SplitDigest, build_prompts,
+};
 
 /// Looks for everything that can be wrong with tasks without asking a model: their names, their expressions, their data
 /// and few-shot splits, every prompt, and whether a model of `max_length` tokens has room for their answers. Call it
@@ -57,9 +60,12 @@ pub(super) fn prepare<'a>(
         Scorer::new(task)
     });
     let scorers = scorers.collect::<Result<Vec<_>, _>>()?;
-    let prepared = tasks.iter().zip(scorers).map(|(task, scorer)| {
+    let resources = Resources::new(prompts.data.root());
+    let prepared = tasks.iter().zip(scorers).map(|(task, mut scorer)| {
+        scorer.load(&resources)?;
         let set = build_prompts(task, prompts, chat)?;
         check_clusters(task, &set.prompts)?;
+        scorer.check(&set.prompts)?;
         Ok(PreparedTask { task, scorer, set })
     });
     prepared.collect()
@@ -75,7 +81,7 @@ fn check_length(task: &Task, max_length: usize) -> Result<(), BenchError> {
     }
 }
 
-impl PreparedTask<'_> {
+impl<'a> PreparedTask<'a> {
     pub(super) fn evaluate(
         self,
         model: &mut dyn LanguageModel,
@@ -83,49 +89,80 @@ impl PreparedTask<'_> {
         journal: &mut Journal,
         progress: &mut dyn EvaluationProgress,
     ) -> Result<TaskEvaluation, BenchError> {
-        let (task, total) = (self.task, self.set.prompts.len());
-        let prompts: Vec<Arc<Prompt>> = self.set.prompts.into_iter().map(Arc::new).collect();
+        let (judging, prompts) = self.judging();
+        let (name, total) = (&judging.task.task, prompts.len());
         let (mut samples, mut unknown) = (vec![Vec::new(); total], Vec::new());
         for (index, prompt) in prompts.iter().enumerate() {
             match journal.answer(&prompt.requests) {
-                Some(answer) => samples[index] = self.scorer.samples(prompt, &answer)?,
+                Some(answer) => samples[index] = judging.samples(prompt, &answer)?,
                 None => unknown.push(index),
             }
         }
         // Similar lengths together: a model pads. The longest first: memory is exhausted early or never.
         unknown.sort_by_key(|index| Reverse(prompts[*index].requests.length()));
         let mut done = total - unknown.len();
-        progress.documents(&task.task, done, total);
+        progress.documents(name, done, total);
         for batch in unknown.chunks(batch_size.max(1)) {
             let asked: Vec<&Prompt> = batch.iter().map(|index| &*prompts[*index]).collect();
-            let answers = ask(model, &task.task, &asked)?;
-            journal.append(&task.task, asked.into_iter().zip(&answers))?;
+            let answers = ask(model, name, &asked)?;
+            journal.append(name, asked.into_iter().zip(&answers))?;
             for (index, answer) in batch.iter().zip(&answers) {
-                samples[*index] = self.scorer.samples(&prompts[*index], answer)?;
+                samples[*index] = judging.samples(&prompts[*index], answer)?;
             }
             done += batch.len();
-            progress.documents(&task.task, done, total);
+            progress.documents(name, done, total);
         }
-        let by_filter = by_filter(samples, self.scorer.filters());
-        let scores = by_filter
-            .iter()
-            .flat_map(|samples| self.scorer.scores(samples))
-            .collect();
-        Ok(TaskEvaluation {
-            task: task.clone(),
+        Ok(judging.finish(samples))
+    }
+
+    /// The task with no answer judged yet, and its prompts.
+    pub(super) fn judging(self) -> (JudgedTask<'a>, Vec<Arc<Prompt>>) {
+        let prompts = self.set.prompts.into_iter().map(Arc::new).collect();
+        let judging = JudgedTask {
+            task: self.task,
+            scorer: self.scorer,
             num_fewshot: self.set.num_fewshot,
             documents: self.set.documents,
             splits: self.set.splits,
-            samples: by_filter.into_iter().flatten().collect(),
-            scores,
-        })
+        };
+        (judging, prompts)
     }
 }
 
-/// The samples of each filter, from those of each document.
-fn by_filter(documents: Vec<Vec<Sample>>, filters: usize) -> Vec<Vec<Sample>> {
-    let mut by_filter = vec![Vec::with_capacity(documents.len()); filters];
-    for samples in documents {
+/// A task whose answers are being judged.
+pub(super) struct JudgedTask<'a> {
+    task: &'a Task,
+    scorer: Scorer<'a>,
+    num_fewshot: usize,
+    documents: usize,
+    splits: Vec<SplitDigest>,
+}
+
+impl JudgedTask<'_> {
+    /// One sample for each filter.
+    pub(super) fn samples(&self, prompt: &Arc<Prompt>, answer: &Answer) -> Result<Vec<Sample>, BenchError> {
+        self.scorer.samples(prompt, answer)
+    }
+
+    /// The task's scores, from the samples of each judged answer.
+    pub(super) fn finish(self, judged: Vec<Vec<Sample>>) -> TaskEvaluation {
+        let by_filter = by_filter(judged, self.scorer.filters());
+        let scores = by_filter.iter().flat_map(|samples| self.scorer.scores(samples));
+        TaskEvaluation {
+            scores: scores.collect(),
+            task: self.task.clone(),
+            num_fewshot: self.num_fewshot,
+            documents: self.documents,
+            splits: self.splits,
+            samples: by_filter.into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// The samples of each filter, from those of each judged answer.
+fn by_filter(judged: Vec<Vec<Sample>>, filters: usize) -> Vec<Vec<Sample>> {
+    let mut by_filter = vec![Vec::with_capacity(judged.len()); filters];
+    for samples in judged {
         for (list, sample) in by_filter.iter_mut().zip(samples) {
             list.push(sample);
         }

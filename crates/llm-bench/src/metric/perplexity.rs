@@ -62,6 +62,7 @@ impl Metric for Perplexity {
         Ok(MetricValue {
             outcome: self.in_unit(-sum / length.max(1.0)),
             parts: vec![sum, length],
+            written: None,
         })
     }
 

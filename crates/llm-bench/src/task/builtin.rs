@@ -8,6 +8,7 @@ const TASKS: &[(&str, &str)] = &[
     ("arc_easy", include_str!("../../tasks/arc_easy.yaml")),
     ("gsm8k", include_str!("../../tasks/gsm8k.yaml")),
     ("hellaswag", include_str!("../../tasks/hellaswag.yaml")),
+    ("ifeval", include_str!("../../tasks/ifeval.yaml")),
     ("mmlu_anatomy", include_str!("../../tasks/mmlu_anatomy.yaml")),
     ("openbookqa", include_str!("../../tasks/openbookqa.yaml")),
     ("piqa", include_str!("../../tasks/piqa.yaml")),

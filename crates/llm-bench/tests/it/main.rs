@@ -8,6 +8,8 @@ mod documentation;
 mod evaluation;
 mod examples;
 mod filters;
+mod ifeval;
+mod instructions;
 mod journal;
 mod parquet_rows;
 mod power;

@@ -97,6 +97,7 @@ fn a_results_file_has_lm_evals_keys() {
         "model_source",
         "n-samples",
         "n-shot",
+        "parts",
         "results",
         "system_instruction",
         "system_instruction_sha",
