@@ -11,15 +11,19 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Which of our own crates a library may import. Anything else is a broken arrow.
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
+    ("burn-custom-op", &[]),
     ("gguf-file", &[]),
     ("hub-cache", &[]),
     ("record-files", &[]),
-    ("kan-rational", &[]),
-    ("smollm2-model", &["gguf-file", "kan-rational"]),
+    ("kan-rational", &["burn-custom-op"]),
+    ("smollm2-model", &["burn-custom-op", "gguf-file", "kan-rational"]),
     ("smoltalk-data", &["gguf-file", "record-files"]),
     ("smollm2-infer", &["smollm2-model", "smoltalk-data"]),
-    ("smollm2-train", &["kan-rational", "smollm2-model", "smoltalk-data"]),
+    (
+        "smollm2-train",
+        &["burn-custom-op", "kan-rational", "smollm2-model", "smoltalk-data"],
+    ),
     ("llm-bench", &["record-files"]),
     (
         "kallm",

@@ -1,5 +1,6 @@
 use crate::{RationalSpec, reference};
-use burn::tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor};
+use burn::tensor::{DType, Tensor, backend::Backend, ops::FloatTensor};
+use burn_custom_op::{as_type, unwrap, wrap};
 
 /// Gradients of [`RationalBackend::group_rational`]; those of coefficients are sums over all elements
 /// that share them.
@@ -137,20 +138,4 @@ pub fn gated_rational<B: RationalBackend, const D: usize>(
 /// Kernels read f32 coefficients; a model cast to half precision as a whole still computes with f32 ones.
 fn coefficients<B: Backend>(tensor: Tensor<B, 2>) -> FloatTensor<B> {
     unwrap(as_type(tensor, DType::F32))
-}
-
-fn as_type<B: Backend, const D: usize>(tensor: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
-    if tensor.dtype() == dtype {
-        tensor
-    } else {
-        tensor.cast(dtype)
-    }
-}
-
-fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
-}
-
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

@@ -5,8 +5,9 @@
 //! # Panics
 //! Each function panics if a tensor does not have the shape, float type or device that the trait requires.
 
-use crate::{Geometry, RationalError, RationalSpec};
+use crate::{Geometry, RationalSpec};
 use burn::tensor::{DType, TensorMetadata, backend::Backend, ops::FloatTensor};
+use burn_custom_op::Call;
 
 /// A tensor and its name in messages.
 type Named<'a, B> = (&'static str, &'a FloatTensor<B>);
@@ -56,59 +57,23 @@ pub(crate) fn gated_rational_backward<B: Backend>(
 
 /// The sizes of a call. The first of `elements` is the input, and the others are tensors like it.
 fn geometry<B: Backend>(
-    operation: &str,
+    operation: &'static str,
     elements: &[Named<'_, B>],
     numerator: &FloatTensor<B>,
     denominator: &FloatTensor<B>,
     spec: RationalSpec,
 ) -> Geometry {
-    let coefficients = [("numerator", numerator), ("denominator", denominator)];
-    try_geometry::<B>(elements, coefficients, spec).unwrap_or_else(|error| panic!("{operation}: {error}"))
-}
-
-fn try_geometry<B: Backend>(
-    elements: &[Named<'_, B>],
-    coefficients: [Named<'_, B>; 2],
-    spec: RationalSpec,
-) -> Result<Geometry, RationalError> {
     let (_, input) = elements[0];
-    let [(_, numerator), (_, denominator)] = coefficients;
-    let geometry = spec.geometry(&input.shape(), &numerator.shape(), &denominator.shape())?;
-    for (tensor, other) in &elements[1..] {
-        if other.shape() != input.shape() {
-            return Err(RationalError::Shape {
-                tensor,
-                expected: input.shape().to_vec(),
-                found: other.shape().to_vec(),
-            });
-        }
-        check_dtype(tensor, other.dtype(), input.dtype())?;
+    let geometry = spec
+        .geometry(&input.shape(), &numerator.shape(), &denominator.shape())
+        .unwrap_or_else(|error| panic!("{operation}: {error}"));
+    let call = Call::<B>::new(operation, input);
+    for (tensor, found) in &elements[1..] {
+        call.like(tensor, found, input);
     }
-    for (tensor, other) in coefficients {
-        check_dtype(tensor, other.dtype(), DType::F32)?;
+    for (tensor, found) in [("numerator", numerator), ("denominator", denominator)] {
+        call.dtype(tensor, found, DType::F32);
+        call.on_device(tensor, found);
     }
-    let device = B::float_device(input);
-    for (tensor, other) in elements.iter().copied().chain(coefficients) {
-        let found = B::float_device(other);
-        if found != device {
-            return Err(RationalError::Device {
-                tensor,
-                expected: format!("{device:?}"),
-                found: format!("{found:?}"),
-            });
-        }
-    }
-    Ok(geometry)
-}
-
-fn check_dtype(tensor: &'static str, found: DType, expected: DType) -> Result<(), RationalError> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(RationalError::Dtype {
-            tensor,
-            expected,
-            found,
-        })
-    }
+    geometry
 }

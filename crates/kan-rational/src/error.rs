@@ -1,5 +1,4 @@
 use crate::spec::{Degrees, MAX_DEGREES};
-use burn::tensor::DType;
 
 /// The errors of this crate. Each says what was expected and what was found.
 ///
@@ -36,29 +35,6 @@ pub enum RationalError {
     /// The input has no dimension to hold channels.
     #[error("the input is a scalar: it needs a last dimension of channels")]
     Scalar,
-    /// Two tensors that must agree in shape do not.
-    #[error("{tensor} has shape {found:?}, expected {expected:?}")]
-    Shape {
-        tensor: &'static str,
-        /// The shape it must have.
-        expected: Vec<usize>,
-        found: Vec<usize>,
-    },
-    /// A tensor does not have the element type that the operation requires.
-    #[error("{tensor} has type {found:?}, expected {expected:?}")]
-    Dtype {
-        tensor: &'static str,
-        /// The type it must have.
-        expected: DType,
-        found: DType,
-    },
-    /// A tensor on another device than the input.
-    #[error("{tensor} is on device {found}, expected {expected}")]
-    Device {
-        tensor: &'static str,
-        expected: String,
-        found: String,
-    },
     /// A list whose length is wrong.
     #[error("{what} holds {found} entries, expected {expected}")]
     Length {

@@ -9,7 +9,8 @@
 pub mod scalar;
 
 use crate::{Denominator, GatedGradients, Geometry, RationalGradients, RationalSpec, checked};
-use burn::tensor::{DType, Shape, Tensor, TensorMetadata, TensorPrimitive, backend::Backend, ops::FloatTensor};
+use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend, ops::FloatTensor};
+use burn_custom_op::{unwrap, wrap};
 
 /// [`crate::group_rational`] for any backend. Values only: take gradients from [`group_rational_backward`].
 ///
@@ -166,7 +167,7 @@ impl<B: Backend> Call<B> {
         let Geometry {
             rows, groups, width, ..
         } = self.geometry;
-        tensor::<B, 3>(B::float_reshape(x, Shape::new([rows, groups, width]))).cast(self.dtype) // [N, G, W]
+        wrap::<B, 3>(B::float_reshape(x, Shape::new([rows, groups, width]))).cast(self.dtype) // [N, G, W]
     }
 
     /// `P` and its derivative at every element.
@@ -217,8 +218,8 @@ impl<B: Backend> Call<B> {
         Gradients {
             value,
             input,
-            numerator: primitive(numerator.cast(DType::F32)),
-            denominator: primitive(denominator.cast(DType::F32)),
+            numerator: unwrap(numerator.cast(DType::F32)),
+            denominator: unwrap(denominator.cast(DType::F32)),
         }
     }
 
@@ -244,7 +245,7 @@ impl<B: Backend> Call<B> {
 /// A zero per group and coefficient.
 fn zeros<B: Backend>(columns: &[Tensor<B, 3>]) -> FloatTensor<B> {
     let columns = columns.iter().map(|c| c.zeros_like().reshape([-1, 1])).collect(); // [G or 1, 1]
-    primitive(Tensor::<B, 2>::cat(columns, 1).cast(DType::F32)) // [G or 1, columns]
+    unwrap(Tensor::<B, 2>::cat(columns, 1).cast(DType::F32)) // [G or 1, columns]
 }
 
 /// `sum_k c_k x^k` and its derivative in one Horner pass.
@@ -265,21 +266,13 @@ fn sign<B: Backend>(x: Tensor<B, 3>) -> Tensor<B, 3> {
 }
 
 fn columns<B: Backend>(coefficients: FloatTensor<B>, dtype: DType) -> Vec<Tensor<B, 3>> {
-    let coefficients = tensor::<B, 2>(coefficients).cast(dtype);
+    let coefficients = wrap::<B, 2>(coefficients).cast(dtype);
     let count = coefficients.dims()[1];
     (0..count)
         .map(|k| coefficients.clone().narrow(1, k, 1).reshape([1, -1, 1]))
         .collect() // [1, G or 1, 1]
 }
 
-fn tensor<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn primitive<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
-}
-
 fn join<B: Backend>(x: Tensor<B, 3>, shape: Shape, dtype: DType) -> FloatTensor<B> {
-    B::float_reshape(primitive(x.cast(dtype)), shape) // [.., D]
+    B::float_reshape(unwrap(x.cast(dtype)), shape) // [.., D]
 }

@@ -13,10 +13,11 @@ mod flex;
 pub mod reference;
 
 use burn::tensor::{
-    Bool, DType, Tensor, TensorPrimitive,
+    Bool, DType, Tensor,
     backend::Backend,
     ops::{BoolTensor, FloatTensor},
 };
+use burn_custom_op::{unwrap, wrap};
 use kan_rational::RationalBackend;
 
 /// A backend that runs a decoder.
@@ -181,12 +182,4 @@ pub fn write_tokens<B: DecoderBackend>(buffer: Tensor<B, 4>, new: Tensor<B, 4>, 
 pub(crate) fn floats<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     let values = tensor.cast(DType::F32).into_data().into_vec();
     values.expect("a tensor cast to f32 holds f32")
-}
-
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
 }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{Module, ModuleMapper, Param},
-    tensor::{DType, Tensor, TensorData, TensorPrimitive, backend::Backend, ops::FloatTensor},
+    tensor::{DType, Tensor, TensorData, backend::Backend, ops::FloatTensor},
 };
+use burn_custom_op::{unwrap, wrap};
 use serde::{Deserialize, Serialize};
 use smollm2_model::{ParameterKind, ParameterPath, SmolLm2};
 
@@ -143,13 +144,15 @@ impl<B: StepBackend> AdamW<B> {
         clip: Clip,
     ) -> SmolLm2<AB> {
         self.updates += 1;
-        let corrected = |beta: f64| 1.0 - beta.powf(self.updates as f64);
-        let root = corrected(self.config.beta2).sqrt();
+        // 1 - beta^t: how far the moments have come from the zeros they started as.
+        let [corrected1, corrected2] =
+            [self.config.beta1, self.config.beta2].map(|beta| 1.0 - beta.powf(self.updates as f64));
+        let root = corrected2.sqrt();
         let step = AdamWStep {
             clip: clip.others,
             beta1: self.config.beta1,
             beta2: self.config.beta2,
-            step_size: rate * root / corrected(self.config.beta1),
+            step_size: rate * root / corrected1,
             epsilon: self.config.epsilon * root,
             decay: 0.0,
         };
@@ -200,14 +203,6 @@ impl<B: StepBackend> AdamW<B> {
         );
         output
     }
-}
-
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
-}
-
-fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
-    tensor.into_primitive().tensor()
 }
 
 /// `kept + (updated - kept) / size^k` in the column of `x^k`; the first column's power is `first_power`. What the

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    tensor::{DType, Tensor, TensorPrimitive, backend::Backend, ops::FloatTensor},
+    tensor::{DType, Tensor, backend::Backend, ops::FloatTensor},
 };
+use burn_custom_op::{as_type, unwrap, wrap};
 use smollm2_model::{ParameterKind, ParameterPath, SmolLm2};
 
 use crate::{TrainBackend, ops::StepBackend};
@@ -72,11 +73,7 @@ impl<B: StepBackend> ModelGradients<B> {
     }
 
     fn add<const D: usize>(&mut self, name: String, kind: ParameterKind, gradient: Tensor<B, D>) {
-        let gradient = if gradient.dtype() == DType::F32 {
-            gradient
-        } else {
-            gradient.cast(DType::F32)
-        };
+        let gradient = as_type(gradient, DType::F32);
         let sum = match self.remove::<D>(&name) {
             Some(before) => before + gradient,
             None => gradient,
@@ -84,7 +81,7 @@ impl<B: StepBackend> ModelGradients<B> {
         self.tensors.insert(
             name,
             Ranked {
-                primitive: sum.into_primitive().tensor(),
+                primitive: unwrap(sum),
                 rank: D,
                 kind,
             },
@@ -100,10 +97,6 @@ impl<B: StepBackend> Ranked<B> {
             _ => B::square_sum(wrap::<B, 3>(self.primitive.clone())),
         }
     }
-}
-
-fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
 struct Collect<'a, AB: TrainBackend> {

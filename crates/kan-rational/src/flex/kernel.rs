@@ -75,7 +75,7 @@ macro_rules! dispatch {
 pub(super) use dispatch;
 
 /// Coefficients of one group, zero beyond its degrees; `|b_k|` in form A.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Group {
     pub(super) a: [f32; MAX_DEGREES.numerator + 1],
     pub(super) b: [f32; MAX_DEGREES.denominator],

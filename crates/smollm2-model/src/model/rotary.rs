@@ -34,8 +34,9 @@ impl<B: Backend> RotaryTable<B> {
     /// Tables for positions `0..positions`.
     pub(crate) fn new(positions: usize, head_dim: usize, theta: f64, device: &B::Device) -> Self {
         let half = head_dim / 2;
-        let frequency = |i: usize| 1.0_f32 / theta.powf(2.0 * i as f64 / head_dim as f64) as f32;
-        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let frequencies: Vec<f32> = (0..half)
+            .map(|i| 1.0_f32 / theta.powf(2.0 * i as f64 / head_dim as f64) as f32)
+            .collect();
         let mut cos = Vec::with_capacity(positions * head_dim);
         let mut sin = Vec::with_capacity(positions * head_dim);
         for position in 0..positions {

@@ -9,6 +9,7 @@ use burn::tensor::{
     backend::Backend,
     ops::{BoolTensor, FloatTensor},
 };
+use burn_custom_op::Call;
 
 pub(super) fn rms_norm<B: Backend>(x: &FloatTensor<B>, weight: &FloatTensor<B>) {
     norm(&Call::<B>::new("rms_norm", x), x, weight);
@@ -115,8 +116,8 @@ fn attention<B: Backend>(
             format!("hidden has type {:?}, expected Bool", hidden.dtype())
         });
         let found = B::bool_device(hidden);
-        call.require(found == call.device, || {
-            format!("hidden is on device {found:?}, expected {:?}", call.device)
+        call.require(found == *call.device(), || {
+            format!("hidden is on device {found:?}, expected {:?}", call.device())
         });
     }
 }
@@ -131,61 +132,4 @@ pub(super) fn write_tokens<B: Backend>(buffer: &FloatTensor<B>, new: &FloatTenso
     call.require(fits, || {
         format!("new has {tokens} tokens for position {start}, expected room for them in the {capacity} of buffer")
     });
-}
-
-/// One call of an operation; everything must be on the device of its first tensor.
-struct Call<B: Backend> {
-    operation: &'static str,
-    device: B::Device,
-}
-
-impl<B: Backend> Call<B> {
-    fn new(operation: &'static str, input: &FloatTensor<B>) -> Self {
-        Self {
-            operation,
-            device: B::float_device(input),
-        }
-    }
-
-    fn require(&self, holds: bool, message: impl FnOnce() -> String) {
-        assert!(holds, "{}: {}", self.operation, message());
-    }
-
-    /// The sizes of a tensor of N dimensions.
-    fn sizes<const N: usize>(&self, tensor: &str, found: &FloatTensor<B>) -> [usize; N] {
-        let shape = found.shape();
-        let sizes = <[usize; N]>::try_from(&shape[..]);
-        self.require(sizes.is_ok(), || {
-            format!("{tensor} has shape {:?}, expected {N} dimensions", &shape[..])
-        });
-        sizes.expect("the dimensions were counted")
-    }
-
-    fn shape(&self, tensor: &str, found: &FloatTensor<B>, expected: &[usize]) {
-        let shape = found.shape();
-        self.require(shape[..] == *expected, || {
-            format!("{tensor} has shape {:?}, expected {expected:?}", &shape[..])
-        });
-        self.on_device(tensor, found);
-    }
-
-    fn dtype(&self, tensor: &str, found: &FloatTensor<B>, expected: DType) {
-        let found = found.dtype();
-        self.require(found == expected, || {
-            format!("{tensor} has type {found:?}, expected {expected:?}")
-        });
-    }
-
-    /// The shape and float type of another tensor.
-    fn like(&self, tensor: &str, found: &FloatTensor<B>, other: &FloatTensor<B>) {
-        self.shape(tensor, found, &other.shape());
-        self.dtype(tensor, found, other.dtype());
-    }
-
-    fn on_device(&self, tensor: &str, found: &FloatTensor<B>) {
-        let found = B::float_device(found);
-        self.require(found == self.device, || {
-            format!("{tensor} is on device {found:?}, expected {:?}", self.device)
-        });
-    }
 }

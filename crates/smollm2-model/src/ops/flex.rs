@@ -9,7 +9,8 @@ mod rows;
 mod vector;
 
 use attention::{Attention, Heads};
-use burn::tensor::{DType, TensorData, TensorMetadata};
+use burn::tensor::TensorMetadata;
+use burn_custom_op::flex::{are_f32, contiguous, from_values, values};
 use burn_flex::{Flex, FlexTensor};
 
 use super::{DecoderBackend, checked, reference};
@@ -22,7 +23,7 @@ impl DecoderBackend for Flex {
         }
         let (x, weight) = (contiguous(x), contiguous(weight));
         let out = rows::rms_norm(values(&x), values(&weight), epsilon as f32);
-        tensor(out, &x.shape()) // [N, D]
+        from_values(out, &x.shape()) // [N, D]
     }
 
     fn rms_norm_backward(x: FlexTensor, weight: FlexTensor, grad: FlexTensor, epsilon: f64) -> [FlexTensor; 2] {
@@ -32,7 +33,10 @@ impl DecoderBackend for Flex {
         }
         let (x, weight, grad) = (contiguous(x), contiguous(weight), contiguous(grad));
         let (grad_x, grad_weight) = rows::rms_norm_backward(values(&x), values(&weight), values(&grad), epsilon as f32);
-        [tensor(grad_x, &x.shape()), tensor(grad_weight, &weight.shape())] // [N, D], [D]
+        [
+            from_values(grad_x, &x.shape()),
+            from_values(grad_weight, &weight.shape()),
+        ] // [N, D], [D]
     }
 
     fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
@@ -43,7 +47,7 @@ impl DecoderBackend for Flex {
         let (x, cos, sin) = (contiguous(x), contiguous(cos), contiguous(sin));
         let [width, channels] = [x.shape()[1], cos.shape()[1]];
         let out = rows::rotate(values(&x), width, values(&cos), values(&sin), channels);
-        tensor(out, &x.shape()) // [N, H·C]
+        from_values(out, &x.shape()) // [N, H·C]
     }
 
     fn silu(x: FlexTensor) -> FlexTensor {
@@ -52,7 +56,7 @@ impl DecoderBackend for Flex {
             return reference::silu::<Self>(x);
         }
         let x = contiguous(x);
-        tensor(rows::silu(values(&x)), &x.shape()) // [N, F]
+        from_values(rows::silu(values(&x)), &x.shape()) // [N, F]
     }
 
     fn silu_backward(x: FlexTensor, grad: FlexTensor) -> FlexTensor {
@@ -61,7 +65,7 @@ impl DecoderBackend for Flex {
             return reference::silu_backward::<Self>(x, grad);
         }
         let (x, grad) = (contiguous(x), contiguous(grad));
-        tensor(rows::silu_backward(values(&x), values(&grad)), &x.shape()) // [N, F]
+        from_values(rows::silu_backward(values(&x), values(&grad)), &x.shape()) // [N, F]
     }
 
     fn gated_silu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
@@ -70,7 +74,7 @@ impl DecoderBackend for Flex {
             return reference::gated_silu::<Self>(gate, up);
         }
         let (gate, up) = (contiguous(gate), contiguous(up));
-        tensor(rows::gated_silu(values(&gate), values(&up)), &gate.shape()) // [N, F]
+        from_values(rows::gated_silu(values(&gate), values(&up)), &gate.shape()) // [N, F]
     }
 
     fn gated_silu_backward(gate: FlexTensor, up: FlexTensor, grad: FlexTensor) -> [FlexTensor; 2] {
@@ -80,7 +84,10 @@ impl DecoderBackend for Flex {
         }
         let (gate, up, grad) = (contiguous(gate), contiguous(up), contiguous(grad));
         let (grad_gate, grad_up) = rows::gated_silu_backward(values(&gate), values(&up), values(&grad));
-        [tensor(grad_gate, &gate.shape()), tensor(grad_up, &gate.shape())] // [N, F]
+        [
+            from_values(grad_gate, &gate.shape()),
+            from_values(grad_up, &gate.shape()),
+        ] // [N, F]
     }
 
     fn causal_attention(
@@ -132,18 +139,6 @@ impl DecoderBackend for Flex {
     }
 }
 
-fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
-    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
-}
-
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
 /// A view is read in place, unless it runs backwards.
 fn readable(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().has_positive_strides() {
@@ -151,15 +146,4 @@ fn readable(tensor: FlexTensor) -> FlexTensor {
     } else {
         tensor.to_contiguous()
     }
-}
-
-/// The values of a contiguous f32 tensor.
-fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor
-        .as_slice::<f32>()
-        .expect("the caller passes a contiguous f32 tensor")
-}
-
-fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
 }

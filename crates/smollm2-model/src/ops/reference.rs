@@ -10,16 +10,13 @@ use burn::tensor::{
     ops::{BoolTensor, FloatTensor},
     s,
 };
+use burn_custom_op::{as_type, unwrap, wrap};
 
-use super::{checked, unwrap, wrap};
+use super::checked;
 
 /// Score of a hidden key. Finite, so that a row with no visible key (padding) is uniform and not NaN; within f16, so
 /// that every float type holds it; and so low that `exp` of the distance to any real score is 0.
 pub(super) const HIDDEN: f64 = -6.0e4;
-
-fn as_type<B: Backend, const D: usize>(x: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
-    if x.dtype() == dtype { x } else { x.cast(dtype) }
-}
 
 /// `1 / sqrt(mean(x²) + epsilon)`, `[N, 1]` in f32.
 fn inverse_root_mean_square<B: Backend>(x: Tensor<B, 2>, epsilon: f64) -> Tensor<B, 2> {
@@ -47,8 +44,7 @@ pub fn rms_norm_backward<B: Backend>(
     checked::rms_norm_backward::<B>(&x, &weight, &grad_output);
     let (x, weight, grad) = (wrap::<B, 2>(x), wrap::<B, 1>(weight), wrap::<B, 2>(grad_output));
     let (dtype, weight_dtype) = (x.dtype(), weight.dtype());
-    let wide = |x| as_type::<B, 2>(x, DType::F32);
-    let (x, grad) = (wide(x), wide(grad));
+    let (x, grad) = (as_type(x, DType::F32), as_type(grad, DType::F32));
     let scale = inverse_root_mean_square(x.clone(), epsilon); // [N, 1]
     let normal = x * scale.clone(); // [N, D]
     let channels = normal.dims()[1];
@@ -69,8 +65,7 @@ pub fn rotate<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTens
     let ([rows, width], [period, channels]) = (x.dims(), cos.dims());
     let half = channels / 2;
     let x = x.reshape([rows / period.max(1), period, width / channels, channels]); // [N/P, P, H, C]
-    let turn = |table: Tensor<B, 2>| as_type(table, x.dtype()).reshape([1, period, 1, channels]); // [1, P, 1, C]
-    let (cos, sin) = (turn(cos), turn(sin));
+    let [cos, sin] = [cos, sin].map(|table| as_type(table, x.dtype()).reshape([1, period, 1, channels])); // [1, P, 1, C]
     let first = x.clone().narrow(3, 0, half); // [N/P, P, H, C/2]
     let second = x.clone().narrow(3, half, half); // [N/P, P, H, C/2]
     let swapped = Tensor::cat(vec![second, first], 3); // [N/P, P, H, C]

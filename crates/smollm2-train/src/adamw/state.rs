@@ -32,8 +32,9 @@ impl<B: StepBackend> AdamW<B> {
                 (SECOND, Some(&moments.second)),
                 (MASTER, moments.master.as_ref()),
             ];
-            let named = move |(suffix, tensor): (&str, Option<_>)| Some((format!("{name}{suffix}"), tensor?));
-            parts.into_iter().filter_map(named)
+            parts
+                .into_iter()
+                .filter_map(move |(suffix, tensor)| Some((format!("{name}{suffix}"), tensor?)))
         })
     }
 
@@ -80,8 +81,9 @@ impl<B: StepBackend> AdamW<B> {
         model.visit(&mut parameters);
         let mut moments = BTreeMap::new();
         for (name, (shape, dtype)) in parameters.of {
-            let mut take = |suffix| take::<B>(&mut tensors, format!("{name}{suffix}"), &shape, device);
-            match (take(FIRST)?, take(SECOND)?, take(MASTER)?) {
+            let [first, second, master] = [FIRST, SECOND, MASTER]
+                .map(|suffix| take::<B>(&mut tensors, format!("{name}{suffix}"), &shape, device));
+            match (first?, second?, master?) {
                 (None, None, None) if updates == 0 => {}
                 (Some(first), Some(second), master) if master.is_none() == (dtype == DType::F32) => {
                     moments.insert(name, Moments { first, second, master });

@@ -1,14 +1,10 @@
 use burn::tensor::{
-    DType, IndexingUpdateOp, Int, Tensor, TensorPrimitive,
+    DType, IndexingUpdateOp, Int, Tensor,
     backend::{AutodiffBackend, Backend},
     ops::{FloatTensor, IntTensor},
 };
-use burn_autodiff::{
-    Autodiff,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
-};
+use burn_autodiff::{Autodiff, checkpoint::strategy::CheckpointStrategy};
+use burn_custom_op::{Operation, as_type, record_keeping, unwrap, wrap};
 use smollm2_model::DecoderBackend;
 
 use crate::ops::{SoftmaxLoss, StepBackend};
@@ -52,14 +48,14 @@ pub fn chunked_cross_entropy<B: TrainBackend>(
     if hidden.dims()[0] == 0 {
         return Tensor::zeros([1], &hidden.device());
     }
-    let (hidden, weight) = (hidden.into_primitive().tensor(), weight.into_primitive().tensor());
-    Tensor::from_primitive(TensorPrimitive::Float(B::chunked_cross_entropy(
-        hidden,
-        weight,
-        targets.into_primitive(),
+    let targets = targets.into_primitive();
+    wrap(B::chunked_cross_entropy(
+        unwrap(hidden),
+        unwrap(weight),
+        targets,
         scale,
         chunk,
-    )))
+    ))
 }
 
 /// Panics unless there is a target for each row of `hidden`, and hidden states and weight fit each other.
@@ -106,14 +102,6 @@ fn softmax<B: StepBackend>(hidden: Tensor<B, 2>, weight: &Tensor<B, 2>, targets:
     SoftmaxLoss {
         exponentials: as_type(softmax.exponentials, dtype),
         ..softmax
-    }
-}
-
-fn as_type<B: Backend, const D: usize>(tensor: Tensor<B, D>, dtype: DType) -> Tensor<B, D> {
-    if tensor.dtype() == dtype {
-        tensor
-    } else {
-        tensor.cast(dtype)
     }
 }
 
@@ -171,43 +159,45 @@ impl<B: StepBackend, C: CheckpointStrategy> TrainBackend for Autodiff<B, C> {
         scale: f64,
         chunk: usize,
     ) -> FloatTensor<Self> {
-        let wrap = |primitive| Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(primitive));
-        let nodes = [hidden.node.clone(), weight.node.clone()];
-        let (hidden, weight) = (wrap(hidden.primitive), wrap(weight.primitive));
-        let targets = Tensor::<B, 1, Int>::from_primitive(targets);
-        match CrossEntropyStep.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let found = value_and_gradients(hidden, weight, targets, scale, chunk);
-                let state = (
-                    found.hidden.into_primitive().tensor(),
-                    found.weight.into_primitive().tensor(),
-                );
-                prep.finish(state, found.loss.into_primitive().tensor())
-            }
-            OpsKind::UnTracked(prep) => {
-                let loss = cross_entropy_sum(hidden, weight, targets, chunk).mul_scalar(scale);
-                prep.finish(loss.into_primitive().tensor())
-            }
-        }
+        let operation = CrossEntropy::<B> {
+            targets: Tensor::from_primitive(targets),
+            scale,
+            chunk,
+        };
+        record_keeping::<B, C, _, 2>(operation, [hidden, weight], CrossEntropy::forward_with_gradients)
     }
 }
 
-#[derive(Debug)]
-struct CrossEntropyStep;
+#[derive(Clone, Debug)]
+struct CrossEntropy<B: Backend> {
+    targets: Tensor<B, 1, Int>,
+    scale: f64,
+    chunk: usize,
+}
 
-impl<B: Backend> Backward<B, 2> for CrossEntropyStep {
+impl<B: StepBackend> CrossEntropy<B> {
+    fn forward_with_gradients(&self, [hidden, weight]: [FloatTensor<B>; 2]) -> (FloatTensor<B>, [FloatTensor<B>; 2]) {
+        let (hidden, weight) = (wrap(hidden), wrap(weight));
+        let found = value_and_gradients::<B>(hidden, weight, self.targets.clone(), self.scale, self.chunk);
+        (unwrap(found.loss), [unwrap(found.hidden), unwrap(found.weight)])
+    }
+}
+
+impl<B: StepBackend> Operation<B, 2> for CrossEntropy<B> {
     /// Gradients of hidden and weight for a loss gradient of one.
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    type Kept = [FloatTensor<B>; 2];
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let output = Tensor::<B, 1>::from_primitive(TensorPrimitive::Float(grads.consume::<B>(&ops.node)));
-        let (hidden, weight) = ops.state;
-        for (parent, gradient) in ops.parents.into_iter().zip([hidden, weight]) {
-            if let Some(node) = parent {
-                let gradient = Tensor::<B, 2>::from_primitive(TensorPrimitive::Float(gradient));
-                let factor = as_type(output.clone(), gradient.dtype()).reshape([1, 1]);
-                grads.register::<B>(node.id, (gradient * factor).into_primitive().tensor());
-            }
-        }
+    fn forward(&self, [hidden, weight]: [FloatTensor<B>; 2]) -> FloatTensor<B> {
+        let loss = cross_entropy_sum::<B>(wrap(hidden), wrap(weight), self.targets.clone(), self.chunk);
+        unwrap(loss.mul_scalar(self.scale))
+    }
+
+    fn gradients(self, kept: Self::Kept, grad_output: FloatTensor<B>) -> [FloatTensor<B>; 2] {
+        let output = wrap::<B, 1>(grad_output);
+        kept.map(|gradient| {
+            let gradient = wrap::<B, 2>(gradient);
+            let factor = as_type(output.clone(), gradient.dtype()).reshape([1, 1]); // [1, 1]
+            unwrap(gradient * factor)
+        })
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! How the work is divided depends only on the shapes, so results are bit-identical for any number of threads.
 
-use burn::tensor::{Int, Tensor, TensorData, TensorMetadata, TensorPrimitive};
-use burn_flex::{Flex, FlexTensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn_custom_op::{
+    flex::{TASK, contiguous, values},
+    unwrap, wrap,
+};
+use burn_flex::Flex;
 use rayon::prelude::*;
 
 use super::{AdamWState, AdamWStep, SoftmaxLoss, StepBackend, check_softmax_loss, reference};
-
-/// Elements of one task: its slices stay in the second-level cache, and a task costs far more than scheduling it.
-const TASK: usize = 16_384;
 
 impl StepBackend for Flex {
     fn adamw<const D: usize>(
@@ -18,26 +19,26 @@ impl StepBackend for Flex {
         step: &AdamWStep,
     ) -> AdamWState<Self, D> {
         state.check(&gradient);
-        let gradient = contiguous(primitive(gradient));
-        let gradient = gradient.as_slice::<f32>().expect("checked: the gradient is f32");
-        let mut tensors = [state.weight, state.first, state.second].map(primitive).map(whole);
+        let gradient = contiguous(unwrap(gradient));
+        // `to_contiguous` also makes a tensor all of its buffer, so that its storage is its values.
+        let mut tensors = [state.weight, state.first, state.second].map(|tensor| unwrap(tensor).to_contiguous());
         let [weight, first, second] = tensors.each_mut().map(|tensor| tensor.storage_mut::<f32>());
         weight
             .par_chunks_mut(TASK)
             .zip(first.par_chunks_mut(TASK).zip(second.par_chunks_mut(TASK)))
-            .zip(gradient.par_chunks(TASK))
+            .zip(values(&gradient).par_chunks(TASK))
             .for_each(|((weight, (first, second)), gradient)| adamw_chunk(weight, first, second, gradient, step));
-        let [weight, first, second] = tensors.map(tensor);
+        let [weight, first, second] = tensors.map(wrap);
         AdamWState { weight, first, second }
     }
 
     fn square_sum<const D: usize>(x: Tensor<Self, D>) -> Tensor<Self, 1> {
         let device = x.device();
-        let x = contiguous(primitive(x));
-        let Some(values) = x.as_slice::<f32>() else {
-            return reference::square_sum(tensor::<D>(x));
-        };
-        let partials: Vec<f64> = values
+        if x.dtype() != DType::F32 {
+            return reference::square_sum(x);
+        }
+        let x = contiguous(unwrap(x));
+        let partials: Vec<f64> = values(&x)
             .par_chunks(TASK)
             .map(|chunk| chunk.iter().map(|x| f64::from(*x) * f64::from(*x)).sum())
             .collect();
@@ -51,7 +52,7 @@ impl StepBackend for Flex {
         if rows * vocab == 0 {
             return reference::softmax_loss(logits, targets);
         }
-        let mut logits = whole(primitive(logits));
+        let mut logits = unwrap(logits).to_contiguous();
         let targets: Vec<usize> = targets.into_data().iter::<i64>().map(|id| id as usize).collect();
         let found: Vec<(f32, f32)> = logits
             .storage_mut::<f32>()
@@ -62,7 +63,7 @@ impl StepBackend for Flex {
         let sums: Vec<f32> = found.iter().map(|(sum, _)| *sum).collect();
         let loss: f64 = found.iter().map(|(_, loss)| f64::from(*loss)).sum();
         SoftmaxLoss {
-            exponentials: tensor(logits),                                       // [n, V]
+            exponentials: wrap(logits),                                         // [n, V]
             sums: Tensor::from_data(TensorData::new(sums, [rows, 1]), &device), // [n, 1]
             loss: Tensor::from_floats([loss as f32], &device),                  // [1]
         }
@@ -97,33 +98,4 @@ fn softmax_row(row: &mut [f32], target: usize) -> (f32, f32) {
         sum += f64::from(part.iter().sum::<f32>());
     }
     (sum as f32, sum.ln() as f32 - chosen)
-}
-
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
-/// A tensor that is all of its buffer, so that its storage is its values.
-fn whole(tensor: FlexTensor) -> FlexTensor {
-    let elements: usize = tensor.shape().iter().product();
-    let tensor = contiguous(tensor);
-    match tensor.as_slice::<f32>() {
-        Some(values) if values.len() != tensor.storage::<f32>().len() => {
-            debug_assert_eq!(values.len(), elements);
-            FlexTensor::from_data(TensorData::new(values.to_vec(), tensor.shape().to_vec()))
-        }
-        _ => tensor,
-    }
-}
-
-fn primitive<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
-    tensor.into_primitive().tensor()
-}
-
-fn tensor<const D: usize>(primitive: FlexTensor) -> Tensor<Flex, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }

@@ -3,14 +3,15 @@
 //!
 //! B batch, T query tokens, S key tokens, H heads, K key/value heads, C head dim, Q queries of a block.
 
-use burn::tensor::{TensorData, TensorMetadata};
+use burn::tensor::TensorMetadata;
+use burn_custom_op::{flex::from_values, vectorized};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::super::reference::{HIDDEN, scale};
 use super::{
     matrix::{Matrix, Target, multiply},
-    vector::{softmax, sum, vectorized},
+    vector::{softmax, sum},
 };
 
 /// Queries of one block: enough rows for the products to be compute-bound, few enough that the scores of 2,048 keys
@@ -87,7 +88,7 @@ impl<'a> Attention<'a> {
                     });
             });
         }
-        FlexTensor::from_data(TensorData::new(out, [batch, tokens, heads, channels])).transpose(1, 2) // [B, H, T, C]
+        from_values(out, &[batch, tokens, heads, channels]).transpose(1, 2) // [B, H, T, C]
     }
 
     /// All heads of the queries from `start` of one sequence; `out: [Q, H·C]`.
@@ -258,5 +259,5 @@ fn gather(values: &[f32], [batch, heads, tokens, channels]: [usize; 4], repeats:
                 }
             });
     }
-    FlexTensor::from_data(TensorData::new(out, [batch, tokens, groups, channels])).transpose(1, 2) // [B, H/R, tokens, C]
+    from_values(out, &[batch, tokens, groups, channels]).transpose(1, 2) // [B, H/R, tokens, C]
 }

@@ -47,8 +47,8 @@ impl<'a> Matrix<'a> {
     }
 
     fn is_inside(&self) -> bool {
-        let last = |axis: usize| (self.shape[axis].max(1) - 1) * self.strides[axis];
-        self.shape.contains(&0) || last(0) + last(1) < self.values.len()
+        let ([rows, columns], [down, right]) = (self.shape, self.strides);
+        self.shape.contains(&0) || (rows - 1) * down + (columns - 1) * right < self.values.len()
     }
 }
 

@@ -1,22 +1,18 @@
 //! The operations that treat rows one by one.
 
+use burn_custom_op::{
+    flex::{TASK, whole_rows},
+    vectorized,
+};
 use rayon::prelude::*;
 
-use super::vector::{sigmoid, sum, vectorized};
-
-/// Elements of one task: its slices stay in the second-level cache, and a task costs far more than scheduling it.
-const TASK: usize = 16_384;
-
-/// Elements of whole rows of `width` that make one task.
-fn task(width: usize) -> usize {
-    width * (TASK / width.max(1)).max(1)
-}
+use super::vector::{sigmoid, sum};
 
 /// `x / sqrt(mean(x²) + epsilon) ⊙ weight`, row by row.
 pub(super) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     if !x.is_empty() {
-        let size = task(weight.len());
+        let size = whole_rows(TASK, weight.len());
         x.par_chunks(size)
             .zip(out.par_chunks_mut(size))
             .for_each(|(x, out)| rms_norm_rows(x, weight, epsilon, out));
@@ -47,7 +43,7 @@ pub(super) fn rms_norm_backward(x: &[f32], weight: &[f32], grad: &[f32], epsilon
     if x.is_empty() {
         return (out, vec![0.0; width]);
     }
-    let size = task(width);
+    let size = whole_rows(TASK, width);
     let partials: Vec<Vec<f32>> = x
         .par_chunks(size)
         .zip(grad.par_chunks(size))
@@ -98,7 +94,7 @@ vectorized! {
 pub(super) fn rotate(x: &[f32], width: usize, cos: &[f32], sin: &[f32], channels: usize) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     if !x.is_empty() {
-        let (period, size) = (cos.len() / channels, task(width));
+        let (period, size) = (cos.len() / channels, whole_rows(TASK, width));
         x.par_chunks(size)
             .zip(out.par_chunks_mut(size))
             .enumerate()

@@ -4,46 +4,6 @@
 /// Values summed side by side: the width of the widest registers, so that a sum has one order on every processor.
 const LANES: usize = 16;
 
-/// A function whose body is compiled three times, for AVX-512, for AVX2 and for the baseline of the target; a call runs
-/// the best one this processor has.
-macro_rules! vectorized {
-    ($(#[$attribute:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $body:block) => {
-        $(#[$attribute])*
-        $visibility fn $name($($argument: $type),*) {
-            #[inline(always)]
-            fn body($($argument: $type),*) $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-                fn avx512($($argument: $type),*) {
-                    body($($argument),*)
-                }
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($argument: $type),*) {
-                    body($($argument),*)
-                }
-                let has_avx2 = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-                if has_avx2
-                    && std::is_x86_feature_detected!("avx512f")
-                    && std::is_x86_feature_detected!("avx512vl")
-                    && std::is_x86_feature_detected!("avx512dq")
-                    && std::is_x86_feature_detected!("avx512bw")
-                {
-                    // SAFETY: the processor has every feature the function is compiled for.
-                    return unsafe { avx512($($argument),*) };
-                }
-                if has_avx2 {
-                    // SAFETY: as above.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            body($($argument),*)
-        }
-    };
-}
-pub(super) use vectorized;
-
 /// `e^x` within 2 units in the last place on `[-87, 88]`; beyond, the value at the nearer end. NaN stays NaN.
 ///
 /// `e^x = 2^n e^r`, `|r| <= ln(2) / 2`, the latter by the polynomial of Cephes' `expf` (Moshier). No fused
@@ -93,10 +53,14 @@ pub(super) fn sum(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + tail
 }
 
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// The largest value; NaN counts as none.
 #[inline(always)]
 pub(super) fn maximum(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let chunks = x.chunks_exact(LANES);
     let tail = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);

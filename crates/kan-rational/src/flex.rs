@@ -10,7 +10,8 @@ mod lanes;
 use crate::{
     Denominator, GatedGradients, Geometry, RationalBackend, RationalGradients, RationalSpec, checked, reference,
 };
-use burn::tensor::{DType, FloatDType, TensorData, TensorMetadata, ops::FloatTensorOps};
+use burn::tensor::{DType, FloatDType, TensorMetadata, ops::FloatTensorOps};
+use burn_custom_op::flex::{contiguous, from_values, values, whole_rows};
 use burn_flex::{Flex, FlexTensor};
 use kernel::{Block, Compiled, Gradients, Group, Sums, TERMS, backward, compiled, dispatch, forward, rung};
 use rayon::prelude::*;
@@ -91,20 +92,7 @@ impl RationalBackend for Flex {
 
 /// A contiguous f32 tensor of the same values; free when `tensor` already is one.
 fn floats(tensor: &FlexTensor) -> FlexTensor {
-    let tensor = match tensor.dtype() {
-        DType::F32 => tensor.clone(),
-        _ => Flex::float_cast(tensor.clone(), FloatDType::F32),
-    };
-    if tensor.is_contiguous() {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
-/// The values of a tensor that came from [`floats`].
-fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice::<f32>().expect("`floats` makes contiguous f32 tensors")
+    contiguous(Flex::float_cast(tensor.clone(), FloatDType::F32))
 }
 
 /// One call: sizes, coefficients per group, and what its results must look like.
@@ -136,11 +124,8 @@ impl Call {
         let (numerator, denominator) = (floats(numerator), floats(denominator));
         let (a, b) = (values(&numerator), values(&denominator));
         let (columns_a, columns_b) = (geometry.degrees.numerator + 1, geometry.degrees.denominator);
-        let groups = (0..geometry.groups).map(|g| {
-            let mut group = Group {
-                a: Default::default(),
-                b: Default::default(),
-            };
+        let mut groups = vec![Group::default(); geometry.groups];
+        for (g, group) in groups.iter_mut().enumerate() {
             let row = if geometry.shared_numerator { 0 } else { g };
             group.a[..columns_a].copy_from_slice(&a[row * columns_a..][..columns_a]);
             let row = if geometry.shared_denominator { 0 } else { g };
@@ -148,10 +133,9 @@ impl Call {
             if spec.denominator == Denominator::SumOfAbs {
                 group.b = group.b.map(f32::abs);
             }
-            group
-        });
+        }
         Self {
-            groups: groups.collect(),
+            groups,
             signed: b.to_vec(),
             form: spec.denominator,
             shape: x.shape().to_vec(),
@@ -160,74 +144,61 @@ impl Call {
         }
     }
 
-    /// Elements of one block: whole rows, at least one.
-    fn block(&self) -> usize {
-        self.geometry.channels() * (BLOCK / self.geometry.channels()).max(1)
+    /// Elements of one block.
+    fn block_size(&self) -> usize {
+        whole_rows(BLOCK, self.geometry.channels())
+    }
+
+    fn block<'a>(&'a self, x: &'a [f32], up: &'a [f32]) -> Block<'a> {
+        Block {
+            x,
+            up,
+            groups: &self.groups,
+            width: self.geometry.width,
+        }
     }
 
     fn forward(&self, x: &FlexTensor, up: Option<&FlexTensor>) -> Vec<f32> {
-        let (x, size) = (values(x), self.block());
+        let (x, size) = (values(x), self.block_size());
         let (up, gated) = (up.map_or(x, values), up.is_some());
         let mut out = vec![0.0; x.len()];
-        let run = |((x, up), out): ((&[f32], &[f32]), &mut [f32])| {
-            let block = Block {
-                x,
-                up,
-                groups: &self.groups,
-                width: self.geometry.width,
-            };
-            dispatch!(self.geometry.degrees, self.form, gated, forward(&block, out));
-        };
         if x.len() <= size {
-            run(((x, up), &mut out));
+            self.forward_block(&self.block(x, up), gated, &mut out);
         } else {
             x.par_chunks(size)
                 .zip(up.par_chunks(size))
                 .zip(out.par_chunks_mut(size))
-                .for_each(run);
+                .for_each(|((x, up), out)| self.forward_block(&self.block(x, up), gated, out));
         }
         out
     }
 
+    fn forward_block(&self, block: &Block<'_>, gated: bool, out: &mut [f32]) {
+        dispatch!(self.geometry.degrees, self.form, gated, forward(block, out));
+    }
+
     fn backward(&self, x: &FlexTensor, up: Option<&FlexTensor>, output: &FlexTensor) -> Found {
-        let (x, output, size) = (values(x), values(output), self.block());
-        let gated = up.is_some();
-        let up = up.map_or(x, values);
+        let (x, output, size) = (values(x), values(output), self.block_size());
+        let (up, gated) = (up.map_or(x, values), up.is_some());
         let mut found = Found {
             x: vec![0.0; x.len()],
-            up: if gated { vec![0.0; x.len()] } else { Vec::new() },
+            up: vec![0.0; if gated { x.len() } else { 0 }],
             sums: vec![[0.0; TERMS]; self.geometry.groups],
         };
         // Ungated, the second output does not exist: its chunks are empty slices, one per block.
-        let count = x.len().div_ceil(size);
-        let mut empty: Vec<&mut [f32]> = (0..count).map(|_| Default::default()).collect();
-        let up_chunks: Vec<&mut [f32]> = if gated {
-            found.up.chunks_mut(size).collect()
-        } else {
-            std::mem::take(&mut empty)
-        };
+        let mut up_chunks: Vec<&mut [f32]> = found.up.chunks_mut(size).collect();
+        up_chunks.resize_with(x.len().div_ceil(size), Default::default);
         let inputs = x.par_chunks(size).zip(up.par_chunks(size)).zip(output.par_chunks(size));
-        let outputs = found.x.par_chunks_mut(size).zip(up_chunks.into_par_iter());
+        let outputs = found.x.par_chunks_mut(size).zip(up_chunks);
         let partials: Vec<Vec<Sums>> = inputs
             .zip(outputs)
             .map(|(((x, up), output), (x_gradient, up_gradient))| {
-                let block = Block {
-                    x,
-                    up,
-                    groups: &self.groups,
-                    width: self.geometry.width,
-                };
                 let mut gradients = Gradients {
                     output,
                     x: x_gradient,
                     up: up_gradient,
                 };
-                dispatch!(
-                    self.geometry.degrees,
-                    self.form,
-                    gated,
-                    backward(&block, &mut gradients)
-                )
+                self.backward_block(&self.block(x, up), gated, &mut gradients)
             })
             .collect();
         for partial in partials {
@@ -236,6 +207,10 @@ impl Call {
             }
         }
         found
+    }
+
+    fn backward_block(&self, block: &Block<'_>, gated: bool, gradients: &mut Gradients<'_>) -> Vec<Sums> {
+        dispatch!(self.geometry.degrees, self.form, gated, backward(block, gradients))
     }
 
     /// `dL/da` and `dL/db` from the sums over all blocks.
@@ -267,7 +242,7 @@ impl Call {
 
     /// The result in the shape and dtype of the input.
     fn finish(&self, values: Vec<f32>) -> FlexTensor {
-        let tensor = FlexTensor::from_data(TensorData::new(values, self.shape.clone())); // [.., D]
+        let tensor = from_values(values, &self.shape); // [.., D]
         match self.dtype {
             DType::F16 => Flex::float_cast(tensor, FloatDType::F16),
             DType::BF16 => Flex::float_cast(tensor, FloatDType::BF16),
@@ -279,5 +254,5 @@ impl Call {
 fn table(values: &[f64], columns: usize) -> FlexTensor {
     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
     let rows = values.len() / columns;
-    FlexTensor::from_data(TensorData::new(values, [rows, columns])) // [G or 1, columns]
+    from_values(values, &[rows, columns]) // [G or 1, columns]
 }
