@@ -1,5 +1,5 @@
 //! cargo run --release --example chat -- --model M
-//! Short: `cargo run --release --example chat -- --model compare-output/swiglu/model --say Hi --max-new-tokens 4`
+//! Short: `cargo run --release --example chat -- --model compare-output/swiglu/seed-1/model --say Hi --max-new-tokens 4`
 //!
 //! Chats with a model in the terminal. Each line of input is one message; empty lines are ignored. To quit, end the
 //! input with Ctrl-D (on Windows, Ctrl-Z and Enter).

@@ -44,8 +44,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let outputs = [&arguments.json, &arguments.report].into_iter().flatten();
     outputs.clone().try_for_each(|path| files::prepare_file(path))?;
-    let outcomes = paired(&arguments)?;
     let [a, b] = names(&arguments)?;
+    let outcomes = paired(&arguments)?;
     let mut report = Report::of_answers([(a, outcomes.0), (b, outcomes.1)], arguments.margin)?;
     report.title = "Two sets of answers".to_owned();
     report.command = std::env::args().collect::<Vec<_>>().join(" ");

@@ -1,6 +1,5 @@
-//! cargo run --release --example convert -- --model M --calibrate text.txt --output out Short: `cargo run --release
-//! --example convert -- --model compare-output/swiglu/model --calibrate compare-output/synthetic/train.jsonl
-//! --calibration-tokens 2048 --output compare-output/converted`
+//! cargo run --release --example convert -- --model M --calibrate text.txt --output out
+//! Short: `cargo run --release --example convert -- --model compare-output/swiglu/seed-1/model --calibrate compare-output/synthetic/seed-1/train.jsonl --calibration-tokens 2048 --output compare-output/converted`
 //!
 //! Converts a SwiGLU model to a gated-rational one. The rational functions are fitted to the values of the gates on the
 //! given text. The model is then compared with the original on other text. An interrupted conversion leaves a folder

@@ -1,5 +1,5 @@
 //! cargo run --release --example evaluate -- --model M --tasks arc_easy --data-dir ROOT
-//! Short: `cargo run --release --example evaluate -- --model compare-output/swiglu/model --tasks compare-output/synthetic/tasks/synthetic_facts.yaml --data-dir compare-output/synthetic/data --limit 8 --apply-chat-template --output-path compare-output/results`
+//! Short: `cargo run --release --example evaluate -- --model compare-output/swiglu/seed-1/model --tasks compare-output/synthetic/seed-1/tasks/synthetic_facts.yaml --data-dir compare-output/synthetic/seed-1/data --limit 8 --apply-chat-template --output-path compare-output/results`
 //!
 //! Scores a model on tasks as lm-evaluation-harness does; the flags have its names and meanings.
 

@@ -1,5 +1,5 @@
-//! cargo run --release --example generate -- --model M --prompt "The Eiffel Tower is in" Short: `cargo run --release
-//! --example generate -- --model compare-output/swiglu/model --chat --prompt Hi --max-new-tokens 4`
+//! cargo run --release --example generate -- --model M --prompt "The Eiffel Tower is in"
+//! Short: `cargo run --release --example generate -- --model compare-output/swiglu/seed-1/model --chat --prompt Hi --max-new-tokens 4`
 //!
 //! Continues a prompt and prints the text as it is generated.
 

@@ -1,5 +1,5 @@
-//! cargo run --release --example inspect -- --model M Short: `cargo run --release --example inspect -- --model
-//! compare-output/gated-rational/model --output compare-output/functions.html`
+//! cargo run --release --example inspect -- --model M
+//! Short: `cargo run --release --example inspect -- --model compare-output/gated-rational/seed-1/model --output compare-output/functions.html`
 //!
 //! Plots every rational function of a model together with SiLU, or with the functions of another model.
 

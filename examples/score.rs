@@ -1,6 +1,5 @@
-//! cargo run --release --example score -- --model M --input in.jsonl --output out.jsonl Short: `cargo run --release
-//! --example score -- --model compare-output/swiglu/model --input compare-output/synthetic/train.jsonl --output
-//! compare-output/scores.jsonl --greedy 2 --limit 4`
+//! cargo run --release --example score -- --model M --input in.jsonl --output out.jsonl
+//! Short: `cargo run --release --example score -- --model compare-output/swiglu/seed-1/model --input compare-output/synthetic/seed-1/train.jsonl --output compare-output/scores.jsonl --greedy 2 --limit 4`
 //!
 //! Computes log-probabilities of texts or conversations. Each input line is `{"text": ..}` or
 //! `{"messages": [..], "add_generation_prompt": true}`. Each output line is `{"ids": [..], "logprobs": [..]}`, where

@@ -1,6 +1,5 @@
-//! cargo run --release --example sft -- --model M --feed-forward gated-rational --data D --config recipe.toml --output
-//! out Short: `cargo run --release --example sft -- --model compare-output/swiglu/model --data
-//! compare-output/synthetic/train.jsonl --preset quick --output compare-output/sft`
+//! cargo run --release --example sft -- --model M --feed-forward gated-rational --data D --config recipe.toml --output out
+//! Short: `cargo run --release --example sft -- --model compare-output/swiglu/seed-1/model --data compare-output/synthetic/seed-1/train.jsonl --preset quick --output compare-output/sft`
 //!
 //! Supervised fine-tuning. Checkpoints are complete models in the Hugging Face layout; `--resume` continues from the
 //! newest intact one, with the recipe and the tokenizer of the run.

@@ -12,4 +12,5 @@ pub mod signals;
 #[cfg(doctest)]
 mod snippets;
 pub mod step_cost;
+pub mod study;
 pub mod terminal;

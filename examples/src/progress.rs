@@ -4,7 +4,7 @@ use crate::signals::Signals;
 use crate::terminal::note;
 use indicatif::{ProgressBar, ProgressStyle};
 use kallm::hub::{TransferEvent, TransferProgress};
-use kallm::study::StudyObserver;
+use kallm::study::{Cell, StudyObserver};
 use kallm::training::StartObserver;
 use smollm2_model::convert::Stage;
 use smollm2_train::{DamagedMetrics, EvalRecord, MemoryEstimate, RunProgress, StepLine, StepRecord, TrainObserver};
@@ -280,13 +280,26 @@ pub fn conversion() -> impl FnMut(Stage, usize, usize) {
     move |stage, done, total| bars.convert(stage, done, total)
 }
 
-/// A study: bars for each variant's conversion, training and evaluation.
-#[derive(Default)]
+/// A study: bars for each cell's conversion, training and evaluation.
 pub struct Study {
     conversion: Stages,
     training: Option<Training>,
     waiting: Option<Spinner>,
     tasks: Tasks,
+    signals: Signals,
+}
+
+impl Study {
+    /// Ends the study after the step during which one of these signals is received; while nothing is trained, at once.
+    pub fn until(signals: &Signals) -> Self {
+        Self {
+            conversion: Stages::default(),
+            training: None,
+            waiting: None,
+            tasks: Tasks::default(),
+            signals: signals.clone(),
+        }
+    }
 }
 
 impl StartObserver for Study {
@@ -310,23 +323,25 @@ impl StartObserver for Study {
 }
 
 impl StudyObserver for Study {
-    fn kept(&mut self, variant: &str) {
-        note(format_args!(
-            "{variant}: finished by an earlier run of this command, kept"
-        ));
+    fn kept(&mut self, cell: &Cell<'_>) {
+        note(format_args!("{cell}: finished before, kept"));
     }
 
-    fn training(&mut self, variant: &str) -> &mut dyn TrainObserver {
-        self.training.insert(Training::new(variant, true))
-    }
-
-    fn saving(&mut self, variant: &str) {
-        self.waiting = Some(Spinner::new(&format!("{variant}: saving")));
-    }
-
-    fn judging(&mut self, variant: &str) -> &mut dyn llm_bench::EvaluationProgress {
+    fn training(&mut self, cell: &Cell<'_>) -> &mut dyn TrainObserver {
         self.waiting = None;
-        self.tasks = Tasks::new(variant);
+        self.signals.hold();
+        let training = Training::new(&cell.to_string(), true).until(&self.signals);
+        self.training.insert(training)
+    }
+
+    fn saving(&mut self, cell: &Cell<'_>) {
+        self.signals.release();
+        self.waiting = Some(Spinner::new(&format!("{cell}: saving")));
+    }
+
+    fn judging(&mut self, cell: &Cell<'_>) -> &mut dyn llm_bench::EvaluationProgress {
+        self.waiting = None;
+        self.tasks = Tasks::new(&cell.to_string());
         &mut self.tasks
     }
 }

@@ -48,6 +48,15 @@ impl Signals {
         self.at_once.store(false, Ordering::SeqCst);
     }
 
+    /// All is on the disk, or soon is again: signals end the process at once, as before [`Signals::hold`]. One that was
+    /// noted ends it now.
+    pub fn release(&self) {
+        self.at_once.store(true, Ordering::SeqCst);
+        if let Some(status) = self.received() {
+            std::process::exit(status.into());
+        }
+    }
+
     /// The exit status for the signal that was received while it was held: 143 for SIGTERM, 130 for Ctrl-C.
     pub fn received(&self) -> Option<u8> {
         match self.received.load(Ordering::SeqCst) {

@@ -7,6 +7,7 @@ mod examples;
 mod features;
 mod fuzz;
 mod gpu;
+mod kills;
 mod outside;
 mod rules;
 mod shell;
@@ -99,13 +100,14 @@ const CI: [Stage; 13] = [
 ];
 
 /// What a release must pass as well.
-const LONG: [Stage; 7] = [
+const LONG: [Stage; 8] = [
     ("features", features::check),
     ("oldest compiler", features::check_oldest_compiler),
     ("each GPU API alone", gpu::check_each_api),
     ("many random cases", many_random_cases),
     ("benchmarks once", benches_once),
     ("compare in full", examples::compare_in_full),
+    ("compare killed ten times", kills::kill_at_random),
     ("fuzz, 10 minutes each", || fuzz::fuzz(None, Some(10))),
 ];
 

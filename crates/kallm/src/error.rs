@@ -69,13 +69,17 @@ pub enum KallmError {
         /// What to do.
         remedy: &'static str,
     },
-    /// Another process is writing into the output folder of a study.
-    #[error("{}: another comparison is writing into this folder; wait for it, or choose another folder", path.display())]
+    /// A plan is not TOML, or has an unknown or ill-typed field.
+    #[cfg(all(feature = "bench", feature = "train"))]
+    #[error("expected the plan of a study")]
+    PlanSyntax(#[source] Box<toml::de::Error>),
+    /// Another process works in the folder of a study, or on one of its cells.
+    #[error("{}: another process is working there; wait for it, or choose another folder", path.display())]
     Busy {
         /// The lock file.
         path: PathBuf,
     },
-    /// The output folder holds a study with other settings, and it is not to be replaced.
+    /// The folder holds a study with other settings, and it is not to be replaced.
     #[error("{}: {difference}", path.display())]
     OtherStudy {
         /// The file with the settings.

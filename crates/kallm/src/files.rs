@@ -68,6 +68,28 @@ pub fn write_whole(path: &Path, text: &str) -> Result<()> {
     file.finish()
 }
 
+/// Writes a text into a file that does not exist yet. Returns false, and leaves the file, if another process was first.
+///
+/// # Errors
+/// When it cannot be written.
+#[cfg(all(feature = "bench", feature = "train"))]
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<bool> {
+    let mut prefix = path.file_name().unwrap_or_default().to_os_string();
+    prefix.push(".partial-");
+    let mut builder = partial(&prefix);
+    let mut file = builder
+        .disable_cleanup(false)
+        .tempfile_in(folder_of(path))
+        .of_path("write", path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all());
+    written.of_path("write", path)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => sync(folder_of(path)).map(|()| true),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error).of_path("write", path),
+    }
+}
+
 /// Temporary names with the permissions of a new file, which stay after an error.
 fn partial(prefix: &OsStr) -> tempfile::Builder<'_, '_> {
     let mut builder = tempfile::Builder::new();

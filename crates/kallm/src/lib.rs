@@ -12,7 +12,7 @@
 //! | `bench` | `bench`, and `judge`: lets llm-bench evaluate an engine |
 //! | `cache` | `hub`: models, conversations and task data by hub id, from the local cache |
 //! | `hub` | `cache`; files missing from the cache are downloaded |
-//! | `train`, `bench` | `study`: variants of one model, trained on the same data and evaluated on the same questions |
+//! | `train`, `bench` | `study`: variants of one model, each trained with several seeds and evaluated on the same questions |
 //!
 //! The underlying crates are re-exported as [`model`], [`data`], [`infer`], [`rational`], `train` and `bench`. [`burn`]
 //! contains the backends.
@@ -37,9 +37,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to start reading: `study.rs` and `study/plan.rs` (what is compared, and in which order), `fine_tuning.rs`,
-//! `training.rs` (the initial model of a run), `judge.rs`, `model_folder.rs`. The example `compare` runs a study, and
-//! `sft` fine-tunes a model.
+//! Where to start reading: `study/plan.rs` (what is compared), `study.rs`, `study/cell.rs` (one variant with one seed),
+//! `study/record.rs` (the report), `fine_tuning.rs`, `training.rs` (where a model starts), `judge.rs`, `model_folder.rs`. The
+//! example `compare` runs a study, `study` a cell of one, `sft` a fine-tuning.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

@@ -1,293 +1,256 @@
-//! Variants of one model, trained on the same data and judged on the same questions.
+//! Variants of one model, each trained and judged once for every seed.
 
+mod cell;
+mod estimate;
 mod folder;
 mod observer;
-mod outcome;
 mod plan;
+mod record;
+pub mod text;
+mod tokens;
 
-pub use folder::StudyFolder;
+pub use estimate::CellEstimate;
+pub use folder::{CellState, StudyFolder};
 pub use observer::StudyObserver;
-pub use outcome::Outcome;
-pub use plan::StudyPlan;
+pub use plan::{
+    Cell, DataPlan, FeedForwardStart, FilesPlan, HeldOutPlan, ModelPlan, ModelShape, StudyPlan, SyntheticPlan,
+    TasksPlan, TokenizerPlan, VariantPlan,
+};
+pub use record::{CellRecord, report};
 
 use crate::error::{KallmError, Result};
-use crate::judge::Judged;
-use crate::model_folder::save_model;
-use crate::synthetic::SyntheticWorld;
-use crate::{functions, identity, open, training};
-use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
-use llm_bench::report::{Criteria, Report, Run};
-use llm_bench::{DataSets, QuestionOutcomes};
-use observer::Recorded;
+use crate::{identity, open, training};
+use llm_bench::{EvaluateOptions, PromptOptions, Task, load_split};
 use serde_json::{Value, json};
 use smollm2_infer::Engine;
 use smollm2_model::{FeedForwardKind, SmolLm2, SmolLm2Config};
-use smollm2_train::{RowSource, RunOptions, StepBackend, Trainer};
-use smoltalk_data::{ChatTokenizer, DataLoader, PackedRow, Source};
-use std::path::Path;
+use smollm2_train::StepBackend;
+use smoltalk_data::{ChatTokenizer, Conversation, PackedRow, Source};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What a plan names, found by the application: names in a plan may be hub ids, and this crate fetches nothing.
+pub struct StudyInputs {
+    /// Folder or .gguf file of the pretrained model, where the plan has one.
+    pub model: Option<PathBuf>,
+    /// What to train on, where it comes from files.
+    pub training: Option<Source>,
+    /// What is held out, where it has files of its own.
+    pub held_out: Option<Source>,
+    /// The tasks of the plan, unless they are of the synthetic world.
+    pub tasks: Vec<Task>,
+    /// Where the tasks' data are. How they are asked is the plan's.
+    pub prompts: PromptOptions,
+    /// The name of the device, for the record.
+    pub device: String,
+}
 
 /// Where every variant starts.
 enum Start<B: StepBackend> {
     /// From scratch, with the configuration's shape.
     Scratch(Box<SmolLm2Config>),
-    /// From a pretrained SwiGLU model; gated rational gates are fitted on what is trained on.
+    /// From a pretrained SwiGLU model.
     Pretrained(Box<SmolLm2<B>>),
 }
 
-/// Functions are drawn over [-8, 8] in the report.
-const REPORT_RANGE: f64 = 8.0;
-/// Share of the conversations held out where none are given for it.
-const HELD_OUT_SHARE: f64 = 0.05;
-/// Where the synthetic world is written in the output folder.
-const WORLD: &str = "synthetic";
+/// What is trained on and held out.
+enum Data {
+    /// The world of each seed, with so many conversations.
+    Worlds(usize),
+    /// The same for every seed.
+    Files { training: Source, held_out: Vec<PackedRow> },
+}
 
-/// Variants that share a start, data, a recipe and tasks: everything is loaded and checked.
+/// A plan in its folder, opened and checked: its cells can be run.
 pub struct Study<B: StepBackend> {
     plan: StudyPlan,
     start: Start<B>,
     tokenizer: ChatTokenizer,
-    training: Source,
-    /// What the held-out loss is of.
-    held_out: Vec<PackedRow>,
-    /// What is trained on and asked, where it comes from no file.
-    world: Option<SyntheticWorld>,
-    /// What identifies the model that is started from.
-    start_identity: Value,
-    /// What identifies the data that are trained on, held out and asked.
-    data_identity: Value,
+    data: Data,
+    tasks: Vec<Task>,
+    evaluation: EvaluateOptions,
+    /// Whether an earlier study in the folder was removed.
+    pub replaced: bool,
 }
 
-impl<B: StepBackend> Study<B> {
-    /// A study of small models, trained from scratch on a synthetic world with a byte-level tokenizer.
-    ///
-    /// # Errors
-    /// When the plan names a variant twice, or its recipe gives no row to evaluate on.
-    pub fn synthetic(plan: StudyPlan, world: SyntheticWorld, observer: &mut dyn StudyObserver) -> Result<Self> {
-        plan.check_variants()?;
-        let tokenizer = SyntheticWorld::tokenizer()?;
-        let held_out = Source::from_conversations(world.held_out.clone());
-        let config = SyntheticWorld::model(&tokenizer);
-        Ok(Self {
-            held_out: training::held_out_rows(held_out, &tokenizer, &plan.recipe, observer.reading())?,
-            start_identity: serde_json::from_str(&config.to_json()).map_err(KallmError::json("config.json"))?,
-            data_identity: json!({ "world": world.identity()? }),
-            start: Start::Scratch(Box::new(config)),
-            training: Source::from_conversations(world.training.clone()),
-            world: Some(world),
-            tokenizer,
-            plan,
-        })
-    }
+/// Held-out conversations that identify the data.
+const IDENTIFYING: usize = 1000;
 
-    /// A study of variants made from the pretrained SwiGLU model in a folder or .gguf file. Without held-out
-    /// conversations a twentieth of the others is held out. What can be wrong is looked for here, before the first step.
+impl<B: StepBackend> Study<B> {
+    /// Opens what the plan names and makes the folder this study's. What can be wrong is looked for here, before the first
+    /// step, and before anything is written.
     ///
     /// # Errors
-    /// When the plan, the model, the conversations, the tasks or their data are not usable, or do not fit together.
-    pub fn pretrained(
+    /// When the plan, the model, the conversations, the tasks or their data are not usable, or do not fit together; when
+    /// the folder holds something else.
+    pub fn open(
         plan: StudyPlan,
-        model: &Path,
-        training: Source,
-        held_out: Option<Source>,
+        inputs: StudyInputs,
+        folder: &StudyFolder,
         device: &B::Device,
         observer: &mut dyn StudyObserver,
     ) -> Result<Self> {
-        plan.check_variants()?;
-        let prompts = &plan.evaluation.prompts;
-        open::check_tasks_without_model(&plan.tasks, prompts)?;
-        let (training, held_out) = match held_out {
-            Some(held_out) => (training, held_out),
-            None => training::hold_out(training, HELD_OUT_SHARE)?,
+        plan.validate()?;
+        let evaluation = evaluation(&plan, inputs.prompts);
+        let conversations = conversations(&plan, inputs.training, inputs.held_out)?;
+        let tasks = match plan.data {
+            DataPlan::Synthetic(_) => plan.synthetic_tasks()?,
+            DataPlan::Files(_) => inputs.tasks,
         };
-        observer.working("loading the model");
-        let engine = Engine::<B>::open(model, device)?;
-        check_swiglu(model, engine.model().config())?;
-        open::check_tasks_for(&engine, &plan.tasks, prompts)?;
-        let model_files = identity::of_model(model)?;
-        let (model, tokenizer) = engine.into_parts();
-        let held_out = training::held_out_rows(held_out, &tokenizer, &plan.recipe, observer.reading())?;
-        let held_out_ids: Vec<_> = held_out.iter().map(|row| &row.ids).collect();
-        Ok(Self {
-            start_identity: json!(model_files),
-            data_identity: json!({
-                "data": plan.origin.data,
-                "held_out": identity::of_value(&held_out_ids)?,
-                "asked": plan.asked()?,
-            }),
-            start: Start::Pretrained(Box::new(training::with_chat_tokens(model, &tokenizer)?)),
-            training,
-            held_out,
-            world: None,
-            tokenizer,
-            plan,
-        })
-    }
-
-    /// Makes a folder this study's, and writes the synthetic world into it. What a study with other settings left there
-    /// is removed if it is to be replaced; whether that happened is returned.
-    ///
-    /// # Errors
-    /// When the folder cannot be written or holds what is not this study's, and when the world cannot be written.
-    pub fn settle(&mut self, folder: &StudyFolder, replace: bool) -> Result<bool> {
-        if self.world.is_some() {
-            self.plan.evaluation.prompts.data = DataSets::below(folder.root().join(WORLD).join("data"));
+        if conversations.is_some() {
+            open::check_tasks_without_model(&tasks, &evaluation.prompts)?;
         }
-        let replaced = folder.settle(&self.resolved()?, replace)?;
-        if let Some(world) = &self.world {
-            world.write(&folder.root().join(WORLD))?;
-        }
-        Ok(replaced)
-    }
-
-    /// Everything that decides the numbers, for the record: a study is continued only with the same.
-    fn resolved(&self) -> Result<Value> {
-        let prompts = &self.plan.evaluation.prompts;
-        Ok(json!({
+        let pretrained = pretrained::<B>(&plan, inputs.model.as_deref(), &tasks, &evaluation, device, observer)?;
+        let settings = json!({
             "program": identity::of_program()?,
-            "device": self.plan.origin.device,
-            "start": self.start_identity,
-            "data": self.data_identity,
-            "recipe": self.plan.recipe,
-            "tasks": self.plan.tasks,
-            "num_fewshot": prompts.num_fewshot,
-            "limit": prompts.limit,
-            "apply_chat_template": prompts.apply_chat_template,
-        }))
-    }
-
-    /// Trains and judges every variant that an earlier run in the same, settled folder has not.
-    ///
-    /// # Errors
-    /// Whatever training, saving or judging gives. The variants that are finished by then are kept.
-    pub fn run(
-        &self,
-        folder: &StudyFolder,
-        device: &B::Device,
-        observer: &mut dyn StudyObserver,
-    ) -> Result<Vec<Outcome>> {
-        let variants = self.plan.variants.iter();
-        variants
-            .map(|kind| self.variant(*kind, folder, device, observer))
-            .collect()
-    }
-
-    /// The paired comparison of outcomes of this study, the first as the baseline. Title and settings are filled in;
-    /// command, hardware and date are the caller's.
-    ///
-    /// # Errors
-    /// When there are no outcomes, two of them are not of the same data and questions, or a statistic is impossible.
-    pub fn report(&self, outcomes: &[Outcome]) -> Result<Report> {
-        let mut report = outcome::report(outcomes, Criteria::default())?;
-        report.title = "SmolLM2: which feed-forward?".to_string();
-        report.settings = self.plan.settings();
-        Ok(report)
-    }
-
-    fn variant(
-        &self,
-        kind: FeedForwardKind,
-        folder: &StudyFolder,
-        device: &B::Device,
-        observer: &mut dyn StudyObserver,
-    ) -> Result<Outcome> {
-        let name = variant_name(kind);
-        if let Some(outcome) = folder.finished(&name)? {
-            observer.kept(&name);
-            return Ok(outcome);
-        }
-        let place = folder.begin(&name)?;
-        let model = self.initial(kind, device, observer)?;
-        let start = model.rational_functions();
-        let trained = self.train(model, (&name, &place), observer)?;
-        let learned = trained.model.rational_functions();
-        observer.saving(&name);
-        save_model(&trained.model, &self.tokenizer, &[], &place.join("model"))?;
-        let engine = Engine::new(trained.model, self.tokenizer.clone())?;
-        let (tasks, options) = (&self.plan.tasks, &self.plan.evaluation);
-        let mut judged = Judged::new(name.clone(), engine).with_batch_size(options.batch_size);
-        let evaluation = llm_bench::evaluate(&mut judged, tasks, options, observer.judging(&name))?;
-        evaluation.write(&place.join("results"), true)?;
-        let outcome = Outcome {
-            name: name.clone(),
-            parameters: trained.parameters,
-            trained_on: trained.position,
-            run: Run {
-                tasks: evaluation.tasks.iter().flat_map(QuestionOutcomes::of).collect(),
-                ..trained.run
-            },
-            functions: functions::drawn(&start, &learned, 12, REPORT_RANGE)?,
+            "device": inputs.device,
+            "start": inputs.model.as_deref().map(identity::of_model).transpose()?,
+            "data": data_identity(conversations.as_ref(), &tasks, &evaluation.prompts)?,
+            "plan": plan.shared()?,
+        });
+        let replaced = folder.settle(&plan, &settings)?;
+        let training = conversations.as_ref().map(|(training, _)| training);
+        let (start, tokenizer) = match (pretrained, &plan.model) {
+            (Some(start), _) => start,
+            (None, ModelPlan::Scratch(shape)) => from_scratch(shape, training, folder, observer)?,
+            (None, ModelPlan::Pretrained(name)) => return Err(not_given("model.pretrained", name)),
         };
-        folder.finish(&name, &outcome)?;
-        Ok(outcome)
-    }
-
-    fn train(
-        &self,
-        model: SmolLm2<B>,
-        (name, place): (&str, &Path),
-        observer: &mut dyn StudyObserver,
-    ) -> Result<Trained<B>> {
-        let data = self.plan.recipe.data.clone();
-        let mut rows = DataLoader::new(self.training.clone(), self.tokenizer.clone(), data)?;
-        let save_tokenizer = training::tokenizer_saver(&self.tokenizer);
-        let options = RunOptions {
-            companions: &save_tokenizer,
-            ..RunOptions::new(place)
-        };
-        let mut trainer = Trainer::new(model.tracked::<Autodiff<B>>(), self.plan.recipe.clone())?;
-        let mut observer = Recorded::new(observer.training(name));
-        let last = trainer.run(&mut rows, &self.held_out, &options, &mut observer)?;
-        Ok(Trained {
-            parameters: trainer.model().num_parameters(),
-            model: trainer.into_model().valid(),
-            run: Run {
-                seed: self.plan.recipe.data.seed,
-                tokens_per_second: observer.tokens_per_second(),
-                held_out_loss: last.map(|evaluation| evaluation.loss),
-                curve: observer.curve(),
-                held_out_curve: observer.held_out_curve(),
-                tasks: Vec::new(),
+        let data = match (conversations, &plan.data) {
+            (Some((training, held_out)), _) => Data::Files {
+                held_out: training::held_out_rows(held_out, &tokenizer, &plan.recipe, observer.reading())?,
+                training,
             },
-            position: RowSource::position(&rows)?,
+            (None, DataPlan::Synthetic(world)) => Data::Worlds(world.conversations),
+            (None, DataPlan::Files(files)) => return Err(not_given("data.files.training", &files.training.join(", "))),
+        };
+        Ok(Self {
+            plan,
+            start,
+            tokenizer,
+            data,
+            tasks,
+            evaluation,
+            replaced,
         })
     }
 
-    fn initial(
-        &self,
-        kind: FeedForwardKind,
-        device: &B::Device,
-        observer: &mut dyn StudyObserver,
-    ) -> Result<SmolLm2<B>> {
-        match &self.start {
-            Start::Scratch(config) => {
-                let config = SmolLm2Config::clone(config).with_feed_forward(kind);
-                // The same seed for every variant: what they share starts equal in distribution and order.
-                B::seed(device, self.plan.recipe.data.seed);
-                Ok(config.init::<B>(device)?)
+    /// The plan.
+    pub fn plan(&self) -> &StudyPlan {
+        &self.plan
+    }
+
+    /// Trains and judges every cell that is not finished, in their order. Returns false where the observer stopped it.
+    ///
+    /// # Errors
+    /// As [`Study::run_cell`]. The cells that are finished by then are kept.
+    pub fn run(&self, folder: &StudyFolder, device: &B::Device, observer: &mut dyn StudyObserver) -> Result<bool> {
+        for cell in self.plan.cells() {
+            if !self.run_cell(&cell, folder, device, observer)? {
+                return Ok(false);
             }
-            Start::Pretrained(model) => match kind {
-                FeedForwardKind::SwiGlu => Ok(SmolLm2::clone(model)),
-                FeedForwardKind::GatedRational => {
-                    let (data, system_prompt) = (&self.training, self.plan.recipe.data.system_prompt);
-                    let progress = |stage, done, total| observer.converting(stage, done, total);
-                    let model = SmolLm2::clone(model);
-                    training::to_gated_rational(model, data, &self.tokenizer, system_prompt, progress)
-                }
-                _ => training::fresh_feed_forward(model, kind, self.plan.recipe.data.seed),
-            },
         }
+        Ok(true)
     }
 }
 
-/// A variant after its last step.
-struct Trained<B: StepBackend> {
-    model: SmolLm2<B>,
-    parameters: usize,
-    /// Without its answers.
-    run: Run,
-    /// Where the training data were left.
-    position: Value,
+/// The start and the tokenizer of a pretrained model.
+type Pretrained<B> = (Start<B>, ChatTokenizer);
+
+fn pretrained<B: StepBackend>(
+    plan: &StudyPlan,
+    model: Option<&Path>,
+    tasks: &[Task],
+    evaluation: &EvaluateOptions,
+    device: &B::Device,
+    observer: &mut dyn StudyObserver,
+) -> Result<Option<Pretrained<B>>> {
+    let (ModelPlan::Pretrained(_), Some(model)) = (&plan.model, model) else {
+        return Ok(None);
+    };
+    observer.working("loading the model");
+    let engine = Engine::<B>::open(model, device)?;
+    check_swiglu(model, engine.model().config())?;
+    open::check_tasks_for(&engine, tasks, &evaluation.prompts)?;
+    let (model, tokenizer) = engine.into_parts();
+    let model = training::with_chat_tokens(model, &tokenizer)?;
+    Ok(Some((Start::Pretrained(Box::new(model)), tokenizer)))
+}
+
+fn from_scratch<B: StepBackend>(
+    shape: &ModelShape,
+    training: Option<&Source>,
+    folder: &StudyFolder,
+    observer: &mut dyn StudyObserver,
+) -> Result<(Start<B>, ChatTokenizer)> {
+    let tokenizer = match (&shape.tokenizer, training) {
+        (TokenizerPlan::Bpe(tokens), Some(training)) => {
+            observer.working("learning the tokenizer");
+            tokens::learned(*tokens, training, folder)?
+        }
+        _ => tokens::bytes()?,
+    };
+    let config = shape.config(tokenizer.vocab_size());
+    Ok((Start::Scratch(Box::new(config)), tokenizer))
+}
+
+/// What to train on and what is held out, where they come from files.
+fn conversations(
+    plan: &StudyPlan,
+    training: Option<Source>,
+    held_out: Option<Source>,
+) -> Result<Option<(Source, Source)>> {
+    let (DataPlan::Files(files), Some(training)) = (&plan.data, training) else {
+        return Ok(None);
+    };
+    match (&files.held_out, held_out) {
+        (HeldOutPlan::Share(share), _) => training::hold_out(training, *share).map(Some),
+        (HeldOutPlan::Files(_), Some(held_out)) => Ok(Some((training, held_out))),
+        (HeldOutPlan::Files(names), None) => Err(not_given("data.files.held_out", &names.join(", "))),
+    }
+}
+
+fn not_given(place: &str, name: &str) -> KallmError {
+    KallmError::unusable(place, name, "nothing in the inputs", "open what the plan names")
+}
+
+fn evaluation(plan: &StudyPlan, prompts: PromptOptions) -> EvaluateOptions {
+    let tasks = &plan.tasks;
+    EvaluateOptions {
+        batch_size: tasks.batch_size,
+        ..EvaluateOptions::new(PromptOptions {
+            num_fewshot: tasks.num_fewshot,
+            limit: tasks.limit,
+            apply_chat_template: tasks.apply_chat_template,
+            ..prompts
+        })
+    }
+}
+
+/// What identifies the data that are held out and asked. What is trained on is identified when it is read, in each cell's
+/// record.
+fn data_identity(conversations: Option<&(Source, Source)>, tasks: &[Task], prompts: &PromptOptions) -> Result<Value> {
+    let Some((_, held_out)) = conversations else {
+        return Ok(Value::Null);
+    };
+    let mut asked = BTreeMap::new();
+    for task in tasks {
+        let documents = load_split(&prompts.data, task, task.evaluated_split())?;
+        asked.insert(&task.task, identity::of_value(&documents)?);
+    }
+    let first: Vec<Conversation> = held_out
+        .conversations()
+        .filter_map(usable)
+        .take(IDENTIFYING)
+        .collect::<Result<_>>()?;
+    Ok(json!({ "held_out": identity::of_value(&first)?, "asked": asked }))
+}
+
+/// Training skips records that cannot be used.
+fn usable(found: Result<Conversation, smoltalk_data::DataError>) -> Option<Result<Conversation>> {
+    match found {
+        Err(error) if error.is_bad_record() => None,
+        other => Some(other.map_err(KallmError::from)),
+    }
 }
 
 /// Every variant is made from the model's SwiGLU; of another model none would be what its name says.
@@ -304,7 +267,23 @@ fn check_swiglu(model: &Path, config: &SmolLm2Config) -> Result<()> {
     ))
 }
 
-/// A variant's name in tables and folders.
-fn variant_name(kind: FeedForwardKind) -> String {
-    kind.name().replace('_', "-")
+impl StudyPlan {
+    /// What all cells share and a finished one cannot change: all but the names and lists of what is compared, and what
+    /// the report makes of it.
+    fn shared(&self) -> Result<Value> {
+        let mut plan = plan::json(self)?;
+        if let Value::Object(fields) = &mut plan {
+            for own in ["title", "seeds", "variants", "criteria"] {
+                fields.remove(own);
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Those tasks of the synthetic world that the plan names.
+    fn synthetic_tasks(&self) -> Result<Vec<Task>> {
+        let mut tasks = crate::synthetic::SyntheticWorld::tasks()?;
+        tasks.retain(|task| self.tasks.names.contains(&task.task));
+        Ok(tasks)
+    }
 }

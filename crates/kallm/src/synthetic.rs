@@ -6,13 +6,11 @@
 
 use crate::error::Result;
 use crate::files::write_whole;
-use crate::identity;
 use llm_bench::Task;
 use rand::{Rng, SeedableRng, seq::IndexedRandom, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use smollm2_model::SmolLm2Config;
-use smoltalk_data::{ChatTemplate, ChatTokenizer, Conversation, Message};
+use smoltalk_data::{Conversation, Message};
 use std::path::Path;
 
 const PEOPLE: [&str; 40] = [
@@ -141,25 +139,9 @@ impl SyntheticWorld {
         Ok(tasks.into_iter().collect::<Result<_, _>>()?)
     }
 
-    /// The tokenizer of models that learn the world.
-    pub(crate) fn tokenizer() -> Result<ChatTokenizer> {
-        // A token a byte is dear: without the default system sentence a row holds three times the conversations.
-        Ok(ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?))
-    }
-
-    /// SmolLM2's architecture at a size that trains in a minute.
-    pub(crate) fn model(tokenizer: &ChatTokenizer) -> SmolLm2Config {
-        let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
-        config.vocab_size = tokenizer.vocab_size();
-        config.hidden_size = 128;
-        config.intermediate_size = 384;
-        config.num_hidden_layers = 4;
-        config.num_attention_heads = 2;
-        config.num_key_value_heads = 1;
-        config.head_dim = 64;
-        config.max_position_embeddings = 512;
-        config.feed_forward.truncate(config.num_hidden_layers);
-        config
+    /// Their names, in the order of the report.
+    pub(crate) fn task_names() -> Vec<String> {
+        TASKS.map(|(name, _)| name.to_string()).to_vec()
     }
 
     /// Writes the world into the folder `root`, for the other commands too: task files into `tasks`, their items into
@@ -174,14 +156,6 @@ impl SyntheticWorld {
         write_jsonl(&root.join("data/synthetic/facts/default/test.jsonl"), &self.facts)?;
         write_jsonl(&root.join("data/synthetic/sums/default/test.jsonl"), &self.sums)?;
         write_conversations(&root.join("train.jsonl"), &self.training)
-    }
-
-    /// The SHA-256 of all that is trained on, held out and asked.
-    ///
-    /// # Errors
-    /// Never: a world can be written as JSON.
-    pub fn identity(&self) -> Result<String> {
-        identity::of_value(&(&self.training, &self.held_out, &self.facts, &self.sums))
     }
 }
 

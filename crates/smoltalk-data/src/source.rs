@@ -1,5 +1,6 @@
 //! Sources of conversations. Every source streams.
 
+mod interleave;
 mod record;
 mod split;
 
@@ -23,6 +24,7 @@ pub struct Source {
 enum Kind {
     Files(Vec<PathBuf>),
     Memory(Arc<Vec<Conversation>>),
+    Interleaved(Vec<Source>),
 }
 
 /// Where a conversation is.
@@ -93,6 +95,15 @@ impl Source {
         }
     }
 
+    /// One conversation of each of these in turn; where one of them ends, the others go on. So the beginning of the result
+    /// has something of each: what is held out, and what a small buffer shuffles.
+    pub fn interleave(sources: Vec<Source>) -> Self {
+        Self {
+            kind: Kind::Interleaved(sources),
+            parts: Vec::new(),
+        }
+    }
+
     /// The conversations from the first one on. A record that is not a conversation is an error in its place
     /// ([`DataError::is_bad_record`]), and the next one follows; after any other error there are no more.
     pub fn conversations(&self) -> Conversations {
@@ -106,6 +117,7 @@ impl Source {
                 Box::new((0..all.len()).map(move |index| Ok((Place::Memory(index), all[index].clone()))))
             }
             Kind::Files(files) => until_error(files.clone().into_iter().flat_map(|file| read_file(&file))),
+            Kind::Interleaved(sources) => until_error(interleave::in_turn(sources)),
         };
         if self.parts.is_empty() {
             return all;

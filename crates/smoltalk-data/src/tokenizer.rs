@@ -5,6 +5,7 @@ mod gguf;
 mod special;
 mod specification;
 mod stream;
+mod training;
 
 pub use special::Rendered;
 pub use stream::DecodeStream;
@@ -102,6 +103,16 @@ impl ChatTokenizer {
     /// Never; the signature is that of the other constructors.
     pub fn byte_level() -> Result<Self, DataError> {
         specification::byte_level()
+    }
+
+    /// A byte-level BPE tokenizer learned from these texts, split as SmolLM2's is, with its special tokens first. The
+    /// same texts, in any order, give the same tokenizer. Where they have too few different pairs, it has fewer ids than
+    /// `vocab_size`.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`] when `vocab_size` leaves no room for the special tokens and the 256 bytes.
+    pub fn train_bpe(texts: impl Iterator<Item = String> + Send, vocab_size: usize) -> Result<Self, DataError> {
+        training::train_bpe(texts, vocab_size)
     }
 
     fn assemble(

@@ -4,7 +4,7 @@ use crate::{example, stderr, uniform_model, wait_until};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Two variants, three steps each; the page next to the folder.
+/// Two variants with two seeds, three steps each; the page next to the folder.
 fn compare(output: &Path) -> Command {
     compare_with_page(output, &output.with_extension("html"))
 }
@@ -45,54 +45,54 @@ fn what_another_program_left_is_refused_and_untouched() {
 }
 
 #[test]
-fn a_killed_comparison_keeps_its_finished_variants() {
+fn a_killed_comparison_keeps_its_finished_cells() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output");
     let mut killed = compare(&output).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("the second variant begins", || {
-        output.join("gated-rational.partial").exists()
+    wait_until("the second cell begins", || {
+        output.join("gated-rational/seed-1.partial").exists()
     });
     killed.kill().unwrap(); // SIGKILL on Unix
     killed.wait().unwrap();
     let files = [
-        "swiglu/outcome.json",
-        "swiglu/model/model.safetensors",
-        "swiglu/metrics.jsonl",
+        "swiglu/seed-1/outcome.json",
+        "swiglu/seed-1/model/model.safetensors",
+        "swiglu/seed-1/metrics.jsonl",
     ];
     let before = files.map(|file| read(&output.join(file)));
 
     let resumed = compare(&output).output().unwrap();
     assert!(resumed.status.success(), "{}", stderr(&resumed));
-    assert!(stderr(&resumed).contains("swiglu: finished by an earlier run"));
+    assert!(stderr(&resumed).contains("swiglu, seed 1: finished before"));
     assert_eq!(files.map(|file| read(&output.join(file))), before);
-    assert!(output.join("gated-rational/model/tokenizer.json").is_file());
-    assert!(!output.join("gated-rational.partial").exists());
+    assert!(output.join("gated-rational/seed-2/model/tokenizer.json").is_file());
+    assert!(!output.join("gated-rational/seed-1.partial").exists());
     let page = read(&output.join("report.html"));
     assert_eq!(read(&output.with_extension("html")), page);
 
-    let other = compare(&output).args(["--seed", "7"]).output().unwrap();
+    let other = compare(&output).args(["--steps", "4"]).output().unwrap();
     assert!(!other.status.success());
     let message = stderr(&other);
-    assert!(message.contains("recipe.seed is 42 there and 7"), "{message}");
+    assert!(message.contains("recipe.steps is 3 there and 4"), "{message}");
     assert!(
         message.contains("-- --replace") && message.contains("--output-path"),
         "{message}"
     );
     assert_eq!(files.map(|file| read(&output.join(file))), before);
 
-    let replaced = compare(&output).args(["--seed", "7", "--replace"]).output().unwrap();
+    let replaced = compare(&output).args(["--steps", "4", "--replace"]).output().unwrap();
     assert!(replaced.status.success(), "{}", stderr(&replaced));
-    assert!(!stderr(&replaced).contains("finished by an earlier run"));
+    assert!(!stderr(&replaced).contains("finished before"));
     assert_ne!(read(&output.join(files[0])), before[0]);
-    assert!(output.join("gated-rational/outcome.json").is_file());
+    assert!(output.join("gated-rational/seed-2/outcome.json").is_file());
 
-    std::fs::remove_dir_all(output.join("swiglu")).unwrap();
-    std::fs::create_dir(output.join("swiglu")).unwrap();
-    std::fs::write(output.join("swiglu/notes.txt"), "mine").unwrap();
-    let foreign = compare(&output).args(["--seed", "7"]).output().unwrap();
-    assert!(stderr(&foreign).contains("swiglu"), "{}", stderr(&foreign));
+    std::fs::remove_dir_all(output.join("swiglu/seed-1")).unwrap();
+    std::fs::create_dir(output.join("swiglu/seed-1")).unwrap();
+    std::fs::write(output.join("swiglu/seed-1/notes.txt"), "mine").unwrap();
+    let foreign = compare(&output).args(["--steps", "4"]).output().unwrap();
+    assert!(stderr(&foreign).contains("seed-1"), "{}", stderr(&foreign));
     assert!(!foreign.status.success());
-    assert_eq!(read(&output.join("swiglu/notes.txt")), b"mine");
+    assert_eq!(read(&output.join("swiglu/seed-1/notes.txt")), b"mine");
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn a_folder_is_one_comparisons_and_a_closed_terminal_does_not_end_it() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("output");
     std::fs::create_dir(&output).unwrap();
-    let lock = std::fs::File::create(output.join("comparison.lock")).unwrap();
+    let lock = std::fs::File::create(output.join("study.lock")).unwrap();
     lock.lock().unwrap();
     let second = compare(&output).output().unwrap();
     assert!(!second.status.success());
-    assert!(stderr(&second).contains("another comparison"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
     drop(lock);
 
     let (none, closed) = std::io::pipe().unwrap();
@@ -114,7 +114,7 @@ fn a_folder_is_one_comparisons_and_a_closed_terminal_does_not_end_it() {
     let page = output.join("pages/report.html");
     let unseen = compare_with_page(&output, &page).stdout(closed).stderr(errors).status();
     assert!(unseen.unwrap().success());
-    assert!(output.join("gated-rational/outcome.json").is_file());
+    assert!(output.join("gated-rational/seed-2/outcome.json").is_file());
     assert_eq!(read(&output.join("report.html")), read(&page));
 }
 
@@ -168,7 +168,7 @@ fn a_task_that_does_not_suit_the_model_is_refused_before_training() {
         .unwrap();
     assert!(!refused.status.success());
     assert!(stderr(&refused).contains("max_gen_toks is 64"), "{}", stderr(&refused));
-    assert!(!path("output/comparison.json").exists() && !path("output/swiglu.partial").exists());
+    assert!(!path("output/study.json").exists() && !path("output/swiglu").exists());
 }
 
 #[test]

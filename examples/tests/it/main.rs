@@ -7,6 +7,7 @@ mod conversion;
 mod pipes;
 mod results;
 mod sft;
+mod study;
 
 use burn::backend::Flex;
 use burn::tensor::TensorData;

@@ -1,139 +1,249 @@
-//! What a study compares, on what, and how.
+//! What a study compares, on what, and how: a plan, which is a TOML file.
 
-use super::variant_name;
-use crate::error::{KallmError, Result};
-use crate::identity;
-use crate::synthetic::SyntheticWorld;
-use crate::training::PRETRAINED_GATE;
-use llm_bench::{EvaluateOptions, PromptOptions, Task, load_split};
-use smollm2_model::FeedForwardKind;
-use smollm2_train::{RunOrigin, TrainConfig};
-use smoltalk_data::{LoaderConfig, Mask, Packing};
-use std::collections::BTreeMap;
+mod defaults;
+mod toml_form;
+mod validate;
 
-/// What is compared and how. The two constructors have defaults that take minutes on a CPU.
+use llm_bench::report::Criteria;
+use serde::{Deserialize, Serialize};
+use smollm2_model::{FeedForwardKind, SmolLm2Config};
+use smollm2_train::TrainConfig;
+use std::path::PathBuf;
+
+pub(super) use toml_form::json;
+
+/// Everything that decides what a study finds. Read from TOML by [`StudyPlan::open`]; the resolved form is written into
+/// the study's folder.
+///
+/// ```
+/// use kallm::StudyPlan;
+///
+/// let plan = StudyPlan::from_toml(
+///     r#"
+///     seeds = [1, 2, 3]
+///     [model]
+///     pretrained = "HuggingFaceTB/SmolLM2-135M"
+///     [data.files]
+///     training = ["HuggingFaceTB/smol-smoltalk"]
+///     held_out = { share = 0.05 }
+///     [recipe]
+///     steps = 800
+///     [criteria]
+///     margin_nats = 0.01
+///     margin_points = 1.0
+///     [[variants]]
+///     feed_forward = "swiglu"
+///     [[variants]]
+///     feed_forward = "gated_rational"
+///     "#,
+/// )?;
+/// assert_eq!(plan.cells().len(), 6);
+/// assert_eq!(plan.variants[1].name, "gated-rational");
+/// # Ok::<(), kallm::KallmError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StudyPlan {
-    /// The variants in order, each once; the first is the baseline.
-    pub variants: Vec<FeedForwardKind>,
-    /// How each is trained.
+    /// The page's title.
+    #[serde(default = "defaults::title")]
+    pub title: String,
+    /// A cell of each variant for each of these: the seed of fresh weights, of the order of the data, and of the
+    /// synthetic world.
+    pub seeds: Vec<u64>,
+    /// Where every variant starts.
+    pub model: ModelPlan,
+    /// What is trained on and held out.
+    pub data: DataPlan,
+    /// How every variant is trained. Its `seed` is the cell's and must not be given.
+    #[serde(with = "toml_form::recipe", default)]
     pub recipe: TrainConfig,
-    /// Tasks to judge by.
-    pub tasks: Vec<Task>,
-    /// How they are asked.
-    pub evaluation: EvaluateOptions,
-    /// Names of model, data and device for the record; the data's and the device's must not change between two runs in
-    /// one folder.
-    pub origin: RunOrigin,
+    /// What every variant is asked after training. Default: nothing, so that only held-out losses are compared.
+    #[serde(default)]
+    pub tasks: TasksPlan,
+    /// What the report calls equal, decided before anything is trained.
+    pub criteria: Criteria,
+    /// The variants in the report's order; the first is the baseline.
+    pub variants: Vec<VariantPlan>,
+}
+
+/// Where every variant starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelPlan {
+    /// From a pretrained SwiGLU model with its tokenizer: a folder, a `.gguf` file or a hub id.
+    Pretrained(String),
+    /// From random weights.
+    Scratch(ModelShape),
+}
+
+/// Sizes of a model from scratch, named as in `config.json`. All else is as in SmolLM2-135M.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct ModelShape {
+    /// Which tokens there are.
+    pub tokenizer: TokenizerPlan,
+    pub hidden_size: usize,
+    /// Of the SwiGLU layer. Ungated layers are 1.5 times as wide, so that all variants have as many parameters.
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub num_key_value_heads: usize,
+    pub head_dim: usize,
+    pub max_position_embeddings: usize,
+}
+
+/// The tokenizer of models from scratch. Both have SmolLM2's special tokens and write conversations as plain ChatML.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenizerPlan {
+    /// A token for each byte.
+    Bytes,
+    /// Byte pair encoding with so many tokens, learned from the training part of the data.
+    Bpe(usize),
+}
+
+/// What is trained on and held out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataPlan {
+    /// [`SyntheticWorld`](crate::synthetic::SyntheticWorld): one of each seed, with tasks and held-out conversations of
+    /// its own.
+    Synthetic(SyntheticPlan),
+    /// Conversations from files or the hub, the same for every seed.
+    Files(FilesPlan),
+}
+
+/// A world of each seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyntheticPlan {
+    /// To train on, of one to three exchanges each.
+    pub conversations: usize,
+}
+
+/// Conversations from files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesPlan {
+    /// JSONL or Parquet files, folders with them, hub ids, or text files. They are read in turn, a conversation of each.
+    pub training: Vec<String>,
+    /// What the held-out loss is of.
+    pub held_out: HeldOutPlan,
+}
+
+/// What the held-out loss is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOutPlan {
+    /// About this share of the training conversations, which are then not trained on.
+    Share(f64),
+    /// Others, named as in [`FilesPlan::training`].
+    Files(Vec<String>),
+}
+
+/// What every variant is asked after training, as [`evaluate`](llm_bench::evaluate()) asks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TasksPlan {
+    /// Built-in tasks or YAML files; those of the synthetic world where the data are synthetic.
+    pub names: Vec<String>,
+    /// Folder of the tasks' data. Without effect where the data are synthetic.
+    pub data: PathBuf,
+    /// Examples before each question; the task's own number without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_fewshot: Option<usize>,
+    /// Documents of each task at most, or below 1 a fraction of them. Default: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// Ask through the chat template. Default false.
+    pub apply_chat_template: bool,
+    /// Documents asked at a time. Scores do not depend on it. Default 8.
+    pub batch_size: usize,
+}
+
+/// One variant: what differs from the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, from = "toml_form::VariantToml")]
+pub struct VariantPlan {
+    /// In tables and folders. Default: the kind of feed-forward with dashes.
+    pub name: String,
+    /// The kind of every feed-forward layer.
+    #[serde(with = "toml_form::kind")]
+    pub feed_forward: FeedForwardKind,
+    /// Where these layers start.
+    pub start: FeedForwardStart,
+}
+
+/// Where the feed-forward layers of a variant start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedForwardStart {
+    /// As they are in the pretrained model. The default of `swiglu`.
+    Kept,
+    /// Fitted to the pretrained SwiGLU. The default of `gated_rational`.
+    Converted,
+    /// With random weights. The default of the others, and the only start without a pretrained model.
+    Fresh,
+}
+
+/// One variant with one seed: what is trained and judged as a whole, anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell<'a> {
+    /// Its place in [`StudyPlan::cells`], from 0.
+    pub index: usize,
+    /// The variant.
+    pub variant: &'a VariantPlan,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl std::fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, seed {}", self.variant.name, self.seed)
+    }
 }
 
 impl StudyPlan {
-    /// SwiGLU, gated rational and an ungated MLP as the control, 360 steps on the synthetic world.
-    ///
-    /// # Errors
-    /// Never: the tasks are part of the program.
-    pub fn synthetic() -> Result<Self> {
-        use FeedForwardKind::{GatedRational, SiluMlp, SwiGlu};
-        // The folder of the study has the data.
-        let mut prompts = PromptOptions::new("");
-        (prompts.apply_chat_template, prompts.num_fewshot) = (true, Some(0));
-        Ok(Self {
-            variants: vec![SwiGlu, GatedRational, SiluMlp],
-            recipe: TrainConfig {
-                steps: 360,
-                learning_rate: 3e-3,
-                micro_batch_rows: 16,
-                ..recipe(128)
-            },
-            tasks: SyntheticWorld::tasks()?,
-            evaluation: EvaluateOptions {
-                batch_size: 32,
-                ..EvaluateOptions::new(prompts)
-            },
-            origin: RunOrigin {
-                model: "random weights".to_string(),
-                ..RunOrigin::default()
-            },
-        })
+    /// All cells in the order in which one process takes them: every variant with the first seed, then with the second,
+    /// and so on.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        let pairs = self
+            .seeds
+            .iter()
+            .flat_map(|seed| self.variants.iter().map(move |variant| (*seed, variant)));
+        let cells = pairs
+            .enumerate()
+            .map(|(index, (seed, variant))| Cell { index, variant, seed });
+        cells.collect()
     }
 
-    /// A pretrained SwiGLU and what its conversion to gated rational becomes, 20 steps each.
-    pub fn pretrained(tasks: Vec<Task>, prompts: PromptOptions) -> Self {
-        let mut recipe = TrainConfig {
-            steps: 20,
-            learning_rate: 1e-4,
-            micro_batch_rows: 2,
-            ..recipe(512)
-        };
-        recipe.optimizer.rational_input_size = PRETRAINED_GATE;
-        Self {
-            variants: vec![FeedForwardKind::SwiGlu, FeedForwardKind::GatedRational],
-            recipe,
-            tasks,
-            evaluation: EvaluateOptions {
-                batch_size: 8,
-                ..EvaluateOptions::new(prompts)
-            },
-            origin: RunOrigin::default(),
-        }
+    /// How a cell with this seed is trained.
+    pub fn recipe_of(&self, seed: u64) -> TrainConfig {
+        let mut recipe = self.recipe.clone();
+        recipe.data.seed = seed;
+        recipe
     }
 
-    /// Two variants of one name would write into one folder.
-    pub(super) fn check_variants(&self) -> Result<()> {
-        let kinds = &self.variants;
-        let twice = (1..kinds.len()).find(|index| kinds[..*index].contains(&kinds[*index]));
-        let found = match twice {
-            Some(index) => format!("{} twice", variant_name(kinds[index])),
-            None if kinds.is_empty() => "none".to_string(),
-            None => return Ok(()),
-        };
-        let remedy = "name a variant for each model to train";
-        Err(KallmError::unusable("variants", "each once", found, remedy))
-    }
-
-    /// The SHA-256 of each task's documents, by name.
-    pub(super) fn asked(&self) -> Result<BTreeMap<String, String>> {
-        let prompts = &self.evaluation.prompts;
-        let tasks = self.tasks.iter();
-        tasks
-            .map(|task| {
-                let documents = load_split(&prompts.data, task, task.evaluated_split())?;
-                Ok((task.task.clone(), identity::of_value(&documents)?))
-            })
-            .collect()
-    }
-
-    /// What a reader of the report should know of the recipe.
-    pub(super) fn settings(&self) -> Vec<(String, String)> {
+    /// Tokens in one optimiser step.
+    pub fn tokens_per_step(&self) -> usize {
         let recipe = &self.recipe;
-        let tokens = recipe.data.sequence_length * recipe.micro_batch_rows * recipe.gradient_accumulation;
-        [
-            ("start", self.origin.model.clone()),
-            ("optimiser steps", recipe.steps.to_string()),
-            ("tokens in a step", tokens.to_string()),
-            ("peak learning rate", recipe.learning_rate.to_string()),
-            ("loss on", "the assistant's tokens".to_string()),
-            ("packing", "best fit, attention within a conversation".to_string()),
-            ("seed", recipe.data.seed.to_string()),
-        ]
-        .map(|(name, value)| (name.to_string(), value))
-        .to_vec()
+        recipe.data.sequence_length * recipe.micro_batch_rows * recipe.gradient_accumulation
     }
 }
 
-/// What both kinds of study share.
-fn recipe(sequence_length: usize) -> TrainConfig {
-    TrainConfig {
-        gradient_accumulation: 1,
-        eval_every: 0,
-        eval_rows: 16,
-        checkpoint_every: 0,
-        keep_checkpoints: 1,
-        data: LoaderConfig {
-            sequence_length,
-            mask: Mask::AssistantOnly,
-            packing: Packing::BestFit,
-            ..LoaderConfig::default()
-        },
-        ..TrainConfig::default()
+impl ModelShape {
+    /// The configuration of a SwiGLU model of these sizes with so many tokens.
+    pub(super) fn config(&self, vocab_size: usize) -> SmolLm2Config {
+        let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
+        config.vocab_size = vocab_size;
+        config.hidden_size = self.hidden_size;
+        config.intermediate_size = self.intermediate_size;
+        config.num_hidden_layers = self.num_hidden_layers;
+        config.num_attention_heads = self.num_attention_heads;
+        config.num_key_value_heads = self.num_key_value_heads;
+        config.head_dim = self.head_dim;
+        config.max_position_embeddings = self.max_position_embeddings;
+        config.with_feed_forward(FeedForwardKind::SwiGlu)
     }
 }

@@ -49,6 +49,7 @@ pub struct CurvePoint {
 
 /// What the plan states before anything is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Criteria {
     /// Mean held-out losses that differ by less than this are called equivalent; in nats per token.
     pub margin_nats: f64,

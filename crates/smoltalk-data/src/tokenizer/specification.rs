@@ -29,7 +29,6 @@ pub(super) fn smollm2_json(vocabulary: Map<String, Value>, merges: Vec<Value>, s
 }
 
 pub(super) fn byte_level() -> Result<ChatTokenizer, DataError> {
-    let special: Vec<(u32, String)> = (0..).zip(SPECIAL_TOKENS.map(str::to_string)).collect();
     let mut alphabet: Vec<String> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet()
         .into_iter()
         .map(String::from)
@@ -37,7 +36,13 @@ pub(super) fn byte_level() -> Result<ChatTokenizer, DataError> {
     alphabet.sort_unstable();
     let tokens = SPECIAL_TOKENS.map(str::to_string).into_iter().chain(alphabet);
     let vocabulary = tokens.zip(0u32..).map(|(token, id)| (token, json!(id))).collect();
-    let json = smollm2_json(vocabulary, Vec::new(), &special).to_string();
+    from_vocabulary(vocabulary, Vec::new())
+}
+
+/// With SmolLM2's special tokens at ids 0 to 16, template and splitting of texts.
+pub(super) fn from_vocabulary(vocabulary: Map<String, Value>, merges: Vec<Value>) -> Result<ChatTokenizer, DataError> {
+    let special: Vec<(u32, String)> = (0..).zip(SPECIAL_TOKENS.map(str::to_string)).collect();
+    let json = smollm2_json(vocabulary, merges, &special).to_string();
     ChatTokenizer::assemble(
         &built_in(),
         json.as_bytes(),
