@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use std::path::Path;
 use std::process::Command;
 
-/// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, its kernels' unit
-/// tests, what CubeCL generates for CUDA, and the modules of smollm2-infer and smollm2-train that compare what they do with
-/// Flex. The rest needs no second run.
+/// What runs with the GPU features: modules of kan-rational's test binary, whose device the feature chooses, the unit
+/// tests of the kernels' skeleton, what CubeCL generates for CUDA, and the modules of smollm2-infer and smollm2-train
+/// that compare what they do with Flex. The rest needs no second run.
 const ON_WGPU: [&str; 10] = [
     "agreement::",
     "cube::",
@@ -23,23 +23,24 @@ const ON_WGPU: [&str; 10] = [
     "gpu::",
 ];
 
-/// One build for all three crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
+/// One build for all four crates: WGPU takes minutes to compile. Burn's autotuner takes a minute per matrix shape on
 /// software Vulkan, so the `wgpu` features leave it off.
 pub(crate) fn test_wgpu() -> Result<()> {
     let mut arguments = vec!["test", "--release", "--lib", "--test", "it"];
-    for package in ["kan-rational", "smollm2-infer", "smollm2-train"] {
+    for package in ["burn-custom-op", "kan-rational", "smollm2-infer", "smollm2-train"] {
         arguments.extend(["--package", package]);
     }
     arguments.extend([
         "--features",
-        "kan-rational/cuda,kan-rational/wgpu,smollm2-infer/wgpu,smollm2-train/wgpu",
+        "burn-custom-op/cubecl,kan-rational/cuda,kan-rational/wgpu,smollm2-infer/wgpu,smollm2-train/wgpu",
         "--",
     ]);
     arguments.extend(ON_WGPU);
     cargo(&arguments)
 }
 
-/// Clippy over all that has a `cuda` or `wgpu` feature, with both: the GPU stacks are checked in one selection of features.
+/// Clippy over all that has a `cuda` or `wgpu` feature, with both: the GPU stacks are checked in one selection of
+/// features.
 pub(crate) fn check_gpu() -> Result<()> {
     let mut arguments = vec!["clippy".to_owned(), "--release".to_owned(), "--all-targets".to_owned()];
     arguments.extend(with_features(&Workspace::read("Cargo.toml")?, &APIS));
@@ -47,8 +48,8 @@ pub(crate) fn check_gpu() -> Result<()> {
     cargo(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Each API without the other: everything with it, then each crate without default features, so that a GPU build can leave the
-/// CPU backend out.
+/// Each API without the other: everything with it, then each crate without default features, so that a GPU build can
+/// leave the CPU backend out.
 pub(crate) fn check_each_api() -> Result<()> {
     let workspace = Workspace::read("Cargo.toml")?;
     for api in APIS {
@@ -80,8 +81,8 @@ fn with_features(workspace: &Workspace, names: &[&str]) -> Vec<String> {
 
 const APIS: [&str; 2] = ["cuda", "wgpu"];
 
-/// Everything a machine with a GPU and no toolchain needs, in `target/gpu.tar.xz`: the kernels' program, the tests of kernels
-/// and models, what they read, and one script.
+/// Everything a machine with a GPU and no toolchain needs, in `target/gpu.tar.xz`: the kernels' program, the tests of
+/// kernels and models, what they read, and one script.
 pub(crate) fn package() -> Result<()> {
     let folder = root().join("target/gpu");
     if folder.exists() {

@@ -8,6 +8,7 @@
 //!   recorded on `Autodiff`.
 //! - `flex` (feature `flex`): tensors of the CPU backend as slices. [`vectorized!`]: loops over slices, compiled for
 //!   the vector instructions that a processor may have.
+//! - `cube` (feature `cubecl`): the skeleton of a one-pass elementwise kernel in CubeCL, and the sums it folds.
 //!
 //! ```
 //! use burn::backend::{Autodiff, Flex, autodiff::checkpoint::strategy::NoCheckpointing};
@@ -46,6 +47,8 @@ mod readme {}
 
 mod autodiff;
 mod call;
+#[cfg(feature = "cubecl")]
+pub mod cube;
 #[cfg(feature = "flex")]
 pub mod flex;
 mod tensor;

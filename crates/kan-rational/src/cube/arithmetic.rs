@@ -28,6 +28,13 @@ impl Form {
     }
 }
 
+/// Coefficients from one group's row to the next: 0 if all groups share one row.
+#[derive(CubeType, CubeLaunch, Clone)]
+pub(crate) struct Steps {
+    pub(crate) numerator: usize,
+    pub(crate) denominator: usize,
+}
+
 /// Coefficients of one group, in registers.
 #[derive(CubeType)]
 pub(crate) struct Coefficients {
@@ -50,15 +57,17 @@ pub(crate) struct Point {
     pub(crate) signed_value: f32,
 }
 
-/// Reads the coefficients of the group whose rows start at the two offsets.
+/// Reads the coefficients of a group.
 #[cube]
 pub(crate) fn read_coefficients(
     numerator: &Array<f32>,
     denominator: &Array<f32>,
-    numerator_start: usize,
-    denominator_start: usize,
+    group: usize,
+    steps: &Steps,
     #[comptime] form: Form,
 ) -> Coefficients {
+    let numerator_start = group * steps.numerator;
+    let denominator_start = group * steps.denominator;
     let mut a = Sequence::<f32>::new();
     #[unroll]
     for k in 0..comptime!(form.degrees.numerator + 1) {
@@ -176,17 +185,6 @@ pub(crate) fn differentiate(x: f32, coefficients: &Coefficients, #[comptime] for
 #[cube]
 fn sign_or_zero(value: f32) -> f32 {
     select(value > 0.0f32, 1.0f32, select(value < 0.0f32, -1.0f32, 0.0f32))
-}
-
-/// Sums of the coefficient gradients, one variable per coefficient.
-#[cube]
-pub(crate) fn zero_sums(#[comptime] form: Form) -> Sequence<RuntimeCell<f32>> {
-    let mut sums = Sequence::<RuntimeCell<f32>>::new();
-    #[unroll]
-    for _term in 0..comptime!(form.terms()) {
-        sums.push(RuntimeCell::<f32>::new(0.0f32));
-    }
-    sums
 }
 
 /// Adds one element's terms: `t x^k` for the numerator and `v x^k` (`v |x|^k` under the sum of absolute values) for

@@ -3,11 +3,9 @@
 
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::{CubeBackend, CubeRuntime, FloatElement, IntElement, element::BoolElement};
+use burn_custom_op::cube::is_supported;
 
-use super::{
-    launch::{self, Parameters},
-    layout::is_supported,
-};
+use super::launch::{self, Parameters};
 use crate::{GatedGradients, RationalBackend, RationalGradients, RationalSpec, checked, reference};
 
 impl<R, F, I, BT> RationalBackend for CubeBackend<R, F, I, BT>

@@ -4,13 +4,10 @@
     reason = "a kernel's arguments are its buffers and numbers"
 )]
 
+use burn_custom_op::cube::{Grid, column_group, first_row, fold_cube, read, thread_column, zero_sums};
 use cubecl::{self, prelude::*};
 
-use super::{
-    arithmetic::{Coefficients, Form, accumulate, differentiate, read_coefficients, zero_sums},
-    fold::fold_cube,
-    grid::{Grid, column_group, first_row, row_or_last},
-};
+use super::arithmetic::{Coefficients, Form, Steps, accumulate, differentiate, read_coefficients};
 
 /// `x_gradient = output_gradient * F'(x)`, and the cube's coefficient sums into `partials`.
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -22,34 +19,28 @@ pub(crate) fn backward<F: Float, N: Size>(
     x_gradient: &mut Array<Vector<F, N>>,
     partials: &mut Array<f32>,
     grid: &Grid,
+    steps: &Steps,
     x_pitch: usize,
     gradient_pitch: usize,
     #[comptime] form: Form,
     #[define(F)] _dtype: StorageType,
 ) {
-    let column = ABSOLUTE_POS % grid.columns;
-    let group = column_group(column, grid);
-    let coefficients = read_coefficients(
-        numerator,
-        denominator,
-        group * grid.numerator_step,
-        group * grid.denominator_step,
-        form,
-    );
-    let sums = zero_sums(form);
+    let column = thread_column(grid);
+    let coefficients = read_coefficients(numerator, denominator, column_group(column, grid), steps, form);
+    let sums = zero_sums(comptime!(form.terms()));
     let mut row = first_row(grid);
-    let mut points = x[row_or_last(row, grid) * x_pitch + column];
-    let mut gradients = output_gradient[row_or_last(row, grid) * gradient_pitch + column];
+    let mut points = read(x, row, column, x_pitch, grid);
+    let mut gradients = read(output_gradient, row, column, gradient_pitch, grid);
     while row < grid.rows {
         let at = row * grid.columns + column;
         row += grid.row_step;
-        let points_ahead = x[row_or_last(row, grid) * x_pitch + column];
-        let gradients_ahead = output_gradient[row_or_last(row, grid) * gradient_pitch + column];
+        let points_ahead = read(x, row, column, x_pitch, grid);
+        let gradients_ahead = read(output_gradient, row, column, gradient_pitch, grid);
         x_gradient[at] = gradient_vector(points, gradients, &coefficients, &sums, form);
         points = points_ahead;
         gradients = gradients_ahead;
     }
-    fold_cube(&sums, partials, grid, form);
+    fold_cube(&sums, partials, grid, comptime!(form.terms()));
 }
 
 /// Gradients of `F(gate) * up`; `F(gate)` is computed again rather than kept.
@@ -64,32 +55,26 @@ pub(crate) fn backward_gated<F: Float, N: Size>(
     up_gradient: &mut Array<Vector<F, N>>,
     partials: &mut Array<f32>,
     grid: &Grid,
+    steps: &Steps,
     gate_pitch: usize,
     up_pitch: usize,
     gradient_pitch: usize,
     #[comptime] form: Form,
     #[define(F)] _dtype: StorageType,
 ) {
-    let column = ABSOLUTE_POS % grid.columns;
-    let group = column_group(column, grid);
-    let coefficients = read_coefficients(
-        numerator,
-        denominator,
-        group * grid.numerator_step,
-        group * grid.denominator_step,
-        form,
-    );
-    let sums = zero_sums(form);
+    let column = thread_column(grid);
+    let coefficients = read_coefficients(numerator, denominator, column_group(column, grid), steps, form);
+    let sums = zero_sums(comptime!(form.terms()));
     let mut row = first_row(grid);
-    let mut points = gate[row_or_last(row, grid) * gate_pitch + column];
-    let mut factors = up[row_or_last(row, grid) * up_pitch + column];
-    let mut gradients = output_gradient[row_or_last(row, grid) * gradient_pitch + column];
+    let mut points = read(gate, row, column, gate_pitch, grid);
+    let mut factors = read(up, row, column, up_pitch, grid);
+    let mut gradients = read(output_gradient, row, column, gradient_pitch, grid);
     while row < grid.rows {
         let at = row * grid.columns + column;
         row += grid.row_step;
-        let points_ahead = gate[row_or_last(row, grid) * gate_pitch + column];
-        let factors_ahead = up[row_or_last(row, grid) * up_pitch + column];
-        let gradients_ahead = output_gradient[row_or_last(row, grid) * gradient_pitch + column];
+        let points_ahead = read(gate, row, column, gate_pitch, grid);
+        let factors_ahead = read(up, row, column, up_pitch, grid);
+        let gradients_ahead = read(output_gradient, row, column, gradient_pitch, grid);
         let mut to_gate = points;
         let mut to_up = points;
         #[unroll]
@@ -108,7 +93,7 @@ pub(crate) fn backward_gated<F: Float, N: Size>(
         factors = factors_ahead;
         gradients = gradients_ahead;
     }
-    fold_cube(&sums, partials, grid, form);
+    fold_cube(&sums, partials, grid, comptime!(form.terms()));
 }
 
 #[cube]

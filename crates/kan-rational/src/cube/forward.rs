@@ -4,12 +4,10 @@
     reason = "a kernel's arguments are its buffers and numbers"
 )]
 
+use burn_custom_op::cube::{Grid, column_group, first_row, read, thread_column};
 use cubecl::{self, prelude::*};
 
-use super::{
-    arithmetic::{Coefficients, Form, evaluate, read_coefficients},
-    grid::{Grid, column_group, first_row, row_or_last},
-};
+use super::arithmetic::{Coefficients, Form, Steps, evaluate, read_coefficients};
 
 /// `output = F(x)`.
 ///
@@ -22,25 +20,19 @@ pub(crate) fn forward<F: Float, N: Size>(
     denominator: &Array<f32>,
     output: &mut Array<Vector<F, N>>,
     grid: &Grid,
+    steps: &Steps,
     x_pitch: usize,
     #[comptime] form: Form,
     #[define(F)] _dtype: StorageType,
 ) {
-    let column = ABSOLUTE_POS % grid.columns;
-    let group = column_group(column, grid);
-    let coefficients = read_coefficients(
-        numerator,
-        denominator,
-        group * grid.numerator_step,
-        group * grid.denominator_step,
-        form,
-    );
+    let column = thread_column(grid);
+    let coefficients = read_coefficients(numerator, denominator, column_group(column, grid), steps, form);
     let mut row = first_row(grid);
-    let mut points = x[row_or_last(row, grid) * x_pitch + column];
+    let mut points = read(x, row, column, x_pitch, grid);
     while row < grid.rows {
         let at = row * grid.columns + column;
         row += grid.row_step;
-        let points_ahead = x[row_or_last(row, grid) * x_pitch + column];
+        let points_ahead = read(x, row, column, x_pitch, grid);
         output[at] = values(points, &coefficients, form);
         points = points_ahead;
     }
@@ -55,28 +47,22 @@ pub(crate) fn forward_gated<F: Float, N: Size>(
     denominator: &Array<f32>,
     output: &mut Array<Vector<F, N>>,
     grid: &Grid,
+    steps: &Steps,
     gate_pitch: usize,
     up_pitch: usize,
     #[comptime] form: Form,
     #[define(F)] _dtype: StorageType,
 ) {
-    let column = ABSOLUTE_POS % grid.columns;
-    let group = column_group(column, grid);
-    let coefficients = read_coefficients(
-        numerator,
-        denominator,
-        group * grid.numerator_step,
-        group * grid.denominator_step,
-        form,
-    );
+    let column = thread_column(grid);
+    let coefficients = read_coefficients(numerator, denominator, column_group(column, grid), steps, form);
     let mut row = first_row(grid);
-    let mut points = gate[row_or_last(row, grid) * gate_pitch + column];
-    let mut factors = up[row_or_last(row, grid) * up_pitch + column];
+    let mut points = read(gate, row, column, gate_pitch, grid);
+    let mut factors = read(up, row, column, up_pitch, grid);
     while row < grid.rows {
         let at = row * grid.columns + column;
         row += grid.row_step;
-        let points_ahead = gate[row_or_last(row, grid) * gate_pitch + column];
-        let factors_ahead = up[row_or_last(row, grid) * up_pitch + column];
+        let points_ahead = read(gate, row, column, gate_pitch, grid);
+        let factors_ahead = read(up, row, column, up_pitch, grid);
         output[at] = gated_values(points, factors, &coefficients, form);
         points = points_ahead;
         factors = factors_ahead;

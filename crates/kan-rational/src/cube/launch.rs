@@ -1,20 +1,14 @@
 //! The host code of the four operations. It allocates outputs, launches kernels and returns the results. `checked` has
 //! already checked the tensors.
 
-use burn::tensor::{DType, Shape};
-use burn_cubecl::{
-    CubeRuntime,
-    ops::numeric::{empty_device_contiguous_dtype, zeros_client},
-    tensor::CubeTensor,
-};
-use cubecl::{CubeCount, calculate_cube_count_elemwise, ir::AddressType, prelude::*};
+use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
+use burn_custom_op::cube::{Rows, Sharing, THREADS, Work, address_type, cubes, like, partial_sums, zeros};
 
 use super::{
+    arithmetic::{Form, StepsLaunch},
     backward, fold, forward,
-    grid::THREADS,
-    layout::{Rows, Sharing, Work},
 };
-use crate::RationalSpec;
+use crate::{Degrees, RationalSpec};
 
 /// A forward kernel of degrees (5, 4) has at most 40 registers a thread. More rows amortise the reading of the
 /// coefficients; fewer leave more threads, hence more loads in flight.
@@ -34,21 +28,49 @@ const BACKWARD: Sharing = Sharing {
 pub(super) struct Parameters<R: CubeRuntime> {
     numerator: Rows<R>,
     denominator: Rows<R>,
-    spec: RationalSpec,
+    groups: usize,
+    form: Form,
 }
 
 impl<R: CubeRuntime> Parameters<R> {
     /// Coefficients `[G or 1, n + 1]` and `[G or 1, m]`, f32.
     pub(super) fn new(numerator: CubeTensor<R>, denominator: CubeTensor<R>, spec: RationalSpec) -> Self {
+        let degrees = Degrees::new(numerator.meta.shape()[1] - 1, denominator.meta.shape()[1]);
         Self {
             numerator: Rows::new(numerator),
             denominator: Rows::new(denominator),
-            spec,
+            groups: spec.groups,
+            form: Form {
+                degrees,
+                denominator: spec.denominator,
+            },
         }
     }
 
+    /// Rows of numerators and denominators: one for all groups, or one each.
+    fn rows(&self) -> [usize; 2] {
+        [&self.numerator, &self.denominator].map(|rows| rows.tensor.meta.shape()[0])
+    }
+
+    fn steps(&self) -> StepsLaunch<R> {
+        let [numerator, denominator] = self.rows();
+        StepsLaunch::new(
+            if numerator == 1 { 0 } else { self.numerator.pitch },
+            if denominator == 1 { 0 } else { self.denominator.pitch },
+        )
+    }
+
     fn work(&self, tensors: &[&Rows<R>], sharing: Sharing) -> Work {
-        Work::new(tensors, &self.numerator, &self.denominator, self.spec, sharing)
+        // Coefficients shared by all groups: there is one group.
+        let groups = if self.rows() == [1, 1] { 1 } else { self.groups };
+        Work::new(tensors, groups, self.form.terms(), sharing)
+    }
+
+    fn zero_gradients(&self) -> CoefficientGradients<R> {
+        CoefficientGradients {
+            numerator: zeros(&self.numerator.tensor),
+            denominator: zeros(&self.denominator.tensor),
+        }
     }
 }
 
@@ -68,7 +90,8 @@ pub(super) fn group_rational<R: CubeRuntime>(x: CubeTensor<R>, parameters: Param
     }
     let client = output.client.clone();
     let pitch = x.vector_pitch(work.vector);
-    let (count, dim) = cubes_of(&client, work.threads());
+    let (count, dim) = cubes(&client, work.threads());
+    let (steps, form) = (parameters.steps(), parameters.form);
     // SAFETY: `checked` has compared shape and element type of every tensor; every index is below `rows * columns`
     // vectors of tensors of this shape; the loop advances by a positive number of rows.
     unsafe {
@@ -83,8 +106,9 @@ pub(super) fn group_rational<R: CubeRuntime>(x: CubeTensor<R>, parameters: Param
             parameters.denominator.tensor.into_array_arg(),
             output.clone().into_array_arg(),
             work.grid(),
+            steps,
             pitch,
-            work.form,
+            form,
             output.dtype.into(),
         );
     }
@@ -105,7 +129,8 @@ pub(super) fn gated_rational<R: CubeRuntime>(
     }
     let client = output.client.clone();
     let pitches = (gate.vector_pitch(work.vector), up.vector_pitch(work.vector));
-    let (count, dim) = cubes_of(&client, work.threads());
+    let (count, dim) = cubes(&client, work.threads());
+    let (steps, form) = (parameters.steps(), parameters.form);
     // SAFETY: as in `group_rational`.
     unsafe {
         forward::forward_gated::launch_unchecked::<R>(
@@ -120,9 +145,10 @@ pub(super) fn gated_rational<R: CubeRuntime>(
             parameters.denominator.tensor.into_array_arg(),
             output.clone().into_array_arg(),
             work.grid(),
+            steps,
             pitches.0,
             pitches.1,
-            work.form,
+            form,
             output.dtype.into(),
         );
     }
@@ -139,12 +165,13 @@ pub(super) fn group_rational_backward<R: CubeRuntime>(
     let work = parameters.work(&[&x, &output_gradient], BACKWARD);
     let x_gradient = like(&x.tensor);
     if work.is_empty() {
-        return (x_gradient, zero_gradients(&parameters));
+        return (x_gradient, parameters.zero_gradients());
     }
     let client = x_gradient.client.clone();
     let partials = partial_sums(&x_gradient, &work);
     let pitches = (x.vector_pitch(work.vector), output_gradient.vector_pitch(work.vector));
-    let (count, dim) = cubes_of(&client, work.threads());
+    let (count, dim) = cubes(&client, work.threads());
+    let (steps, form) = (parameters.steps(), parameters.form);
     // SAFETY: as in `group_rational`; partial sums are indexed below `slots * terms * cubes`.
     unsafe {
         backward::backward::launch_unchecked::<R>(
@@ -160,9 +187,10 @@ pub(super) fn group_rational_backward<R: CubeRuntime>(
             x_gradient.clone().into_array_arg(),
             partials.clone().into_array_arg(),
             work.grid(),
+            steps,
             pitches.0,
             pitches.1,
-            work.form,
+            form,
             x_gradient.dtype.into(),
         );
     }
@@ -180,13 +208,13 @@ pub(super) fn gated_rational_backward<R: CubeRuntime>(
     let work = parameters.work(&[&gate, &up, &output_gradient], BACKWARD);
     let (gate_gradient, up_gradient) = (like(&gate.tensor), like(&up.tensor));
     if work.is_empty() {
-        return (gate_gradient, up_gradient, zero_gradients(&parameters));
+        return (gate_gradient, up_gradient, parameters.zero_gradients());
     }
     let client = gate_gradient.client.clone();
     let partials = partial_sums(&gate_gradient, &work);
-    let pitch = |rows: &Rows<R>| rows.vector_pitch(work.vector);
-    let pitches = (pitch(&gate), pitch(&up), pitch(&output_gradient));
-    let (count, dim) = cubes_of(&client, work.threads());
+    let pitches = [&gate, &up, &output_gradient].map(|rows| rows.vector_pitch(work.vector));
+    let (count, dim) = cubes(&client, work.threads());
+    let (steps, form) = (parameters.steps(), parameters.form);
     // SAFETY: as in `group_rational_backward`.
     unsafe {
         backward::backward_gated::launch_unchecked::<R>(
@@ -210,10 +238,11 @@ pub(super) fn gated_rational_backward<R: CubeRuntime>(
             up_gradient.clone().into_array_arg(),
             partials.clone().into_array_arg(),
             work.grid(),
-            pitches.0,
-            pitches.1,
-            pitches.2,
-            work.form,
+            steps,
+            pitches[0],
+            pitches[1],
+            pitches[2],
+            form,
             gate_gradient.dtype.into(),
         );
     }
@@ -226,7 +255,8 @@ fn combine<R: CubeRuntime>(partials: CubeTensor<R>, parameters: Parameters<R>, w
     let numerator = like(&parameters.numerator.tensor);
     let denominator = like(&parameters.denominator.tensor);
     let jobs = numerator.meta.num_elements() + denominator.meta.num_elements();
-    let (count, dim) = cubes_of(&client, jobs * THREADS);
+    let (count, dim) = cubes(&client, jobs * THREADS);
+    let (steps, form, [numerator_rows, denominator_rows]) = (parameters.steps(), parameters.form, parameters.rows());
     // SAFETY: a cube past the last coefficient reads a partial sum that exists and writes nothing.
     unsafe {
         fold::combine::launch_unchecked::<R>(
@@ -239,50 +269,11 @@ fn combine<R: CubeRuntime>(partials: CubeTensor<R>, parameters: Parameters<R>, w
             numerator.clone().into_array_arg(),
             denominator.clone().into_array_arg(),
             work.grid(),
-            work.numerator_rows,
-            work.denominator_rows,
-            work.form,
+            steps,
+            numerator_rows,
+            denominator_rows,
+            form,
         );
     }
     CoefficientGradients { numerator, denominator }
-}
-
-fn zero_gradients<R: CubeRuntime>(parameters: &Parameters<R>) -> CoefficientGradients<R> {
-    let zeros = |like: &CubeTensor<R>| {
-        zeros_client(
-            like.client.clone(),
-            like.device.clone(),
-            like.meta.shape().clone(),
-            like.dtype,
-        )
-    };
-    CoefficientGradients {
-        numerator: zeros(&parameters.numerator.tensor),
-        denominator: zeros(&parameters.denominator.tensor),
-    }
-}
-
-/// An uninitialised contiguous tensor of the same shape and type.
-fn like<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
-    let shape = tensor.meta.shape().clone();
-    empty_device_contiguous_dtype(tensor.client.clone(), tensor.device.clone(), shape, tensor.dtype)
-}
-
-fn partial_sums<R: CubeRuntime>(beside: &CubeTensor<R>, work: &Work) -> CubeTensor<R> {
-    let shape = Shape::from([work.partials()]);
-    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, DType::F32)
-}
-
-fn cubes_of<R: CubeRuntime>(client: &ComputeClient<R>, threads: usize) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new_1d(THREADS as u32);
-    (calculate_cube_count_elemwise(client, threads, dim), dim)
-}
-
-/// 32-bit indices unless a tensor needs more.
-fn address_type<R: CubeRuntime>(tensors: &[&CubeTensor<R>]) -> AddressType {
-    tensors
-        .iter()
-        .map(|tensor| tensor.required_address_type())
-        .max()
-        .unwrap_or_default()
 }

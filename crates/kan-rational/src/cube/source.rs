@@ -1,6 +1,7 @@
 //! The generated source of the kernels, so that compiled code can be inspected without a device.
 
 use burn::tensor::DType;
+use burn_custom_op::cube::{Grid, GridCompilationArg, THREADS};
 use cubecl::{
     define_scalar, define_size,
     ir::{AddressType, StorageType, VectorSize},
@@ -8,9 +9,8 @@ use cubecl::{
 };
 
 use super::{
-    arithmetic::Form,
+    arithmetic::{Form, Steps, StepsCompilationArg},
     backward, fold, forward,
-    grid::{Grid, GridCompilationArg, THREADS},
 };
 use crate::{Degrees, Denominator};
 
@@ -108,13 +108,19 @@ impl Arguments {
             columns: (),
             row_step: (),
             group_columns: (),
-            numerator_step: (),
-            denominator_step: (),
             groups: (),
             slots: (),
             cubes: (),
         };
         Grid::expand(&argument, &mut self.builder)
+    }
+
+    fn steps(&mut self) -> <Steps as CubeType>::ExpandType {
+        let argument = StepsCompilationArg {
+            numerator: (),
+            denominator: (),
+        };
+        Steps::expand(&argument, &mut self.builder)
     }
 
     fn number(&mut self) -> <usize as CubeType>::ExpandType {
@@ -128,7 +134,7 @@ impl Arguments {
             self.input::<Array<f32>>(),
         );
         let output = self.output::<Vectors>();
-        let (grid, pitch) = (self.grid(), self.number());
+        let (grid, steps, pitch) = (self.grid(), self.steps(), self.number());
         let scope = &mut self.builder.scope;
         forward::forward::expand::<Element, Lanes>(
             scope,
@@ -138,6 +144,7 @@ impl Arguments {
             b,
             output,
             grid,
+            steps,
             pitch,
             form,
             self.storage,
@@ -148,7 +155,8 @@ impl Arguments {
         let (gate, up) = (self.input::<Vectors>(), self.input::<Vectors>());
         let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
         let output = self.output::<Vectors>();
-        let (grid, gate_pitch, up_pitch) = (self.grid(), self.number(), self.number());
+        let (grid, steps) = (self.grid(), self.steps());
+        let (gate_pitch, up_pitch) = (self.number(), self.number());
         forward::forward_gated::expand::<Element, Lanes>(
             &mut self.builder.scope,
             self.vector,
@@ -158,6 +166,7 @@ impl Arguments {
             b,
             output,
             grid,
+            steps,
             gate_pitch,
             up_pitch,
             form,
@@ -169,7 +178,8 @@ impl Arguments {
         let (x, gradient) = (self.input::<Vectors>(), self.input::<Vectors>());
         let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
         let (to_x, partials) = (self.output::<Vectors>(), self.output::<Array<f32>>());
-        let (grid, x_pitch, gradient_pitch) = (self.grid(), self.number(), self.number());
+        let (grid, steps) = (self.grid(), self.steps());
+        let (x_pitch, gradient_pitch) = (self.number(), self.number());
         backward::backward::expand::<Element, Lanes>(
             &mut self.builder.scope,
             self.vector,
@@ -180,6 +190,7 @@ impl Arguments {
             to_x,
             partials,
             grid,
+            steps,
             x_pitch,
             gradient_pitch,
             form,
@@ -196,7 +207,7 @@ impl Arguments {
         let (a, b) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
         let (to_gate, to_up) = (self.output::<Vectors>(), self.output::<Vectors>());
         let partials = self.output::<Array<f32>>();
-        let grid = self.grid();
+        let (grid, steps) = (self.grid(), self.steps());
         let (gate_pitch, up_pitch, gradient_pitch) = (self.number(), self.number(), self.number());
         backward::backward_gated::expand::<Element, Lanes>(
             &mut self.builder.scope,
@@ -210,6 +221,7 @@ impl Arguments {
             to_up,
             partials,
             grid,
+            steps,
             gate_pitch,
             up_pitch,
             gradient_pitch,
@@ -221,7 +233,8 @@ impl Arguments {
     fn combine(&mut self, form: Form) {
         let (partials, denominator) = (self.input::<Array<f32>>(), self.input::<Array<f32>>());
         let (to_a, to_b) = (self.output::<Array<f32>>(), self.output::<Array<f32>>());
-        let (grid, a_rows, b_rows) = (self.grid(), self.number(), self.number());
+        let (grid, steps) = (self.grid(), self.steps());
+        let (a_rows, b_rows) = (self.number(), self.number());
         fold::combine::expand(
             &mut self.builder.scope,
             partials,
@@ -229,6 +242,7 @@ impl Arguments {
             to_a,
             to_b,
             grid,
+            steps,
             a_rows,
             b_rows,
             form,

@@ -4,35 +4,32 @@ use burn::tensor::DType;
 use burn_cubecl::{CubeRuntime, kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::ir::{StorageType, VectorSize};
 
-use super::{
-    arithmetic::Form,
-    grid::{GridLaunch, THREADS},
-};
-use crate::{Degrees, RationalSpec};
+use super::grid::{GridLaunch, THREADS};
 
 /// How a kernel's threads share the rows of a tensor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sharing {
+pub struct Sharing {
     /// Threads that one multiprocessor holds at a time: its 65,536 registers over those of a thread, in whole cubes.
-    pub(super) resident: usize,
+    pub resident: usize,
     /// Rows a thread takes at most.
-    pub(super) most_rows: usize,
+    pub most_rows: usize,
 }
 
 /// Multiprocessors of a large device, where the device does not tell.
 const MULTIPROCESSORS: u32 = 128;
 
 /// A tensor whose rows are contiguous and lie at equal distances.
-pub(super) struct Rows<R: CubeRuntime> {
-    pub(super) tensor: CubeTensor<R>,
+pub struct Rows<R: CubeRuntime> {
+    /// `[.., D]`
+    pub tensor: CubeTensor<R>,
     /// Elements from one row to the next.
-    pitch: usize,
+    pub pitch: usize,
 }
 
 impl<R: CubeRuntime> Rows<R> {
     /// Takes the tensor as it is if its rows can be addressed by one distance (contiguous, padded, or sliced in the
     /// last dimension), copies it otherwise.
-    pub(super) fn new(tensor: CubeTensor<R>) -> Self {
+    pub fn new(tensor: CubeTensor<R>) -> Self {
         if let Some(pitch) = row_pitch(tensor.meta.shape(), tensor.meta.strides()) {
             return Self { tensor, pitch };
         }
@@ -45,14 +42,8 @@ impl<R: CubeRuntime> Rows<R> {
         Self { tensor, pitch }
     }
 
-    /// Rows and columns of a matrix.
-    fn matrix(&self) -> [usize; 2] {
-        let shape = self.tensor.meta.shape();
-        [shape[0], shape[1]]
-    }
-
     /// Vectors from one row to the next.
-    pub(super) fn vector_pitch(&self, vector: VectorSize) -> usize {
+    pub fn vector_pitch(&self, vector: VectorSize) -> usize {
         self.pitch / vector
     }
 }
@@ -80,67 +71,40 @@ fn row_pitch(shape: &[usize], strides: &[usize]) -> Option<usize> {
 
 /// The work of one call: everything about its shape, nothing about its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Work {
-    pub(super) rows: usize,
+pub struct Work {
+    rows: usize,
     /// Elements in a row.
-    pub(super) width: usize,
-    pub(super) groups: usize,
-    pub(super) numerator_rows: usize,
-    pub(super) denominator_rows: usize,
-    pub(super) form: Form,
-    pub(super) vector: VectorSize,
-    numerator_step: usize,
-    denominator_step: usize,
+    width: usize,
+    groups: usize,
+    /// Sums that a thread keeps, all of one group: 0 for a kernel that folds nothing.
+    terms: usize,
+    /// Elements that are read and written at a time.
+    pub vector: VectorSize,
     row_step: usize,
 }
 
 impl Work {
-    /// Divides the work of `tensors`, which have one shape and element type, among threads.
-    pub(super) fn new<R: CubeRuntime>(
-        tensors: &[&Rows<R>],
-        numerator: &Rows<R>,
-        denominator: &Rows<R>,
-        spec: RationalSpec,
-        sharing: Sharing,
-    ) -> Self {
+    /// Divides the work of `tensors`, which have one shape and element type, among threads. `groups` divides the last
+    /// dimension.
+    pub fn new<R: CubeRuntime>(tensors: &[&Rows<R>], groups: usize, terms: usize, sharing: Sharing) -> Self {
         let shape = tensors[0].tensor.meta.shape();
         let width = *shape.last().expect("a checked input has a last dimension");
-        let [numerator_rows, numerator_terms] = numerator.matrix();
-        let [denominator_rows, denominator_terms] = denominator.matrix();
-        // Coefficients shared by all groups: there is one group.
-        let groups = if numerator_rows == 1 && denominator_rows == 1 {
-            1
-        } else {
-            spec.groups
-        };
-        let form = Form {
-            degrees: Degrees::new(numerator_terms - 1, denominator_terms),
-            denominator: spec.denominator,
-        };
         let rows = shape.iter().product::<usize>() / width.max(1);
         let vector = vector_size(tensors, width / groups);
-        let columns = width / vector;
         let hardware = &tensors[0].tensor.client.properties().hardware;
         let multiprocessors = hardware.num_streaming_multiprocessors.unwrap_or(MULTIPROCESSORS) as usize;
-        let row_step = row_step(rows, columns, multiprocessors, sharing);
-        let numerator_step = if numerator_rows == 1 { 0 } else { numerator.pitch };
-        let denominator_step = if denominator_rows == 1 { 0 } else { denominator.pitch };
         Self {
             rows,
             width,
             groups,
-            numerator_rows,
-            denominator_rows,
-            form,
+            terms,
             vector,
-            numerator_step,
-            denominator_step,
-            row_step,
+            row_step: row_step(rows, width / vector, multiprocessors, sharing),
         }
     }
 
     /// Nothing to read and nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rows == 0 || self.width == 0
     }
 
@@ -153,34 +117,32 @@ impl Work {
     }
 
     /// Threads with work.
-    pub(super) fn threads(&self) -> usize {
+    pub fn threads(&self) -> usize {
         self.row_step * self.columns()
     }
 
     /// Cubes with work.
-    pub(super) fn cubes(&self) -> usize {
+    pub fn cubes(&self) -> usize {
         self.threads().div_ceil(THREADS)
     }
 
     /// The groups a cube of [`THREADS`] neighbouring columns can touch, counting a part at either end.
-    pub(super) fn slots(&self) -> usize {
+    pub fn slots(&self) -> usize {
         usize::min(self.groups, (THREADS - 1) / self.group_columns() + 2)
     }
 
     /// Elements of the partial sums: `[slots, terms, cubes]`.
-    pub(super) fn partials(&self) -> usize {
-        self.slots() * self.form.terms() * self.cubes()
+    pub fn partials(&self) -> usize {
+        self.slots() * self.terms * self.cubes()
     }
 
     /// The numbers the kernels read.
-    pub(super) fn grid<R: CubeRuntime>(&self) -> GridLaunch<R> {
+    pub fn grid<R: CubeRuntime>(&self) -> GridLaunch<R> {
         GridLaunch::new(
             self.rows,
             self.columns(),
             self.row_step,
             self.group_columns(),
-            self.numerator_step,
-            self.denominator_step,
             self.groups,
             self.slots(),
             self.cubes(),
@@ -203,18 +165,14 @@ fn row_step(rows: usize, columns: usize, multiprocessors: usize, sharing: Sharin
 /// The widest vector that divides a group and every pitch: 16 bytes where the shape allows it.
 fn vector_size<R: CubeRuntime>(tensors: &[&Rows<R>], group_width: usize) -> VectorSize {
     let tensor = &tensors[0].tensor;
-    let fits = |size: &VectorSize| {
-        group_width.is_multiple_of(*size) && tensors.iter().all(|rows| rows.pitch.is_multiple_of(*size))
-    };
-    tensor
-        .client
-        .io_optimized_vector_sizes(tensor.dtype.size())
-        .find(fits)
-        .unwrap_or(1)
+    let mut sizes = tensor.client.io_optimized_vector_sizes(tensor.dtype.size());
+    let found = sizes
+        .find(|size| group_width.is_multiple_of(*size) && tensors.iter().all(|rows| rows.pitch.is_multiple_of(*size)));
+    found.unwrap_or(1)
 }
 
 /// Whether the device reads and writes this type and has the threads a cube needs.
-pub(super) fn is_supported<R: CubeRuntime>(tensor: &CubeTensor<R>) -> bool {
+pub fn is_supported<R: CubeRuntime>(tensor: &CubeTensor<R>) -> bool {
     let properties = tensor.client.properties();
     matches!(tensor.dtype, DType::F32 | DType::F16 | DType::BF16)
         && properties.supports_type(StorageType::from(tensor.dtype))

@@ -9,40 +9,42 @@
 use cubecl::{self, prelude::*};
 
 /// Threads in a cube; every runtime supports this number.
-pub(crate) const THREADS: usize = 256;
+pub const THREADS: usize = 256;
 
 /// The numbers of a call that the kernels read while running, so that no shape is compiled in.
 #[derive(CubeType, CubeLaunch, Clone)]
-pub(crate) struct Grid {
+pub struct Grid {
     /// Rows of the tensor: the product of all dimensions but the last.
-    pub(crate) rows: usize,
+    pub rows: usize,
     /// Vectors in a row.
-    pub(crate) columns: usize,
+    pub columns: usize,
     /// Rows between two rows of the same thread.
-    pub(crate) row_step: usize,
+    pub row_step: usize,
     /// Vectors of a group in a row.
-    pub(crate) group_columns: usize,
-    /// Coefficients from one group's numerator to the next: 0 if all groups share one.
-    pub(crate) numerator_step: usize,
-    /// Coefficients from one group's denominator to the next: 0 if all groups share one.
-    pub(crate) denominator_step: usize,
-    /// Groups.
-    pub(crate) groups: usize,
+    pub group_columns: usize,
+    /// Groups: runs of neighbouring channels with parameters of their own.
+    pub groups: usize,
     /// Groups of which one cube can hold a part.
-    pub(crate) slots: usize,
+    pub slots: usize,
     /// Cubes.
-    pub(crate) cubes: usize,
+    pub cubes: usize,
+}
+
+/// The column of this thread.
+#[cube]
+pub fn thread_column(grid: &Grid) -> usize {
+    ABSOLUTE_POS % grid.columns
 }
 
 /// The group of a column.
 #[cube]
-pub(crate) fn column_group(column: usize, grid: &Grid) -> usize {
+pub fn column_group(column: usize, grid: &Grid) -> usize {
     column / grid.group_columns
 }
 
 /// The first row of this thread, or the number of rows if it has none.
 #[cube]
-pub(crate) fn first_row(grid: &Grid) -> usize {
+pub fn first_row(grid: &Grid) -> usize {
     select(
         ABSOLUTE_POS < grid.row_step * grid.columns,
         ABSOLUTE_POS / grid.columns,
@@ -50,16 +52,23 @@ pub(crate) fn first_row(grid: &Grid) -> usize {
     )
 }
 
-/// The row itself, or the last one for a read ahead of the end whose result is not used.
+/// The vector of a row and column of a tensor whose rows lie `pitch` vectors apart. Past the last row it is that of the
+/// last one: a read ahead of the end, whose result is not used.
 #[cube]
-pub(crate) fn row_or_last(row: usize, grid: &Grid) -> usize {
-    select(row < grid.rows, row, grid.rows - 1)
+pub fn read<F: Float, N: Size>(
+    tensor: &Array<Vector<F, N>>,
+    row: usize,
+    column: usize,
+    pitch: usize,
+    grid: &Grid,
+) -> Vector<F, N> {
+    tensor[select(row < grid.rows, row, grid.rows - 1) * pitch + column]
 }
 
 /// The group in the first slot of a cube: group 0 if the cube has a slot for every group, else that of its first
 /// thread.
 #[cube]
-pub(crate) fn first_group(cube: usize, grid: &Grid) -> usize {
+pub(super) fn first_group(cube: usize, grid: &Grid) -> usize {
     let column = (cube * THREADS) % grid.columns;
     select(grid.slots == grid.groups, 0, column_group(column, grid))
 }
