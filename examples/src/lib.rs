@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod flags;
+pub mod generation;
 pub mod hub;
 pub mod kernels;
 pub mod memory;

@@ -255,6 +255,7 @@ impl TrainObserver for Training {
 pub struct Tasks {
     prefix: String,
     bars: Stages,
+    first_prompts: bool,
 }
 
 impl Tasks {
@@ -262,12 +263,28 @@ impl Tasks {
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_string(),
-            bars: Stages::default(),
+            ..Self::default()
         }
+    }
+
+    /// Prints the first prompt of each task, and its target.
+    pub fn with_first_prompts(mut self, shown: bool) -> Self {
+        self.first_prompts = shown;
+        self
     }
 }
 
 impl llm_bench::EvaluationProgress for Tasks {
+    fn first_prompt(&mut self, task: &str, prompt: &llm_bench::Prompt) {
+        if self.first_prompts {
+            let context = prompt.requests.first_context();
+            note(format_args!(
+                "{task}, document {}:\n{context}\ntarget: {}",
+                prompt.doc_id, prompt.target
+            ));
+        }
+    }
+
     fn documents(&mut self, task: &str, done: usize, total: usize) {
         let name = format!("{} {task}", self.prefix);
         self.bars.set(name.trim(), done, total);

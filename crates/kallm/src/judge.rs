@@ -3,6 +3,7 @@
 mod encoding;
 mod fingerprint;
 
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,13 +13,13 @@ use llm_bench::{
     BenchError, ChatPrompt, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, ModelDescription,
     Turn, cut_at_stops,
 };
-use smollm2_infer::{Decoder, Engine, GenerationConfig, InferError, ScoreRequest};
+use smollm2_infer::{Decoder, Engine, GenerationConfig, InferError, Sampling, ScoreRequest};
 use smollm2_model::DecoderBackend;
 use smoltalk_data::{ChatTokenizer, Message, Rendered};
 
 use encoding::{encode, pieces};
 
-/// An engine under evaluation: it scores contexts in batches and generates greedily.
+/// An engine under evaluation: it scores contexts in batches and generates texts.
 pub struct Judged<B: Backend> {
     engine: Engine<B>,
     name: String,
@@ -97,7 +98,7 @@ impl<B: DecoderBackend> Judged<B> {
         Ok(ids[start..].to_vec())
     }
 
-    /// Greedy up to a stop string or the end of a text, as lm-evaluation-harness decides it: the end of a turn
+    /// Up to a stop string or the end of a text, as lm-evaluation-harness decides it: the end of a turn
     /// alone does not stop it.
     fn settings(&self, request: &GenerationRequest) -> GenerationConfig {
         let mut stop_ids = self.engine.model().config().eos_token_ids.clone();
@@ -105,6 +106,13 @@ impl<B: DecoderBackend> Judged<B> {
         let stops = request.until.iter().filter(|stop| !stop.is_empty());
         GenerationConfig {
             max_new_tokens: request.max_gen_toks,
+            sampling: request.sampling.map_or(Sampling::Greedy, |drawn| Sampling::Sample {
+                temperature: drawn.temperature,
+                top_k: drawn.top_k,
+                top_p: drawn.top_p,
+                min_p: 0.0,
+            }),
+            stream: request.sampling.map_or(0, |drawn| stream(&request.context, drawn.draw)),
             stop_ids,
             stop_strings: stops.cloned().collect(),
             ..Default::default()
@@ -188,6 +196,13 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
     fn fingerprint(&self) -> String {
         fingerprint::of(&self.engine)
     }
+}
+
+/// The draws of a question and of its texts differ, and do not depend on the batch.
+fn stream(context: &str, draw: usize) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (context, draw).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Turns in the chat template of a tokenizer, as [`Judged`] asks them. [`check_tasks`](llm_bench::check_tasks) needs no

@@ -5,6 +5,8 @@ use crate::error::{KallmError, OfPath, Result};
 use crate::judge::chat_prompt;
 #[cfg(feature = "bench")]
 use llm_bench::Task;
+#[cfg(feature = "bench")]
+use llm_bench::task::{Catalogue, Selection};
 #[cfg(all(feature = "bench", feature = "train"))]
 use llm_bench::{ChatPrompt, PromptOptions, Turn, check_tasks};
 #[cfg(all(feature = "bench", feature = "train"))]
@@ -13,23 +15,39 @@ use smollm2_infer::Engine;
 use smollm2_model::DecoderBackend;
 use smoltalk_data::{ChatTokenizer, Mask, Source, SystemPrompt};
 use std::path::Path;
+#[cfg(feature = "bench")]
+use std::path::PathBuf;
 
 /// Tokens in a row of calibration text.
 pub const CALIBRATION_ROW: usize = 512;
 /// Tokens that gates are fitted on.
 pub const CALIBRATION_TOKENS: usize = 4096;
 
-/// Opens tasks by name or file.
+/// Opens tasks by name, group, tag, pattern or file.
 ///
 /// # Errors
 /// When there is no task, or one is unknown or not valid.
 #[cfg(feature = "bench")]
 pub fn tasks(names: &[String]) -> Result<Vec<Task>> {
+    Ok(selection(names, &[])?.tasks)
+}
+
+/// As [`tasks`], with the groups they were asked for by, and with the names of the task files below some folders.
+///
+/// # Errors
+/// When there is no task, or one is unknown or not valid, or a folder cannot be read.
+#[cfg(feature = "bench")]
+pub fn selection(names: &[String], folders: &[PathBuf]) -> Result<Selection> {
+    let mut catalogue = Catalogue::builtin()?;
+    for folder in folders {
+        catalogue.include(folder)?;
+    }
     if names.is_empty() {
-        let expected = format!("at least one of {}, or a YAML file", Task::builtin_names().join(", "));
+        let known: Vec<&str> = catalogue.names().collect();
+        let expected = format!("at least one of {}, or a YAML file", known.join(", "));
         return Err(KallmError::unusable("tasks", expected, "none", "name a task"));
     }
-    Ok(names.iter().map(|name| Task::open(name)).collect::<Result<_, _>>()?)
+    Ok(catalogue.open(names)?)
 }
 
 /// Looks for mistakes in tasks and their data, few-shot splits included: a long training must not end in finding one.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use record_files::{RecordError, Records, SplitMatch, count, data_files, split_files};
 
+use crate::task::SamplesFile;
 use crate::{BenchError, Document, Task};
 
 /// Where the files of data sets are.
@@ -43,6 +44,9 @@ impl DataSets {
     /// # Errors
     /// [`BenchError::MissingData`] names the path expected; [`BenchError::Records`] the folder that cannot be read.
     pub fn files(&self, task: &Task, split: &str) -> Result<Vec<PathBuf>, BenchError> {
+        if let Some(files) = self.named_by(task, split)? {
+            return Ok(files);
+        }
         if let Some(files) = self.elsewhere.get(&name(task, split)) {
             return Ok(files.clone());
         }
@@ -58,6 +62,42 @@ impl DataSets {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl DataSets {
+    /// The files that the task itself names for a split.
+    fn named_by(&self, task: &Task, split: &str) -> Result<Option<Vec<PathBuf>>, BenchError> {
+        let files = task
+            .dataset_kwargs
+            .as_ref()
+            .and_then(|kwargs| kwargs.data_files.as_ref());
+        let Some(files) = files else {
+            return Ok(None);
+        };
+        match files.get(split) {
+            Some(names) => Ok(Some(names.to_vec().iter().map(|name| self.root.join(name)).collect())),
+            None => Err(BenchError::MissingData {
+                task: task.task.clone(),
+                split: split.to_owned(),
+                path: self.root.clone(),
+                found: format!("dataset_kwargs.data_files with {:?}", files.keys().collect::<Vec<_>>()),
+            }),
+        }
+    }
+
+    /// The examples of a file `ROOT/fewshot/<name>.jsonl`.
+    pub(crate) fn published(&self, task: &Task, file: &SamplesFile) -> Result<Vec<Document>, BenchError> {
+        let path = self.root.join("fewshot").join(format!("{}.jsonl", file.file));
+        if !path.is_file() {
+            return Err(BenchError::MissingExamples {
+                task: task.task.clone(),
+                path,
+                origin: file.source.clone(),
+            });
+        }
+        let documents = Records::open(&path)?.map(|record| Ok(record?.fields));
+        documents.collect()
     }
 }
 

@@ -42,6 +42,24 @@ pub enum BenchError {
         /// The tag.
         tag: String,
     },
+    /// The files that a task file includes cannot be put together.
+    #[error("{path}: `include`: {problem}")]
+    Include {
+        /// The file.
+        path: String,
+        /// What is wrong and what is expected instead.
+        problem: String,
+    },
+    /// A template of a task is not valid, or uses a filter, test or method that is not there.
+    #[error("task {task}: `{field}`: {source:#}")]
+    Template {
+        /// The task's name.
+        task: String,
+        /// The key at fault.
+        field: &'static str,
+        /// The template engine's error.
+        source: Box<minijinja::Error>,
+    },
     /// A task file is well-formed, but asks for something impossible.
     #[error("task {task}: `{field}`: {problem}")]
     TaskField {
@@ -66,6 +84,24 @@ pub enum BenchError {
     DuplicateTask {
         /// The name.
         task: String,
+    },
+    /// Documents are asked for by indices that do not exist.
+    #[error("task {task}: --samples: {problem}")]
+    SampleIndex {
+        /// The task's name.
+        task: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Published few-shot examples are not below the data root.
+    #[error("task {task}: the few-shot examples are missing: expected {path}; {origin}")]
+    MissingExamples {
+        /// The task's name.
+        task: String,
+        /// The file.
+        path: PathBuf,
+        /// Who published the examples.
+        origin: String,
     },
     /// A split is there, but empty.
     #[error("task {task}: split `{split}` holds no documents")]

@@ -1,6 +1,8 @@
 //! [`evaluate()`]: tasks in, scores and samples out.
 
 mod answers;
+mod dry_run;
+mod groups;
 mod prepare;
 mod responses;
 
@@ -12,11 +14,13 @@ use std::time::Instant;
 use crate::journal::Journal;
 use crate::metric::{MetricValue, Scale, ScorePart};
 use crate::output::document_hash;
-use crate::task::Task;
+use crate::task::{Group, Task};
 use crate::{Answer, BenchError, LanguageModel, ModelDescription, Prompt, PromptOptions, SplitDigest, Turn};
 
+pub use dry_run::write_requests;
+pub use groups::{GroupEvaluation, GroupScore};
 pub use prepare::check_tasks;
-use prepare::prepare;
+use prepare::{PreparedTask, prepare};
 pub use responses::judge_responses;
 
 /// How an evaluation runs.
@@ -29,6 +33,10 @@ pub struct EvaluateOptions {
     /// A file to which answers are appended as they come, and from which an interrupted evaluation resumes: a document
     /// whose requests are in it is not asked again.
     pub journal: Option<PathBuf>,
+    /// Groups of the tasks, whose scores are reported too.
+    pub groups: Vec<Group>,
+    /// Ask, but score nothing.
+    pub predict_only: bool,
     /// Where results are written, task by task.
     pub output: Option<OutputOptions>,
 }
@@ -49,6 +57,8 @@ impl EvaluateOptions {
             prompts,
             batch_size: 1,
             journal: None,
+            groups: Vec::new(),
+            predict_only: false,
             output: None,
         }
     }
@@ -56,6 +66,9 @@ impl EvaluateOptions {
 
 /// Is called as an evaluation proceeds. `()` ignores every call.
 pub trait EvaluationProgress {
+    /// The first document of a task is ready to be asked, and all others are like it.
+    fn first_prompt(&mut self, _task: &str, _prompt: &Prompt) {}
+
     /// `done` of `total` documents of `task` are answered; at first those whose answers the journal has.
     fn documents(&mut self, task: &str, done: usize, total: usize);
 }
@@ -133,6 +146,11 @@ impl TaskEvaluation {
     /// The score of a metric under the task's first filter.
     pub fn score(&self, metric: &str) -> Option<&Score> {
         self.scores.iter().find(|score| score.metric == metric)
+    }
+
+    /// Documents evaluated.
+    pub(crate) fn evaluated(&self) -> usize {
+        self.first_samples().count()
     }
 
     /// The samples of the first filter: one per document.
@@ -213,6 +231,16 @@ impl Evaluation {
             None => Ok(()),
         }
     }
+
+    /// The groups of which at least one task is evaluated.
+    pub fn groups(&self) -> Vec<GroupEvaluation> {
+        let groups = self
+            .options
+            .groups
+            .iter()
+            .map(|group| GroupEvaluation::of(group, &self.tasks));
+        groups.filter(|group| group.documents > 0).collect()
+    }
 }
 
 /// Evaluates a model on tasks, one after another. Whatever is wrong with any task is found before the first request:
@@ -231,7 +259,11 @@ pub fn evaluate(
     let description = model.description();
     let prepared = {
         let chat = |turns: &[Turn], open: bool| model.apply_chat_template(turns, open);
-        prepare(tasks, &options.prompts, &chat, description.max_length)?
+        let mut prepared = prepare(tasks, &options.prompts, &chat, description.max_length)?;
+        if options.predict_only {
+            prepared.iter_mut().for_each(PreparedTask::score_nothing);
+        }
+        prepared
     };
     let mut evaluation = Evaluation::begin(description, model.fingerprint(), options);
     let mut journal = Journal::open(options.journal.as_deref(), &evaluation.fingerprint)?;

@@ -84,6 +84,18 @@ impl Expression {
         Ok(self.ranges(text)?.len())
     }
 
+    /// A pattern that matches a text and nothing else.
+    pub(crate) fn escaped(text: &str) -> String {
+        fancy_regex::escape(text).into_owned()
+    }
+
+    /// Python's `re.sub(pattern, replacement, text, count)`; a count of 0 replaces every match. The replacement is in
+    /// the engine's notation.
+    pub(crate) fn replace(&self, text: &str, replacement: &str, count: usize) -> Result<String, ExpressionError> {
+        let replaced = self.regex.try_replacen(text, count, replacement);
+        Ok(replaced.map_err(|source| failure(&self.pattern, source))?.into_owned())
+    }
+
     /// Python's `re.sub(pattern, "", text)`.
     pub(crate) fn delete(&self, text: &str) -> Result<String, ExpressionError> {
         let replaced = self.regex.try_replacen(text, 0, "");

@@ -6,21 +6,31 @@
 
 mod choices;
 mod generated;
+mod likelihood;
 mod rolling;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::template::Rendered;
+use crate::task::{ChoiceField, FilterStep};
+use crate::template::{Rendered, Templates};
 use crate::{BenchError, Document, Gold, Requests, Task};
 
 /// Every form, found by its name.
-const FORMS: [&dyn Form; 3] = [&choices::Choices, &generated::Generated, &rolling::Rolling];
+const FORMS: [&dyn Form; 4] = [
+    &choices::Choices,
+    &generated::Generated,
+    &likelihood::Likelihood,
+    &rolling::Rolling,
+];
 
 /// A form of task.
 pub(crate) trait Form: Sync {
     /// Its `output_type` in task files.
     fn name(&self) -> &'static str;
+
+    /// Names of the metrics of a task that names none.
+    fn default_metrics(&self) -> &'static [&'static str];
 
     /// Refuses keys of a task that contradict the form.
     ///
@@ -56,6 +66,10 @@ pub(crate) trait Reader {
 /// What is asked about a document.
 pub(crate) struct Asked {
     pub(crate) requests: Requests,
+    /// Continuations that are scored without any context too, after the others.
+    pub(crate) unconditional: Vec<String>,
+    /// Between the question and what the task's `gen_prefix` yields.
+    pub(crate) prefix_delimiter: bool,
     /// See [`Prompt::choices`](crate::Prompt::choices).
     pub(crate) choices: Vec<String>,
     pub(crate) gold: Gold,
@@ -66,6 +80,8 @@ pub(crate) struct Asked {
 /// A document shown with its answer before another one is asked.
 pub(crate) struct Example {
     pub(crate) question: String,
+    /// How the answer begins; not yet part of it.
+    pub(crate) prefix: Option<String>,
     /// `None` for an empty target, after which neither a delimiter nor a turn follows, as in the original.
     pub(crate) answer: Option<String>,
 }
@@ -99,6 +115,53 @@ fn shown_answer(target: Rendered) -> Result<Option<String>, KeyError> {
     }
 }
 
+/// The choices of a document; none where the task has none.
+fn choice_list(
+    templates: &Templates,
+    field: Option<&ChoiceField>,
+    document: &Document,
+) -> Result<Vec<String>, KeyError> {
+    let template = match field {
+        None => return Ok(Vec::new()),
+        // The items are the choices, whatever fields are called and even if they look like templates.
+        Some(ChoiceField::List(list)) => return Ok(list.clone()),
+        Some(ChoiceField::Template(template)) => template,
+    };
+    match rendered("doc_to_choice", templates.value(template, document))? {
+        Rendered::List(list) if !list.is_empty() => Ok(list),
+        other => {
+            let problem = format!("a list of choices is expected, found `{other}`");
+            Err(KeyError::new("doc_to_choice", problem))
+        }
+    }
+}
+
+/// An integer as the index of a choice, if there is such a choice.
+fn index(choices: &[String], integer: i64) -> Option<usize> {
+    usize::try_from(integer).ok().filter(|index| *index < choices.len())
+}
+
+/// The choice an integer names.
+fn shown_choice(key: &'static str, choices: &[String], integer: i64) -> Result<String, KeyError> {
+    match index(choices, integer) {
+        Some(index) => Ok(choices[index].clone()),
+        None => {
+            let problem = format!("choice {integer} of {} does not exist", choices.len());
+            Err(KeyError::new(key, problem))
+        }
+    }
+}
+
+/// Refuses filters that would change what is not text. A chain of `take_first` alone changes nothing.
+fn refuse_filters(task: &Task) -> Result<(), BenchError> {
+    let mut steps = task.filter_list.iter().flat_map(|chain| &chain.filter);
+    if steps.all(FilterStep::takes_first) {
+        return Ok(());
+    }
+    let problem = format!("filters apply to generated text, not to {}", task.output_type.name());
+    task.refuse("filter_list", problem)
+}
+
 /// What a task asks of the model, named in task files: `multiple_choice`, `generate_until`, ..
 #[derive(Clone, Copy)]
 pub struct OutputType(&'static dyn Form);
@@ -116,6 +179,13 @@ impl OutputType {
 
     pub(crate) fn form(self) -> &'static dyn Form {
         self.0
+    }
+}
+
+/// Generated text, as in the original.
+impl Default for OutputType {
+    fn default() -> Self {
+        Self(&generated::Generated)
     }
 }
 

@@ -4,6 +4,7 @@
 //! comparing two models, and a report to share.
 //!
 //! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
+//! - [`task::Catalogue`]: tasks, groups and tags by name, built in or from a folder of files.
 //! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
 //! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
 //!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model, [`judge_responses`] judges
@@ -109,8 +110,8 @@ mod template;
 pub use dataset::{DataSets, load_split};
 pub use error::BenchError;
 pub use evaluate::{
-    EvaluateOptions, Evaluation, EvaluationProgress, OutputOptions, Sample, Score, TaskEvaluation, check_tasks,
-    evaluate, judge_responses,
+    EvaluateOptions, Evaluation, EvaluationProgress, GroupEvaluation, GroupScore, OutputOptions, Sample, Score,
+    TaskEvaluation, check_tasks, evaluate, judge_responses, write_requests,
 };
 pub use form::OutputType;
 pub use metric::{MetricValue, Scale, ScorePart};
@@ -121,5 +122,7 @@ pub use processor::{Document, Processor};
 pub use prompt::{FormatChat, Gold, Prompt, PromptOptions, PromptSet, SplitDigest, build_prompts};
 pub use python_random::PythonRandom;
 pub use recorded::{PairOptions, PairedSamples, SamplesFile, pair_samples};
-pub use request::{Answer, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Turn};
+pub use request::{
+    Answer, ChatPrompt, GenerationRequest, Loglikelihood, LoglikelihoodRequest, Requests, Sampling, Turn,
+};
 pub use task::Task;

@@ -3,9 +3,14 @@
 //! The set is open. A metric is a file below `metric/` that implements [`Metric`], and a line in [`METRICS`].
 
 mod accuracy;
+mod bootstrap;
+mod classes;
+mod continuation;
 mod exact_match;
 mod instructions;
 mod perplexity;
+mod probability;
+mod translation;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,19 +22,34 @@ use crate::resources::Resources;
 use crate::{Answer, BenchError, Document, Gold, Loglikelihood, Prompt, Task, stats};
 
 /// Every metric, found by its name.
-static METRICS: [MetricKind; 11] = [
+static METRICS: [MetricKind; 23] = [
     accuracy::ACC,
     accuracy::ACC_NORM,
     accuracy::ACC_BYTES,
+    accuracy::ACC_MUTUAL_INFO,
+    accuracy::EXACT_MATCH,
+    classes::F1,
+    classes::MCC,
+    probability::BRIER_SCORE,
+    probability::LIKELIHOOD,
+    continuation::PERPLEXITY,
+    continuation::ACC,
     exact_match::EXACT_MATCH,
     instructions::PROMPT_STRICT,
     instructions::INSTRUCTION_STRICT,
     instructions::PROMPT_LOOSE,
     instructions::INSTRUCTION_LOOSE,
+    translation::BLEU,
+    translation::CHRF,
+    translation::CHRF_WITH_WORDS,
+    translation::TER,
     perplexity::WORD_PERPLEXITY,
     perplexity::BYTE_PERPLEXITY,
     perplexity::BITS_PER_BYTE,
 ];
+
+/// Resamples of a bootstrapped standard error.
+const RESAMPLES: usize = 100_000;
 
 /// A metric before it knows its options.
 pub(crate) struct MetricKind {
@@ -190,11 +210,58 @@ pub(crate) struct Answered<'a> {
 }
 
 impl Answered<'_> {
-    /// One log-likelihood per choice, and the index of the right choice if there is one.
-    fn choices(&self) -> Result<(&[Loglikelihood], Option<usize>), ValueError> {
-        match (self.answer, &self.prompt.gold) {
-            (Answer::Choices(scores), Gold::Choice(gold)) => Ok((scores, *gold)),
+    /// One log-likelihood per choice.
+    fn scores(&self) -> Result<&[Loglikelihood], ValueError> {
+        match self.answer {
+            Answer::Choices(scores) => scores.get(..self.prompt.choices.len()).ok_or(ValueError::WrongAnswer),
             _ => Err(ValueError::WrongAnswer),
+        }
+    }
+
+    /// The log-likelihoods of the choices without any context.
+    fn unconditional(&self) -> Result<&[Loglikelihood], ValueError> {
+        match self.answer {
+            Answer::Choices(scores) => scores.get(self.prompt.choices.len()..).ok_or(ValueError::WrongAnswer),
+            _ => Err(ValueError::WrongAnswer),
+        }
+    }
+
+    /// The log-likelihood of the one continuation.
+    fn continuation(&self) -> Result<Loglikelihood, ValueError> {
+        match self.answer {
+            Answer::Choices(scores) => scores.first().copied().ok_or(ValueError::WrongAnswer),
+            _ => Err(ValueError::WrongAnswer),
+        }
+    }
+
+    /// Whether a choice is right. If one of several right ones does not exist, the others still count.
+    fn is_right(&self, choice: Option<usize>) -> bool {
+        match &self.prompt.gold {
+            Gold::Choice(gold) => choice.is_some() && *gold == choice,
+            Gold::Choices(golds) => choice.is_some() && golds.contains(&choice),
+            Gold::Texts(_) => false,
+        }
+    }
+
+    /// The indices of the right choices, all of which exist.
+    fn right_choices(&self) -> Result<Vec<usize>, ValueError> {
+        let golds = match &self.prompt.gold {
+            Gold::Choice(gold) => vec![*gold],
+            Gold::Choices(golds) => golds.clone(),
+            Gold::Texts(_) => return Err(ValueError::WrongAnswer),
+        };
+        let golds: Option<Vec<usize>> = golds.into_iter().collect();
+        golds.ok_or_else(|| ValueError::Target("names a choice that does not exist".to_owned()))
+    }
+
+    /// The index of the only right choice.
+    fn right_choice(&self) -> Result<usize, ValueError> {
+        match self.right_choices()?.as_slice() {
+            [gold] => Ok(*gold),
+            golds => Err(ValueError::Target(format!(
+                "one right choice is expected, found {}",
+                golds.len()
+            ))),
         }
     }
 
@@ -219,6 +286,8 @@ impl Answered<'_> {
 pub(crate) enum ValueError {
     /// An expression could not be matched.
     Expression(ExpressionError),
+    /// The metric has no value for the document's right answers.
+    Target(String),
     /// The answer is of another form than the metric reads. Only a journal written by something else has such answers.
     WrongAnswer,
     /// A field of the document is not what the metric needs.
@@ -261,6 +330,34 @@ fn options<T: DeserializeOwned>(keys: &Map<String, Value>) -> Result<T, OptionEr
 #[serde(deny_unknown_fields)]
 struct NoOptions {}
 
+/// Keys that the original reads for metrics of choices, where they have no effect either.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChoiceOptions {
+    #[serde(rename = "weight_by_size")]
+    _weight_by_size: Option<bool>,
+    #[serde(rename = "average")]
+    _average: Option<String>,
+}
+
+/// The first of the largest, as with NumPy's `argmax`. What is not a number is never the largest; only an empty choice
+/// of log-likelihood 0 has such a value.
+fn largest(values: impl Iterator<Item = f64>) -> Option<usize> {
+    let mut best: Option<(usize, f64)> = None;
+    for (index, value) in values.enumerate() {
+        if !value.is_nan() && best.is_none_or(|(_, top)| value > top) {
+            best = Some((index, value));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// Whether a metric of the task needs the log-likelihoods of the choices without any context.
+pub(crate) fn asks_unconditional(task: &Task) -> bool {
+    let name = accuracy::ACC_MUTUAL_INFO.name;
+    task.metric_list.iter().any(|entry| entry.metric == name)
+}
+
 /// One entry of `metric_list`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MetricConfig {
@@ -278,6 +375,16 @@ pub struct MetricConfig {
 }
 
 impl MetricConfig {
+    /// A metric with its defaults.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            metric: name.to_owned(),
+            aggregation: None,
+            higher_is_better: None,
+            options: Map::new(),
+        }
+    }
+
     /// Writes out what the entry left to the metric.
     pub(crate) fn resolve(&mut self, metric: &dyn Metric) {
         let aggregation = &mut self.aggregation;

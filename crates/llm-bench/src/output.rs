@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::evaluate::GroupEvaluation;
 use crate::evaluate::OutputOptions;
 use crate::journal::{not_written, sha256};
 use crate::{BenchError, Evaluation, TaskEvaluation};
 
-pub(crate) use samples::document_hash;
+pub(crate) use samples::{document_hash, request_json};
 use samples::{task_hash, write_samples};
 
 /// The files an evaluation wrote.
@@ -27,6 +28,10 @@ impl Evaluation {
     /// The results file's contents.
     pub fn to_json(&self) -> Value {
         let mut contents = self.task_fields();
+        let groups = self.groups();
+        if !groups.is_empty() {
+            contents.push(("groups", Value::Object(groups.iter().map(group_results).collect())));
+        }
         contents.extend(self.run_fields());
         contents.extend(self.model_fields());
         contents
@@ -42,10 +47,18 @@ impl Evaluation {
 
     /// What is kept by the task's name.
     fn task_fields(&self) -> Vec<(&'static str, Value)> {
+        let groups = self.groups();
         vec![
             ("results", self.per_task(task_results)),
-            // Of groups, which are not supported.
-            ("group_subtasks", json!({})),
+            (
+                "group_subtasks",
+                Value::Object(
+                    groups
+                        .iter()
+                        .map(|group| (group.group.group.clone(), json!(group.group.members)))
+                        .collect(),
+                ),
+            ),
             (
                 "configs",
                 self.per_task(|task| serde_json::to_value(&task.task).expect("what was read from YAML is JSON")),
@@ -55,7 +68,7 @@ impl Evaluation {
             ("higher_is_better", self.per_task(higher_is_better)),
             (
                 "n-samples",
-                self.per_task(|task| json!({"original": task.documents, "effective": evaluated(task)})),
+                self.per_task(|task| json!({"original": task.documents, "effective": task.evaluated()})),
             ),
             ("parts", self.per_task(parts)),
             ("task_hashes", self.per_task(|task| json!(task_hash(task)))),
@@ -197,9 +210,19 @@ fn token(token: &Option<(String, u32)>) -> Value {
     json!(token.as_ref().map(|(text, id)| [text.clone(), id.to_string()]))
 }
 
-/// Documents evaluated.
-fn evaluated(task: &TaskEvaluation) -> usize {
-    task.scores.first().map_or(0, |score| score.n)
+fn group_results(group: &GroupEvaluation) -> (String, Value) {
+    let name = &group.group.group;
+    let mut results = Map::new();
+    results.insert("name".to_owned(), json!(name));
+    results.insert("alias".to_owned(), json!(group.group.alias.as_ref().unwrap_or(name)));
+    results.insert("sample_len".to_owned(), json!(group.documents));
+    for score in &group.scores {
+        let (metric, filter) = (&score.metric, &score.filter);
+        let stderr = score.stderr.map_or_else(|| json!("N/A"), |stderr| json!(stderr));
+        results.insert(format!("{metric},{filter}"), json!(score.value));
+        results.insert(format!("{metric}_stderr,{filter}"), stderr);
+    }
+    (name.clone(), Value::Object(results))
 }
 
 fn task_results(task: &TaskEvaluation) -> Value {
@@ -207,7 +230,7 @@ fn task_results(task: &TaskEvaluation) -> Value {
     let mut results = Map::new();
     results.insert("name".to_owned(), json!(name));
     results.insert("alias".to_owned(), json!(task.task.task_alias.as_ref().unwrap_or(name)));
-    results.insert("sample_len".to_owned(), json!(evaluated(task)));
+    results.insert("sample_len".to_owned(), json!(task.evaluated()));
     for score in &task.scores {
         let stderr = score.stderr.map_or_else(|| json!("N/A"), |stderr| json!(stderr));
         results.insert(score.key(), json!(score.value));

@@ -4,6 +4,7 @@ mod builder;
 mod context;
 mod examples;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::{DataSets, Split};
 use crate::journal::hexadecimal;
-use crate::task::Task;
+use crate::task::{Samples, Task};
 use crate::{BenchError, ChatPrompt, Document, Requests, Turn};
 use builder::Builder;
 use examples::Examples;
@@ -22,6 +23,8 @@ pub enum Gold {
     /// Index of the right choice. `None` when the target names no choice: then every answer is wrong, as in
     /// lm-evaluation-harness.
     Choice(Option<usize>),
+    /// Indices of the right choices, where the targets of a task are lists; `None` for one that names no choice.
+    Choices(Vec<Option<usize>>),
     /// The expected texts, any of which is right. None at all when the target is an empty list: then every answer is
     /// wrong.
     Texts(Vec<String>),
@@ -32,6 +35,7 @@ impl Gold {
     pub(crate) fn is_missing(&self) -> bool {
         match self {
             Self::Choice(choice) => choice.is_none(),
+            Self::Choices(choices) => choices.iter().all(Option::is_none),
             Self::Texts(texts) => texts.is_empty(),
         }
     }
@@ -103,6 +107,9 @@ pub struct PromptOptions {
     /// Documents evaluated at most, from the first; below 1 a fraction of the split, rounded up, as in
     /// lm-evaluation-harness. All when absent or not above 0.
     pub limit: Option<f64>,
+    /// Indices of the documents of a task that are evaluated, whatever the limit; all tasks that are not named are
+    /// evaluated up to the limit.
+    pub samples: BTreeMap<String, BTreeSet<usize>>,
     /// Put the prompt into the model's chat template.
     pub apply_chat_template: bool,
     /// With the template: examples as turns of their own (true, as lm-evaluation-harness 0.4.13) or within the one
@@ -119,6 +126,7 @@ impl PromptOptions {
             data: DataSets::below(root),
             num_fewshot: None,
             limit: None,
+            samples: BTreeMap::new(),
             apply_chat_template: false,
             fewshot_as_multiturn: true,
             system_instruction: None,
@@ -128,7 +136,8 @@ impl PromptOptions {
     /// The splits of a task that are read: the one evaluated, and, with examples before the question, theirs.
     pub fn splits<'a>(&self, task: &'a Task) -> Vec<&'a str> {
         let mut splits = vec![task.evaluated_split()];
-        if self.shots(task) > 0 {
+        let from_split = task.fewshot_config.samples.is_none() || task.named_examples_split().is_some();
+        if self.shots(task) > 0 && from_split {
             splits.push(task.examples_split());
         }
         splits
@@ -156,7 +165,8 @@ pub type FormatChat<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) -> Result<PromptSet, BenchError> {
     let evaluated = Split::open(&options.data, task, task.evaluated_split())?;
     let total = evaluated.count()?;
-    let documents = evaluated.documents(limit(options.limit, total))?;
+    let all = options.samples.contains_key(&task.task);
+    let documents = evaluated.documents(if all { total } else { limit(options.limit, total) })?;
     let Some(first) = documents.first() else {
         return Err(BenchError::NoDocuments {
             task: task.task.clone(),
@@ -167,12 +177,16 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) ->
     let num_fewshot = options.shots(task);
     let mut pool = Vec::new();
     if num_fewshot > 0 {
-        pool = Split::open(&options.data, task, task.examples_split())?.documents(usize::MAX)?;
-        splits.push(SplitDigest::of(task.examples_split(), &pool));
+        pool = example_pool(task, options)?;
+        splits.push(SplitDigest::of(task.examples_source(), &pool));
     }
-    let mut builder = Builder::new(task, options, chat, Examples::new(task, &pool, num_fewshot), first);
-    let numbered = documents.into_iter().enumerate();
-    let prompts = numbered.map(|(doc_id, document)| builder.prompt(doc_id, document));
+    let shown = task.for_examples();
+    let examples = Examples::new(task, &pool, num_fewshot);
+    let mut builder = Builder::new([task, &shown], options, chat, examples, first);
+    let numbered = selected(task, options, documents)?;
+    let prompts = numbered
+        .into_iter()
+        .map(|(doc_id, document)| builder.prompt(doc_id, document));
     let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
     check_texts(task, &prompts)?;
     Ok(PromptSet {
@@ -181,6 +195,39 @@ pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) ->
         num_fewshot,
         splits,
     })
+}
+
+/// The documents that examples are drawn from.
+fn example_pool(task: &Task, options: &PromptOptions) -> Result<Vec<Document>, BenchError> {
+    let samples = task.fewshot_config.samples.as_ref();
+    match samples.filter(|_| task.named_examples_split().is_none()) {
+        None => Split::open(&options.data, task, task.examples_split())?.documents(usize::MAX),
+        Some(Samples::List(documents)) => Ok(documents.clone()),
+        Some(Samples::File(file)) => options.data.published(task, file),
+    }
+}
+
+/// The documents asked for by their indices, or all. They are numbered among the documents asked for, as in the
+/// original.
+fn selected(
+    task: &Task,
+    options: &PromptOptions,
+    documents: Vec<Document>,
+) -> Result<Vec<(usize, Document)>, BenchError> {
+    let Some(indices) = options.samples.get(&task.task) else {
+        return Ok(documents.into_iter().enumerate().collect());
+    };
+    if let Some(index) = indices.iter().find(|index| **index >= documents.len()) {
+        return Err(BenchError::SampleIndex {
+            task: task.task.clone(),
+            problem: format!("index {index} of {} documents does not exist", documents.len()),
+        });
+    }
+    let all = documents.into_iter().enumerate();
+    let chosen = all
+        .filter(|(index, _)| indices.contains(index))
+        .map(|(_, document)| document);
+    Ok(chosen.enumerate().collect())
 }
 
 /// Refuses whole texts of no length together: their log-likelihood has no mean per byte.

@@ -95,6 +95,17 @@ impl PythonRandom {
         }
     }
 
+    /// `random()`: uniform in `[0, 1)`, 53 bits.
+    pub fn random(&mut self) -> f64 {
+        let (high, low) = (self.next_u32() >> 5, self.next_u32() >> 6);
+        (f64::from(high) * 67_108_864.0 + f64::from(low)) / 9_007_199_254_740_992.0
+    }
+
+    /// The index of one of the elements that `choices(population, k)` draws from a population of `n`.
+    pub fn choice(&mut self, n: usize) -> usize {
+        (self.random() * n as f64).floor() as usize
+    }
+
     /// The indices that `sample(population, k)` picks from a population of `n`, or `None` if `k > n`.
     ///
     /// CPython draws from a shrinking list when the population is small against `k`, and redraws repeats otherwise.

@@ -44,8 +44,21 @@ fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(text)
 }
 
-/// Asks for greedy text after a context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// How the tokens of a generated text are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Sampling {
+    /// Divides the logits; above 0.
+    pub temperature: f64,
+    /// Tokens are drawn from the smallest set of the most probable with this probability; 1 for all.
+    pub top_p: f64,
+    /// Tokens are drawn from so many of the most probable; 0 for all.
+    pub top_k: usize,
+    /// Which of the texts of one question this is, from 0: two of them are drawn independently.
+    pub draw: usize,
+}
+
+/// Asks for text after a context.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GenerationRequest {
     /// Everything before the answer.
     pub context: String,
@@ -56,14 +69,40 @@ pub struct GenerationRequest {
     pub until: Vec<String>,
     /// Tokens generated at most.
     pub max_gen_toks: usize,
+    /// How tokens are drawn; the most likely ones when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// Texts wanted. A model is asked for one at a time.
+    #[serde(skip_serializing_if = "is_one")]
+    pub repeats: usize,
+}
+
+fn is_one(repeats: &usize) -> bool {
+    *repeats == 1
+}
+
+impl GenerationRequest {
+    /// One request per text that has to be generated: the greedy one is always the same.
+    pub(crate) fn draws(&self) -> Vec<Self> {
+        let draws = match self.sampling {
+            None => 1,
+            Some(_) => self.repeats.max(1),
+        };
+        let texts = (0..draws).map(|draw| Self {
+            sampling: self.sampling.map(|sampling| Sampling { draw, ..sampling }),
+            repeats: 1,
+            ..self.clone()
+        });
+        texts.collect()
+    }
 }
 
 /// The requests of one document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Requests {
     /// [`loglikelihood`](crate::LanguageModel::loglikelihood), one request per choice.
     Choices(Vec<LoglikelihoodRequest>),
-    /// [`generate_until`](crate::LanguageModel::generate_until), one text.
+    /// [`generate_until`](crate::LanguageModel::generate_until), one text or several.
     Text(GenerationRequest),
     /// [`loglikelihood_rolling`](crate::LanguageModel::loglikelihood_rolling), the whole text.
     Rolling(String),
@@ -115,8 +154,20 @@ impl Requests {
         }
     }
 
+    /// Adds continuations of no context at all.
+    pub(crate) fn with_unconditional(self, continuations: Vec<String>) -> Self {
+        match self {
+            Self::Choices(mut requests) if !continuations.is_empty() => {
+                let nothing: Arc<str> = "".into();
+                requests.extend(continuations.into_iter().map(|text| unframed(nothing.clone(), text)));
+                Self::Choices(requests)
+            }
+            other => other,
+        }
+    }
+
     /// The first context, which identifies the prompt in samples files.
-    pub(crate) fn first_context(&self) -> &str {
+    pub fn first_context(&self) -> &str {
         match self {
             Self::Choices(requests) => requests.first().map_or("", |request| &request.context),
             Self::Text(request) => &request.context,
@@ -172,6 +223,8 @@ pub enum Answer {
     Choices(Vec<Loglikelihood>),
     /// The generated text, cut at its stop.
     Text(String),
+    /// The generated texts, where more than one is wanted.
+    Texts(Vec<String>),
     /// Sum of the natural log-probabilities of all tokens of a text.
     Rolling(#[serde(with = "number")] f64),
 }

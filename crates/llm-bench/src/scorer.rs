@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::evaluate::{Sample, Score};
-use crate::filter::Filter;
+use crate::filter::{Filter, FilterError};
 use crate::metric::{self, Answered, Metric, MetricValue, ValueError};
 use crate::resources::Resources;
 use crate::task::Task;
@@ -44,6 +44,11 @@ impl<'a> Scorer<'a> {
         Ok(())
     }
 
+    /// Samples get no values and tasks no scores.
+    pub(crate) fn forget_metrics(&mut self) {
+        self.metrics.clear();
+    }
+
     /// How many filters there are.
     pub(crate) fn filters(&self) -> usize {
         self.filters.len()
@@ -56,13 +61,13 @@ impl<'a> Scorer<'a> {
     }
 
     fn sample(&self, prompt: &Arc<Prompt>, answer: &Answer, filter: &Filter) -> Result<Sample, BenchError> {
-        let filtered = match answer {
-            Answer::Text(text) => {
-                let filtered = filter.apply(text);
-                Some(filtered.map_err(|error| error.in_document(self.task, prompt.doc_id, "filter_list"))?)
-            }
+        let texts = match answer {
+            Answer::Text(text) => Some(std::slice::from_ref(text)),
+            Answer::Texts(texts) => Some(texts.as_slice()),
             Answer::Choices(_) | Answer::Rolling(_) => None,
         };
+        let filtered = texts.map(|texts| filter.apply(texts, &prompt.document)).transpose();
+        let filtered = filtered.map_err(|error| self.not_filtered(prompt.doc_id, error))?;
         let answered = Answered {
             prompt,
             answer,
@@ -81,10 +86,28 @@ impl<'a> Scorer<'a> {
         })
     }
 
+    fn not_filtered(&self, doc_id: usize, error: FilterError) -> BenchError {
+        match error {
+            FilterError::Expression(error) => error.in_document(self.task, doc_id, "filter_list"),
+            FilterError::Document(problem) => BenchError::Document {
+                task: self.task.task.clone(),
+                doc_id,
+                field: "filter_list",
+                source: problem.into(),
+            },
+        }
+    }
+
     fn no_value(&self, doc_id: usize, error: ValueError) -> BenchError {
         match error {
             ValueError::Expression(error) => error.in_document(self.task, doc_id, "metric_list"),
             ValueError::Document(error) => error.in_document(self.task, doc_id),
+            ValueError::Target(problem) => BenchError::Document {
+                task: self.task.task.clone(),
+                doc_id,
+                field: "doc_to_target",
+                source: problem.into(),
+            },
             ValueError::WrongAnswer => BenchError::Model("an answer of the wrong kind".into()),
         }
     }

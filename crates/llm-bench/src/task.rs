@@ -4,21 +4,32 @@
 //! silently ignored is a score silently different.
 
 mod builtin;
+mod catalogue;
+mod folder;
+mod group;
 mod keys;
+mod pattern;
+mod source;
 mod tag;
 mod validate;
 
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use serde_yaml_ng::Mapping;
 
 use crate::{BenchError, OutputType, Processor, metric};
 
 pub use crate::filter::{FilterChain, FilterStep};
 pub use crate::metric::MetricConfig;
-pub use keys::{ChoiceField, FewshotConfig, FewshotSampler, GenerationKwargs, StringOrList, TargetField};
+pub use catalogue::{Catalogue, Selection};
+pub use folder::FolderReport;
+pub use group::{Group, GroupMetric};
+pub use keys::{
+    ChoiceField, DatasetKwargs, FewshotConfig, FewshotSampler, GenerationKwargs, Samples, SamplesFile, StringOrList,
+    TargetField,
+};
 
 fn default_target_delimiter() -> String {
     " ".to_owned()
@@ -32,13 +43,6 @@ fn default_fewshot_delimiter() -> String {
     "\n\n".to_owned()
 }
 
-fn parsed<T: DeserializeOwned>(yaml: &str, origin: &str) -> Result<T, BenchError> {
-    serde_yaml_ng::from_str(yaml).map_err(|source| BenchError::TaskSyntax {
-        task: origin.to_owned(),
-        source,
-    })
-}
-
 /// A benchmark: where its data lies, how a document becomes a question, how an answer is scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +52,7 @@ pub struct Task {
     /// The name printed in tables; [`Task::task`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_alias: Option<String>,
-    /// Groups the task belongs to; carried into the results, without effect.
+    /// Names by which the task can be asked for together with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<StringOrList>,
     /// Folder of the data set below the data root, as a hub id.
@@ -56,7 +60,11 @@ pub struct Task {
     /// Configuration of the data set; the folder `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
-    /// What the task asks of the model.
+    /// Further settings of the data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset_kwargs: Option<DatasetKwargs>,
+    /// What the task asks of the model; `generate_until` when absent.
+    #[serde(default)]
     pub output_type: OutputType,
     /// Split for few-shot examples (after `fewshot_split`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +81,7 @@ pub struct Task {
     /// A built-in Rust processor that rewrites every document first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_docs: Option<Processor>,
-    /// Text before the first example, verbatim; a template is refused.
+    /// Text before the first example: a template, or the name of a field.
     #[serde(default)]
     pub description: String,
     /// The question. For a multiple-choice task that yields an integer here, and as its target a text that is no
@@ -85,6 +93,9 @@ pub struct Task {
     pub doc_to_choice: Option<ChoiceField>,
     /// The right choice or the expected text.
     pub doc_to_target: TargetField,
+    /// How the answer begins: a template, or the name of a field. The model goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gen_prefix: Option<String>,
     /// Between question and answer.
     #[serde(default = "default_target_delimiter")]
     pub target_delimiter: String,
@@ -104,9 +115,9 @@ pub struct Task {
     /// Filters of the generated text; one chain named `none` that takes it unchanged when absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter_list: Vec<FilterChain>,
-    /// The metrics.
+    /// The metrics; those of the form when absent.
     pub metric_list: Vec<MetricConfig>,
-    /// How often each question is asked: 1.
+    /// How often text is generated for each question.
     #[serde(default = "default_repeats")]
     pub repeats: usize,
     /// Read for the sake of official task files; no effect.
@@ -121,14 +132,34 @@ pub struct Task {
 }
 
 impl Task {
-    /// Reads and validates a task from YAML; `origin` names it in an error before its own name is known.
+    /// Reads and validates a task from YAML; `origin` names it in an error before its own name is known. It cannot
+    /// include other files: [`Task::from_file`] can.
     ///
     /// # Errors
     /// [`BenchError::TaskSyntax`] names an unknown key; [`BenchError::TaskTag`] a key whose value is tagged, as with
     /// `!function`; the others as [`Task::validate`].
     pub fn from_yaml(yaml: &str, origin: &str) -> Result<Self, BenchError> {
-        tag::refuse(yaml, origin, &parsed(yaml, origin)?)?;
-        let mut task: Self = parsed(yaml, origin)?;
+        Self::from_keys(source::keys_of(yaml, origin)?, origin)
+    }
+
+    /// Reads and validates a task from the keys of its file and of those it includes.
+    pub(crate) fn from_keys(keys: Mapping, origin: &str) -> Result<Self, BenchError> {
+        tag::refuse(origin, &keys)?;
+        let mut keys: Mapping = keys.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let without_metrics = !keys.contains_key("metric_list");
+        if without_metrics {
+            keys.insert("metric_list".into(), serde_yaml_ng::Value::Sequence(Vec::new()));
+        }
+        let read: Result<Self, _> = serde_yaml_ng::from_value(keys.into());
+        let mut task = read.map_err(|source| BenchError::TaskSyntax {
+            task: origin.to_owned(),
+            source,
+        })?;
+        if without_metrics {
+            let names = task.output_type.form().default_metrics().iter();
+            task.metric_list = names.map(|name| MetricConfig::named(name)).collect();
+        }
+        task.validate_name()?;
         task.validate()?;
         let opened = task.metric_list.iter().map(|entry| metric::open(&task, entry));
         let opened = opened.collect::<Result<Vec<_>, _>>()?;
@@ -138,16 +169,13 @@ impl Task {
         Ok(task)
     }
 
-    /// Reads a task from a file.
+    /// Reads a task from a file and those it includes.
     ///
     /// # Errors
-    /// As [`Task::from_yaml`], and when the file cannot be read.
+    /// As [`Task::from_yaml`], when a file cannot be read, and [`BenchError::Include`] for files that include themselves.
     pub fn from_file(path: &Path) -> Result<Self, BenchError> {
-        let yaml = std::fs::read_to_string(path).map_err(|source| BenchError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_yaml(&yaml, &path.display().to_string())
+        let place = source::Place::File(path.to_owned());
+        Self::from_keys(source::keys(&place)?, &place.to_string())
     }
 
     /// The built-in task of this name.
@@ -159,7 +187,7 @@ impl Task {
     }
 
     /// Names of all built-in tasks.
-    pub fn builtin_names() -> Vec<&'static str> {
+    pub fn builtin_names() -> Vec<String> {
         builtin::names()
     }
 
@@ -172,6 +200,21 @@ impl Task {
             return Self::from_file(Path::new(name_or_path));
         }
         Self::builtin(name_or_path)
+    }
+
+    /// Replaces settings of generated text by others, as `key: value`; a task of another form has none.
+    ///
+    /// # Errors
+    /// [`BenchError::TaskField`] for a setting that is unknown or has no meaning.
+    pub fn set_generation(&mut self, settings: &Map<String, Value>) -> Result<(), BenchError> {
+        if self.output_type.form().longest_answer(self).is_none() {
+            return Ok(());
+        }
+        match self.generation_kwargs.updated(settings) {
+            Ok(kwargs) => self.generation_kwargs = kwargs,
+            Err(error) => return self.refuse("generation_kwargs", error.to_string()),
+        }
+        self.validate()
     }
 
     /// The split that is evaluated: test, else validation.
@@ -193,6 +236,33 @@ impl Task {
             .or(self.training_split.as_deref())
             .or(self.validation_split.as_deref())
             .unwrap_or_else(|| self.evaluated_split())
+    }
+
+    /// Where few-shot examples come from, as messages and results call it.
+    pub(crate) fn examples_source(&self) -> &str {
+        match (&self.fewshot_config.samples, self.named_examples_split()) {
+            (Some(_), None) => "fewshot_config.samples",
+            _ => self.examples_split(),
+        }
+    }
+
+    /// The task as it reads and shows examples.
+    pub(crate) fn for_examples(&self) -> Self {
+        let (mut task, config) = (self.clone(), &self.fewshot_config);
+        let texts = [
+            (&mut task.doc_to_text, &config.doc_to_text),
+            (&mut task.target_delimiter, &config.target_delimiter),
+            (&mut task.fewshot_delimiter, &config.fewshot_delimiter),
+        ];
+        for (key, own) in texts {
+            if let Some(own) = own {
+                key.clone_from(own);
+            }
+        }
+        task.doc_to_choice = config.doc_to_choice.clone().or(task.doc_to_choice);
+        task.gen_prefix = config.gen_prefix.clone().or(task.gen_prefix);
+        task.doc_to_target = config.doc_to_target.clone().unwrap_or(task.doc_to_target);
+        task
     }
 
     /// The strings that end generated text.

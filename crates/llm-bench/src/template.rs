@@ -1,11 +1,14 @@
 //! Jinja templates over one document, with the conventions of lm-evaluation-harness: an undefined name is an error,
 //! a trailing newline stays, Python's string and list methods exist.
 
+mod names;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior};
 use serde_json::Value as Json;
 
+use crate::expression::{Expression, ExpressionError};
 use crate::{Document, python_literal};
 
 /// Instructions that one rendering may run: the built-in tasks need less than a hundred; an endless loop ends here.
@@ -43,7 +46,14 @@ impl Templates {
         environment.set_syntax(syntax.expect("the default delimiters are valid"));
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(python_method);
+        environment.add_filter("regex_replace", regex_replace);
         Self { environment }
+    }
+
+    /// Compiles a template and looks up the filters, tests, functions and methods it names.
+    pub(crate) fn check(&self, template: &str) -> Result<(), Error> {
+        self.environment.template_from_str(template)?;
+        names::check(&self.environment, template)
     }
 
     /// Renders to text. A field's bare name is the field, which has to be text or a number.
@@ -141,6 +151,48 @@ fn sole_expression(template: &str) -> Option<&str> {
 fn integer(text: &str) -> Rendered {
     text.parse()
         .map_or_else(|_| Rendered::Text(text.to_owned()), Rendered::Integer)
+}
+
+fn not_matched(error: ExpressionError) -> Error {
+    invalid(format!("`{}`: {}", error.pattern, error.source))
+}
+
+/// Python's `re.sub(pattern, replacement, text, count)`, as a filter of the text.
+fn regex_replace(text: &str, pattern: &str, replacement: &str, count: Option<usize>) -> Result<String, Error> {
+    let expression = Expression::new(pattern).map_err(not_matched)?;
+    let replacement = replacement_text(replacement);
+    expression
+        .replace(text, &replacement, count.unwrap_or(0))
+        .map_err(not_matched)
+}
+
+/// Python's `\1` and `\g<name>` in the notation of the expression engine.
+fn replacement_text(replacement: &str) -> String {
+    let (mut text, mut rest) = (String::new(), replacement);
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        if c != '\\' {
+            text.push(c);
+            text.extend((c == '$').then_some(c));
+            continue;
+        }
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        if digits > 0 {
+            text.push_str(&format!("${{{}}}", &rest[..digits]));
+            rest = &rest[digits..];
+        } else if let Some((name, after)) = rest.strip_prefix("g<").and_then(|group| group.split_once('>')) {
+            text.push_str(&format!("${{{name}}}"));
+            rest = after;
+        } else if let Some(escaped) = rest.chars().next() {
+            text.push(match escaped {
+                'n' => '\n',
+                't' => '\t',
+                other => other,
+            });
+            rest = &rest[escaped.len_utf8()..];
+        }
+    }
+    text
 }
 
 /// Python's `list.index`, then everything pycompat knows.

@@ -137,6 +137,8 @@ fn a_batch_of_texts_equals_the_texts_alone() {
         special: vec![],
         until: vec!["<|im_end|>".to_owned()],
         max_gen_toks,
+        sampling: None,
+        repeats: 1,
     };
     let requests = [request("one", 9), request("a longer prompt", 5), request("two", 12)];
     let mut model = judged();
@@ -154,6 +156,8 @@ fn text(context: &str, max_gen_toks: usize) -> GenerationRequest {
         special: vec![],
         until: vec![],
         max_gen_toks,
+        sampling: None,
+        repeats: 1,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A batch of documents put to a model.
 
-use crate::{Answer, BenchError, LanguageModel, Loglikelihood, Prompt, Requests};
+use crate::{Answer, BenchError, GenerationRequest, LanguageModel, Loglikelihood, Prompt, Requests};
 
 /// One answer per prompt, in order. All requests of a kind go to the model together.
 pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]) -> Result<Vec<Answer>, BenchError> {
@@ -8,7 +8,7 @@ pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]
     for prompt in prompts {
         match &prompt.requests {
             Requests::Choices(requests) => pairs.extend(requests.iter().cloned()),
-            Requests::Text(request) => texts.push(request.clone()),
+            Requests::Text(request) => texts.extend(request.draws()),
             Requests::Rolling(text) => rolling.push(text.clone()),
         }
     }
@@ -21,7 +21,7 @@ pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]
             check_numbers(task, prompt.doc_id, &scores)?;
             Ok(Some(Answer::Choices(scores)))
         }
-        Requests::Text(_) => Ok(texts.next().map(Answer::Text)),
+        Requests::Text(request) => Ok(texts_of(request, &mut texts)),
         Requests::Rolling(_) => {
             let sum = rolling.next();
             match sum.filter(|sum| !sum.is_finite()) {
@@ -32,6 +32,16 @@ pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]
         }
     });
     answers.filter_map(Result::transpose).collect()
+}
+
+/// The texts of one question. A greedy one stands for all that are wanted.
+fn texts_of(request: &GenerationRequest, texts: &mut impl Iterator<Item = String>) -> Option<Answer> {
+    if request.repeats <= 1 {
+        return texts.next().map(Answer::Text);
+    }
+    let drawn: Vec<String> = texts.take(request.draws().len()).collect();
+    let all = drawn.iter().cycle().take(request.repeats).cloned();
+    Some(Answer::Texts(all.collect()))
 }
 
 /// Puts requests to a model if there are any.

@@ -33,9 +33,9 @@ pub fn check_tasks(
 
 /// A task that is ready to be asked.
 pub(super) struct PreparedTask<'a> {
-    task: &'a Task,
+    pub(super) task: &'a Task,
     scorer: Scorer<'a>,
-    set: PromptSet,
+    pub(super) set: PromptSet,
 }
 
 pub(super) fn prepare<'a>(
@@ -82,6 +82,10 @@ fn check_length(task: &Task, max_length: usize) -> Result<(), BenchError> {
 }
 
 impl<'a> PreparedTask<'a> {
+    pub(super) fn score_nothing(&mut self) {
+        self.scorer.forget_metrics();
+    }
+
     pub(super) fn evaluate(
         self,
         model: &mut dyn LanguageModel,
@@ -91,6 +95,9 @@ impl<'a> PreparedTask<'a> {
     ) -> Result<TaskEvaluation, BenchError> {
         let (judging, prompts) = self.judging();
         let (name, total) = (&judging.task.task, prompts.len());
+        if let Some(first) = prompts.first() {
+            progress.first_prompt(name, first);
+        }
         let (mut samples, mut unknown) = (vec![Vec::new(); total], Vec::new());
         for (index, prompt) in prompts.iter().enumerate() {
             match journal.answer(&prompt.requests) {

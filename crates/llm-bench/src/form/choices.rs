@@ -1,7 +1,10 @@
 //! `multiple_choice`: the log-likelihood of every choice after the question, or of one continuation after every choice.
 
-use super::{Asked, Example, Form, KeyError, Reader, rendered, shown_answer};
-use crate::task::{ChoiceField, TargetField, Task};
+use super::{
+    Asked, Example, Form, KeyError, Reader, choice_list, index, refuse_filters, rendered, shown_answer, shown_choice,
+};
+use crate::metric;
+use crate::task::{TargetField, Task};
 use crate::template::{Rendered, Templates};
 use crate::{BenchError, Document, Gold, Requests};
 
@@ -12,14 +15,15 @@ impl Form for Choices {
         "multiple_choice"
     }
 
+    fn default_metrics(&self) -> &'static [&'static str] {
+        &["acc", "acc_norm"]
+    }
+
     fn validate(&self, task: &Task) -> Result<(), BenchError> {
         if task.doc_to_choice.is_none() {
             return task.refuse("doc_to_choice", "required by output_type multiple_choice");
         }
-        if !task.filter_list.is_empty() {
-            return task.refuse("filter_list", "filters apply to generated text, not to multiple_choice");
-        }
-        Ok(())
+        refuse_filters(task)
     }
 
     fn reader<'a>(&self, task: &'a Task, first: &Document) -> Box<dyn Reader + 'a> {
@@ -32,6 +36,10 @@ struct ChoiceReader<'a> {
     templates: Templates,
     /// Whether the choices are contexts of one continuation.
     several_contexts: bool,
+    /// Whether targets are lists of choices, any of which is right.
+    several_answers: bool,
+    /// Whether a metric compares a choice after the question with the choice alone.
+    unconditional: bool,
 }
 
 enum Question {
@@ -53,8 +61,11 @@ impl<'a> ChoiceReader<'a> {
             task,
             templates: Templates::new(),
             several_contexts: false,
+            several_answers: false,
+            unconditional: metric::asks_unconditional(task),
         };
         reader.several_contexts = reader.asks_contexts(first).unwrap_or(false);
+        reader.several_answers = matches!(reader.target(first), Ok(Rendered::List(_)));
         reader
     }
 
@@ -100,17 +111,34 @@ impl<'a> ChoiceReader<'a> {
     }
 
     fn choices(&self, document: &Document) -> Result<Vec<String>, KeyError> {
-        let template = match &self.task.doc_to_choice {
-            None => return Ok(Vec::new()),
-            // The items are the choices, whatever fields are called and even if they look like templates.
-            Some(ChoiceField::List(list)) => return Ok(list.clone()),
-            Some(ChoiceField::Template(template)) => template,
-        };
-        match rendered("doc_to_choice", self.templates.value(template, document))? {
-            Rendered::List(list) if !list.is_empty() => Ok(list),
+        choice_list(&self.templates, self.task.doc_to_choice.as_ref(), document)
+    }
+}
+
+impl ChoiceReader<'_> {
+    /// The right choice, or the right ones where the first document has a list of them.
+    fn right(&self, target: &Rendered, choices: &[String]) -> Result<Gold, KeyError> {
+        match target {
+            Rendered::Integer(gold) if !self.several_answers => Ok(Gold::Choice(index(choices, *gold))),
+            Rendered::Text(text) if !self.several_answers => {
+                Ok(Gold::Choice(choices.iter().position(|choice| choice == text)))
+            }
+            Rendered::List(indices) if self.several_answers => {
+                let indices = indices.iter().map(|text| text.parse().map(|gold| index(choices, gold)));
+                let indices: Result<Vec<_>, std::num::ParseIntError> = indices.collect();
+                indices.map(Gold::Choices).map_err(|_| {
+                    let problem = format!("a list of indices is expected, found {target}");
+                    KeyError::new("doc_to_target", problem)
+                })
+            }
             other => {
-                let problem = format!("a list of choices is expected, found `{other}`");
-                Err(KeyError::new("doc_to_choice", problem))
+                let expected = if self.several_answers {
+                    "a list of indices"
+                } else {
+                    "one index or choice"
+                };
+                let problem = format!("{expected} is expected, as for the first document, found `{other}`");
+                Err(KeyError::new("doc_to_target", problem))
             }
         }
     }
@@ -123,20 +151,22 @@ impl Reader for ChoiceReader<'_> {
             choices,
             target,
         } = self.parts(document)?;
+        let continuations: Vec<String> = choices.iter().map(|choice| format!("{delimiter}{choice}")).collect();
         let (gold, requests) = match &question {
             Question::Contexts(gold) => {
                 let requests = Requests::contexts(&choices, &format!("{delimiter}{target}"));
-                (index(&choices, *gold), requests)
+                (Gold::Choice(index(&choices, *gold)), requests)
             }
             Question::Text(question) => {
-                let continuations = choices.iter().map(|choice| format!("{delimiter}{choice}"));
-                let requests = Requests::continuations(question, continuations);
-                (right_choice(&target, &choices)?, requests)
+                let requests = Requests::continuations(question, continuations.iter().cloned());
+                (self.right(&target, &choices)?, requests)
             }
         };
         Ok(Asked {
             requests,
-            gold: Gold::Choice(gold),
+            unconditional: if self.unconditional { continuations } else { Vec::new() },
+            prefix_delimiter: !self.several_contexts,
+            gold,
             target: target.to_string(),
             choices,
         })
@@ -146,39 +176,16 @@ impl Reader for ChoiceReader<'_> {
         let parts = self.parts(document)?;
         let question = match parts.question {
             Question::Text(question) => question,
-            Question::Contexts(gold) => choice("doc_to_text", &parts.choices, gold)?,
+            Question::Contexts(gold) => shown_choice("doc_to_text", &parts.choices, gold)?,
         };
         let answer = match parts.target {
-            Rendered::Integer(gold) => Some(choice("doc_to_target", &parts.choices, gold)?),
+            Rendered::Integer(gold) => Some(shown_choice("doc_to_target", &parts.choices, gold)?),
             target => shown_answer(target)?,
         };
-        Ok(Example { question, answer })
-    }
-}
-
-fn right_choice(target: &Rendered, choices: &[String]) -> Result<Option<usize>, KeyError> {
-    match target {
-        Rendered::Integer(gold) => Ok(index(choices, *gold)),
-        Rendered::Text(text) => Ok(choices.iter().position(|choice| choice == text)),
-        Rendered::List(_) => Err(KeyError::new(
-            "doc_to_target",
-            "several right answers are not supported with multiple_choice",
-        )),
-    }
-}
-
-/// An integer as the index of a choice, if there is such a choice.
-fn index(choices: &[String], integer: i64) -> Option<usize> {
-    usize::try_from(integer).ok().filter(|index| *index < choices.len())
-}
-
-/// The choice an integer names.
-fn choice(key: &'static str, choices: &[String], integer: i64) -> Result<String, KeyError> {
-    match index(choices, integer) {
-        Some(index) => Ok(choices[index].clone()),
-        None => {
-            let problem = format!("choice {integer} of {} does not exist", choices.len());
-            Err(KeyError::new(key, problem))
-        }
+        Ok(Example {
+            question,
+            answer,
+            prefix: None,
+        })
     }
 }

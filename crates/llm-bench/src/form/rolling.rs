@@ -1,6 +1,6 @@
 //! `loglikelihood_rolling`: the log-likelihood of a whole text, which a perplexity is made of.
 
-use super::{Asked, Example, Form, KeyError, Reader, rendered};
+use super::{Asked, Example, Form, KeyError, Reader, refuse_filters, rendered};
 use crate::task::{TargetField, Task};
 use crate::template::Templates;
 use crate::{BenchError, Document, Gold, Requests};
@@ -12,15 +12,17 @@ impl Form for Rolling {
         "loglikelihood_rolling"
     }
 
+    fn default_metrics(&self) -> &'static [&'static str] {
+        &["word_perplexity", "byte_perplexity", "bits_per_byte"]
+    }
+
     fn validate(&self, task: &Task) -> Result<(), BenchError> {
         if task.doc_to_choice.is_some() {
             return task.refuse("doc_to_choice", "a text that is scored as a whole has no choices");
         }
-        if !task.filter_list.is_empty() {
-            return task.refuse(
-                "filter_list",
-                "filters apply to generated text, not to loglikelihood_rolling",
-            );
+        refuse_filters(task)?;
+        if task.gen_prefix.is_some() {
+            return task.refuse("gen_prefix", "a text that is scored as a whole has no answer");
         }
         if task.num_fewshot.is_some_and(|examples| examples > 0) {
             return task.refuse(
@@ -57,6 +59,8 @@ impl Reader for WholeText<'_> {
         };
         Ok(Asked {
             requests: Requests::Rolling(text.clone()),
+            unconditional: Vec::new(),
+            prefix_delimiter: false,
             choices: Vec::new(),
             gold: Gold::Texts(vec![text.clone()]),
             target: text,

@@ -1,10 +1,10 @@
-//! `acc`, `acc_norm`, `acc_bytes`: whether the right choice has the largest log-likelihood, as it is or divided by a
-//! length.
+//! `acc`, `acc_norm`, `acc_bytes`, `acc_mutual_info`: whether a right choice has the largest log-likelihood, as it is,
+//! divided by a length, or less what it has without the question. `exact_match`: whether a model would write a right one.
 
 use serde_json::{Map, Value};
 
-use super::{Answered, Metric, MetricKind, MetricValue, NoOptions, Opened, ValueError, options};
-use crate::Prompt;
+use super::{Answered, ChoiceOptions, Metric, MetricKind, MetricValue, Opened, ValueError, largest, options};
+use crate::{Gold, Prompt};
 
 const FORMS: &[&str] = &["multiple_choice"];
 
@@ -28,6 +28,29 @@ pub(super) const ACC_BYTES: MetricKind = MetricKind {
     new: |keys| Accuracy::open(keys, |choice| choice.len() as f64),
 };
 
+/// What the question adds to the log-likelihood of a choice.
+pub(super) const ACC_MUTUAL_INFO: MetricKind = MetricKind {
+    name: "acc_mutual_info",
+    forms: FORMS,
+    new: |keys| opened(keys, MutualInformation),
+};
+
+/// Whether the model would write a right choice: greedily token by token.
+pub(super) const EXACT_MATCH: MetricKind = MetricKind {
+    name: "exact_match",
+    forms: FORMS,
+    new: |keys| opened(keys, Written),
+};
+
+fn opened(keys: &Map<String, Value>, metric: impl Metric + 'static) -> Opened {
+    options::<ChoiceOptions>(keys)?;
+    Ok(Box::new(metric))
+}
+
+struct MutualInformation;
+
+struct Written;
+
 struct Accuracy {
     /// What the log-likelihood of a choice is divided by.
     length: fn(&str) -> f64,
@@ -35,36 +58,49 @@ struct Accuracy {
 
 impl Accuracy {
     fn open(keys: &Map<String, Value>, length: fn(&str) -> f64) -> Opened {
-        options::<NoOptions>(keys)?;
-        Ok(Box::new(Self { length }))
+        opened(keys, Self { length })
     }
 }
 
 impl Metric for Accuracy {
     fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError> {
-        let (scores, gold) = answered.choices()?;
+        let scores = answered.scores()?;
         let lengths = answered.prompt.choices.iter().map(|choice| (self.length)(choice));
         let values = scores.iter().zip(lengths).map(|(score, length)| score.sum / length);
-        Ok(MetricValue::from(gold.is_some() && largest(values) == gold))
+        Ok(MetricValue::from(answered.is_right(largest(values))))
     }
 
-    /// One over the number of choices; nothing where no choice is right.
     fn chance(&self, prompt: &Prompt) -> Option<f64> {
-        if prompt.gold.is_missing() {
-            return Some(0.0);
-        }
-        Some(1.0 / prompt.choices.len().max(1) as f64)
+        Some(guessed(prompt))
     }
 }
 
-/// The first of the largest, as with NumPy's `argmax`. What is not a number is never the largest; only an empty choice
-/// of log-likelihood 0 has such a value.
-fn largest(values: impl Iterator<Item = f64>) -> Option<usize> {
-    let mut best: Option<(usize, f64)> = None;
-    for (index, value) in values.enumerate() {
-        if !value.is_nan() && best.is_none_or(|(_, top)| value > top) {
-            best = Some((index, value));
-        }
+impl Metric for MutualInformation {
+    fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError> {
+        let pairs = answered.scores()?.iter().zip(answered.unconditional()?);
+        let added = pairs.map(|(score, alone)| score.sum - alone.sum);
+        Ok(MetricValue::from(answered.is_right(largest(added))))
     }
-    best.map(|(index, _)| index)
+
+    fn chance(&self, prompt: &Prompt) -> Option<f64> {
+        Some(guessed(prompt))
+    }
+}
+
+impl Metric for Written {
+    fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError> {
+        let mut scores = answered.scores()?.iter().enumerate();
+        let written = scores.any(|(index, score)| score.is_greedy && answered.is_right(Some(index)));
+        Ok(MetricValue::from(written))
+    }
+}
+
+/// The right choices among all; nothing where no choice is right.
+fn guessed(prompt: &Prompt) -> f64 {
+    let right = match &prompt.gold {
+        Gold::Choice(gold) => usize::from(gold.is_some()),
+        Gold::Choices(golds) => golds.iter().flatten().collect::<std::collections::HashSet<_>>().len(),
+        Gold::Texts(_) => 0,
+    };
+    right as f64 / prompt.choices.len().max(1) as f64
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::journal::{not_written, sha256};
 use crate::task::GenerationKwargs;
-use crate::{Answer, BenchError, Document, GenerationRequest, Loglikelihood, Requests, Sample, Task, TaskEvaluation};
+use crate::{
+    Answer, BenchError, Document, GenerationRequest, Loglikelihood, Prompt, Requests, Sample, Task, TaskEvaluation,
+};
 
 pub(super) fn write_samples(task: &TaskEvaluation, path: &Path) -> Result<(), BenchError> {
     let mut lines = String::new();
@@ -88,6 +90,7 @@ fn responses_json(sample: &Sample) -> (Vec<Value>, Vec<Value>) {
             (scores.iter().map(|score| json!([score])).collect(), scores)
         }
         Answer::Text(text) => (vec![json!([text])], vec![json!(sample.filtered)]),
+        Answer::Texts(texts) => (vec![json!(texts)], vec![json!(sample.filtered)]),
         Answer::Rolling(sum) => {
             let sum = json!(python_float(*sum));
             (vec![json!([sum])], vec![sum])
@@ -95,23 +98,27 @@ fn responses_json(sample: &Sample) -> (Vec<Value>, Vec<Value>) {
     }
 }
 
-fn sample_json(task: &Task, sample: &Sample) -> Value {
-    let prompt = &sample.prompt;
-    let (responses, filtered) = responses_json(sample);
-    let names: Vec<&str> = sample.metrics.iter().map(|(name, _)| *name).collect();
-    let mut line = json!({
+/// What a line says before the document is answered.
+pub(crate) fn request_json(task: &Task, prompt: &Prompt) -> Value {
+    json!({
         "doc_id": prompt.doc_id,
         "doc": prompt.document,
         "target": prompt.target,
         "arguments": arguments_json(task, &prompt.requests),
-        "resps": responses,
-        "filtered_resps": filtered,
-        "filter": sample.filter,
-        "metrics": names,
         "doc_hash": document_hash(&prompt.document),
         "prompt_hash": sha256(prompt.requests.first_context()),
         "target_hash": sha256(&prompt.target),
-    });
+    })
+}
+
+fn sample_json(task: &Task, sample: &Sample) -> Value {
+    let (responses, filtered) = responses_json(sample);
+    let names: Vec<&str> = sample.metrics.iter().map(|(name, _)| *name).collect();
+    let mut line = request_json(task, &sample.prompt);
+    line["resps"] = json!(responses);
+    line["filtered_resps"] = json!(filtered);
+    line["filter"] = json!(sample.filter);
+    line["metrics"] = json!(names);
     for (name, value) in &sample.metrics {
         line[*name] = value.to_json();
     }

@@ -1,16 +1,12 @@
 //! YAML tags, which a typed reader ignores.
 
-use serde_yaml_ng::Value;
+use serde_yaml_ng::{Mapping, Value};
 
 use crate::BenchError;
 
-/// Refuses a task file in which anything has a tag of its own, such as `!function`.
-pub(super) fn refuse(yaml: &str, origin: &str, value: &Value) -> Result<(), BenchError> {
-    // The reader drops tags in YAML's own name space, `!!str` as well as the one for Python's objects.
-    let python = yaml
-        .contains("!!python")
-        .then(|| (String::new(), "!!python".to_owned()));
-    let Some((key, tag)) = find(value).or(python) else {
+/// Refuses a task in whose keys anything has a tag of its own, such as `!function`.
+pub(super) fn refuse(origin: &str, keys: &Mapping) -> Result<(), BenchError> {
+    let Some((key, tag)) = keys.iter().find_map(entry) else {
         return Ok(());
     };
     Err(BenchError::TaskTag {
@@ -25,18 +21,16 @@ fn find(value: &Value) -> Option<(String, String)> {
     match value {
         Value::Tagged(tagged) => Some((String::new(), tagged.tag.to_string())),
         Value::Sequence(items) => items.iter().find_map(find),
-        Value::Mapping(entries) => entries.iter().find_map(|(key, value)| {
-            let (inner, tag) = find(key).or_else(|| find(value))?;
-            let key = key.as_str().unwrap_or("?");
-            Some((
-                if inner.is_empty() {
-                    key.to_owned()
-                } else {
-                    format!("{key}.{inner}")
-                },
-                tag,
-            ))
-        }),
+        Value::Mapping(entries) => entries.iter().find_map(entry),
         _ => None,
     }
+}
+
+fn entry((key, value): (&Value, &Value)) -> Option<(String, String)> {
+    let (inner, tag) = find(key).or_else(|| find(value))?;
+    let key = key.as_str().unwrap_or("?");
+    if inner.is_empty() {
+        return Some((key.to_owned(), tag));
+    }
+    Some((format!("{key}.{inner}"), tag))
 }

@@ -1,7 +1,7 @@
 //! docs/evaluation.md says what the code has.
 
 use llm_bench::Task;
-use llm_bench::task::FewshotSampler;
+use llm_bench::task::{FewshotSampler, Samples};
 
 use crate::quiz::{CHOICE, message};
 
@@ -13,6 +13,9 @@ fn page() -> String {
 /// How many examples are shown, and from where.
 fn examples(task: &Task) -> String {
     let (own, split) = (task.num_fewshot.unwrap_or(0), task.examples_split());
+    if let Some(Samples::File(file)) = &task.fewshot_config.samples {
+        return format!("{own}, `fewshot/{}.jsonl`", file.file);
+    }
     match task.fewshot_config.sampler {
         _ if task.num_fewshot == Some(0) => "0, always".to_owned(),
         FewshotSampler::Default => format!("{own}, {split}"),
@@ -44,8 +47,11 @@ fn row(task: &Task) -> String {
 
 #[test]
 fn the_table_of_tasks_is_that_of_the_code() {
+    // One subject of MMLU stands for all.
     let names = Task::builtin_names().into_iter();
-    let expected: Vec<String> = names.map(|name| row(&Task::builtin(name).unwrap())).collect();
+    let names = names.filter(|name| !name.starts_with("mmlu_") || name.contains("anatomy"));
+    let rows = names.map(|name| row(&Task::builtin(&name).unwrap()).replace("anatomy", "<subject>"));
+    let expected: Vec<String> = rows.collect();
     let page = page();
     let lines = page.lines().skip_while(|line| !line.starts_with("| task | data set |"));
     let found: Vec<&str> = lines.skip(2).take_while(|line| line.starts_with('|')).collect();
@@ -101,7 +107,9 @@ fn forms_and_metrics_are_named_in_their_own_files_alone() {
             }
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            for (line, name) in code.flat_map(|line| names.iter().map(move |name| (line, name))) {
+            // A report has a column of perplexities of held-out text, which no task measures.
+            let named = code.filter(|line| line.trim() != "\"perplexity\",");
+            for (line, name) in named.flat_map(|line| names.iter().map(move |name| (line, name))) {
                 assert!(!line.contains(&format!("\"{name}\"")), "{}: {line}", path.display());
             }
         }

@@ -58,7 +58,7 @@ fn expected(target: &str, lines: &[&str]) -> Result<Vec<Vec<String>>, String> {
     let set = build_prompts(&task, &PromptOptions::new(root.path()), &chat).map_err(|error| error.to_string())?;
     let texts = set.prompts.into_iter().map(|prompt| match prompt.gold {
         Gold::Texts(texts) => texts,
-        Gold::Choice(_) => panic!("texts expected"),
+        other => panic!("texts expected, found {other:?}"),
     });
     Ok(texts.collect())
 }
@@ -220,13 +220,26 @@ fn several_contexts_take_an_integer_of_every_document() {
     assert_eq!(set.prompts[1].gold, Gold::Choice(None));
 }
 
+/// The first document decides whether targets are lists; an index that names no choice is no right one.
 #[test]
-fn several_right_choices_are_refused() {
-    let error = failure(
-        QUIZ,
-        "{\"question\": \"q\", \"choices\": [\"x\", \"y\"], \"answer\": [0, 1]}\n",
+fn several_choices_may_be_right() {
+    let line = |answer: &str| format!("{{\"question\": \"q\", \"choices\": [\"x\", \"y\"], \"answer\": {answer}}}\n");
+    let set = build(QUIZ, [&(line("[0, 1]") + &line("[1, 7]")), ""], |_| {}).unwrap();
+    let golds: Vec<&Gold> = set.prompts.iter().map(|prompt| &prompt.gold).collect();
+    assert_eq!(
+        golds,
+        [
+            &Gold::Choices(vec![Some(0), Some(1)]),
+            &Gold::Choices(vec![Some(1), None])
+        ]
     );
-    assert!(error.contains("`doc_to_target`: several right answers"), "{error}");
+    for lines in [line("[0, 1]") + &line("1"), line("1") + &line("[0, 1]")] {
+        let error = failure(QUIZ, &lines);
+        assert!(
+            error.contains("`doc_to_target`") && error.contains("document 1"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

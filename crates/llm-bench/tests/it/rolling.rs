@@ -184,7 +184,7 @@ fn keys_that_a_whole_text_has_no_use_for_are_refused() {
         ("num_fewshot", "num_fewshot: 2"),
         (
             "filter_list",
-            "filter_list: [{name: f, filter: [{function: take_first}]}]",
+            "filter_list: [{name: f, filter: [{function: lowercase}]}]",
         ),
     ] {
         assert!(

@@ -221,16 +221,18 @@ fn further_keys_of_a_filter_are_refused() {
 fn contradictions_name_their_key() {
     assert!(message(&CHOICE.replace("test_split: test\n", "")).contains("`test_split`"));
     assert!(message(&CHOICE.replace("doc_to_choice: '{{choices}}'\n", "")).contains("`doc_to_choice`"));
-    assert!(message(&CHOICE.replace("metric: acc,", "metric: exact_match,")).contains("`metric_list`"));
+    assert!(message(&CHOICE.replace("metric: acc,", "metric: bleu,")).contains("`metric_list`"));
     let sampled = format!("{CHOICE}generation_kwargs: {{do_sample: true}}\n");
     assert!(message(&sampled).contains("`generation_kwargs`"));
-    let chosen = CHOICE
-        .replace("multiple_choice", "generate_until")
-        .replace("metric: acc,", "metric: exact_match,");
-    assert!(message(&chosen).contains("`doc_to_choice`"));
     assert!(message(&CHOICE.replace("'{{answer}}'", "[0, 1]")).contains("doc_to_target: an index or a template"));
-    for template in ["{{question}}", "{% if x %}", "{# x #}"] {
-        assert!(message(&format!("{CHOICE}description: 'see {template}'\n")).contains("`description`"));
+    for settings in [
+        "num_beams: 4",
+        "max_gen_toks: 0",
+        "do_sample: true, temperature: 0",
+        "top_p: 1.5",
+    ] {
+        let error = message(&format!("{CHOICE}generation_kwargs: {{{settings}}}\n"));
+        assert!(error.contains("generation_kwargs"), "{error}");
     }
 }
 
