@@ -3,7 +3,6 @@
 mod encoding;
 mod fingerprint;
 
-use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +12,7 @@ use llm_bench::{
     BenchError, ChatPrompt, GenerationRequest, LanguageModel, Loglikelihood, LoglikelihoodRequest, ModelDescription,
     Turn, cut_at_stops,
 };
+use sha2::{Digest, Sha256};
 use smollm2_infer::{Decoder, Engine, GenerationConfig, InferError, Sampling, ScoreRequest};
 use smollm2_model::DecoderBackend;
 use smoltalk_data::{ChatTokenizer, Message, Rendered};
@@ -198,11 +198,12 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
     }
 }
 
-/// The draws of a question and of its texts differ, and do not depend on the batch.
+/// The draws of a question and of its texts differ, and depend neither on the batch nor on the version of Rust.
 fn stream(context: &str, draw: usize) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    (context, draw).hash(&mut hasher);
-    hasher.finish()
+    let digest = Sha256::digest(format!("{draw} {context}"));
+    digest[..8]
+        .iter()
+        .fold(0, |stream, byte| stream << 8 | u64::from(*byte))
 }
 
 /// Turns in the chat template of a tokenizer, as [`Judged`] asks them. [`check_tasks`](llm_bench::check_tasks) needs no
@@ -210,7 +211,7 @@ fn stream(context: &str, draw: usize) -> u64 {
 ///
 /// # Errors
 /// [`BenchError::Model`] when the template refuses the turns.
-pub(crate) fn chat_prompt(
+pub fn chat_prompt(
     tokenizer: &ChatTokenizer,
     turns: &[Turn],
     add_generation_prompt: bool,

@@ -163,7 +163,7 @@ fn templates_and_expressions_that_do_not_end_are_stopped() {
     let task = Task::from_yaml(&pattern, "quiz").unwrap();
     let mut toy = crate::toy::Toy::new(&("a".repeat(200) + "!"));
     let options = EvaluateOptions::new(PromptOptions::new(root.path()));
-    match evaluate(&mut toy, &[task.clone()], &options, &mut ()) {
+    match evaluate(&mut toy, std::slice::from_ref(&task), &options, &mut ()) {
         Err(error) => assert!(error.to_string().contains("`filter_list`"), "{error}"),
         Ok(evaluation) => assert_eq!(evaluation.tasks[0].samples[0].filtered.as_deref(), Some("[invalid]")),
     }
