@@ -45,7 +45,8 @@ pub(in crate::study) fn json(part: &impl Serialize) -> Result<Value> {
     serde_json::to_value(part).map_err(KallmError::json("plan"))
 }
 
-/// The recipe without the seed, which is the cell's. [`TrainConfig::from_toml`] names what is wrong with it.
+/// The recipe without the seed, which is the cell's. [`TrainConfig::from_toml`](smollm2_train::TrainConfig::from_toml)
+/// names what is wrong with it.
 pub(super) mod recipe {
     use super::*;
     use smollm2_train::TrainConfig;
