@@ -29,7 +29,7 @@ impl English {
     /// Reads the model of sentences below the root of the data.
     ///
     /// # Errors
-    /// [`BenchError::Punkt`] with the file that is missing or not what it should be.
+    /// [`BenchError::NoPunkt`] for a file that is missing, [`BenchError::PunktLine`] for one with a malformed line.
     pub(crate) fn open(root: &Path) -> Result<Self, BenchError> {
         Ok(Self {
             model: Model::read(&root.join(MODEL))?,

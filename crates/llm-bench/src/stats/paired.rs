@@ -175,8 +175,8 @@ pub fn compare_clustered(a: &[f64], b: &[f64], clusters: &[String]) -> Result<Pa
     Ok(by_student(PairedTest::ClusteredT, &differences, &estimate))
 }
 
-/// The permutation test of two models: [`sign_flip`] of their differences, in which whole clusters are exchanged where
-/// documents form some.
+/// The permutation test of two models: [`sign_flip`](fn@sign_flip) of their differences, in which whole clusters are
+/// exchanged where documents form some.
 ///
 /// # Errors
 /// For inputs of different or zero length, outcomes that are not finite, or not one cluster per document.
