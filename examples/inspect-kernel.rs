@@ -1,6 +1,5 @@
 //! `cargo run --release -p examples --features cuda --example inspect-kernel -- --device cuda --output kernels.json`
-//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --degrees 7,6 --dtypes f32
-//! --repeats 3 --training tiny --training-batch 2x64`
+//! Short: `cargo run --release -p examples --example inspect-kernel -- --shapes 64x576 --degrees 7,6 --dtypes f32 --repeats 3 --training tiny --training-batch 2x64`
 //!
 //! Compares the group rational kernels of a device with f64 arithmetic. Then times them, and for comparison a copy of
 //! the same tensor and Burn's own SiLU. Prints a line for each operation, shape and element type; `--output` saves the
