@@ -147,7 +147,7 @@ impl Arguments {
         let cells = plan.cells().len();
         let tokens = plan.tokens_per_cell().saturating_mul(cells);
         print_line(format_args!("\n{cells} cells, {tokens} tokens in all"))?;
-        print_line("Each cell needs, besides this plan and the study's folder:")?;
+        print_line("In addition to this plan and the study's folder, each cell needs:")?;
         for (what, path) in places.all(plan) {
             print_line(format_args!("  {what:18} {}{}", path.display(), found(&path)))?;
         }

@@ -65,7 +65,7 @@ type Opened = Result<Box<dyn Metric>, OptionError>;
 
 /// A metric with its options.
 pub(crate) trait Metric {
-    /// Reads what it needs below the root of the data besides documents. Called before anything but
+    /// Reads what it needs below the root of the data, documents excepted. Called before anything but
     /// [`Metric::options`] and what describes the metric.
     fn load(&mut self, _resources: &Resources) -> Result<(), BenchError> {
         Ok(())

@@ -93,7 +93,7 @@ pub struct Task {
     pub doc_to_choice: Option<ChoiceField>,
     /// The right choice or the expected text.
     pub doc_to_target: TargetField,
-    /// How the answer begins: a template, or the name of a field. The model goes on from there.
+    /// How the answer begins: a template, or the name of a field. The model continues from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gen_prefix: Option<String>,
     /// Between question and answer.

@@ -18,7 +18,7 @@ type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as Fusion
 /// `outputs_like` names.
 ///
 /// The stream hands an input over for good at its last use, so the inner backend frees it as soon as the kernel that
-/// reads it is queued; what `run` allocates besides its outputs never enters the stream. Check the tensors before: a
+/// reads it is queued; what `run` allocates, its outputs excepted, never enters the stream. Check the tensors before: a
 /// panic in the stream would not point at the caller.
 pub fn queue<B: FusionBackend, const IN: usize, const OUT: usize>(
     name: &'static str,

@@ -28,7 +28,7 @@ pub(super) const CHRF: MetricKind = MetricKind {
     new: |keys| Translation::open(keys, "chrf", chrf::character_counts, chrf::score),
 };
 
-/// With pairs of words, and words alone, beside the characters.
+/// With pairs of words and single words in addition to the characters.
 pub(super) const CHRF_WITH_WORDS: MetricKind = MetricKind {
     name: "chrf++",
     forms: FORMS,
