@@ -1,4 +1,4 @@
-//! What metrics read below the root of the data in addition to documents. Each is read once, when the first metric asks.
+//! What metrics read below the root of the data other than documents. Each is read once, when the first metric asks.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
