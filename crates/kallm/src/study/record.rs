@@ -191,6 +191,6 @@ fn settings(plan: &StudyPlan) -> Vec<(String, String)> {
 
 /// A setting as plans spell it, in words.
 fn named(setting: &impl Serialize) -> String {
-    let written = serde_json::to_value(setting).unwrap_or_default();
-    written.as_str().unwrap_or_default().replace('_', " ")
+    let written = serde_json::json!(setting);
+    written.as_str().map_or_else(|| written.to_string(), |text| text.replace('_', " "))
 }
