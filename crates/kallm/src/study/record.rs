@@ -192,5 +192,7 @@ fn settings(plan: &StudyPlan) -> Vec<(String, String)> {
 /// A setting as plans spell it, in words.
 fn named(setting: &impl Serialize) -> String {
     let written = serde_json::json!(setting);
-    written.as_str().map_or_else(|| written.to_string(), |text| text.replace('_', " "))
+    written
+        .as_str()
+        .map_or_else(|| written.to_string(), |text| text.replace('_', " "))
 }

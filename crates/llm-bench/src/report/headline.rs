@@ -123,15 +123,14 @@ fn undecided(report: &Report) -> String {
         (open, all) if open == all => {
             format!("Cannot tell with {seeds} seeds: none of {all} comparisons across seeds found a difference.")
         }
-        (open, all) => format!("Cannot tell with {seeds} seeds in {open} of {all} comparisons across seeds."),
+        (open, all) => format!("Cannot tell with {seeds} seeds in {open} of {all} comparisons."),
     };
     let needed = needed(&open);
     if needed.is_empty() {
-        return format!("{text} No finding is not equality.");
+        return format!("{text} That does not mean that they are equal.");
     }
     format!(
-        "{text} To be found four times out of five, differences would have to be about {}; smaller ones may exist: no \
-         finding is not equality.",
+        "{text} That does not mean that they are equal: finding a difference reliably takes about {}.",
         needed.join(", ")
     )
 }

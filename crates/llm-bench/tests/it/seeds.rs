@@ -85,7 +85,9 @@ fn the_headline_is_the_claim_across_seeds() {
             && headline.contains(" nats lower than swiglu (p "),
         "{headline}"
     );
-    assert!(headline.contains("Cannot tell with 5 seeds in ") && headline.contains("no finding is not equality"));
+    assert!(
+        headline.contains("Cannot tell with 5 seeds in ") && headline.contains("does not mean that they are equal")
+    );
     assert!(
         headline.contains("Shown to be equivalent: silu-mlp and swiglu within 0.01 nats in held-out loss."),
         "{headline}"
@@ -126,9 +128,8 @@ fn three_seeds_that_do_not_decide_are_said_not_to() {
     assert_eq!(
         headline,
         format!(
-            "Cannot tell with 3 seeds: the one comparison across seeds found no difference. To be found four times out of \
-             five, differences would have to be about {size:.2} nats in held-out loss; smaller ones may exist: no finding \
-             is not equality."
+            "Cannot tell with 3 seeds: the one comparison across seeds found no difference. That does not mean that \
+             they are equal: finding a difference reliably takes about {size:.2} nats in held-out loss."
         )
     );
 }
