@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::backend::Flex;
+use fixtures::tolerance::GPU_LOGLIKELIHOOD;
 use smollm2_infer::{Decoder, Engine, ScoreRequest};
 use smollm2_model::weights::{from_named_tensors, named_tensors};
 use smollm2_model::{DecoderBackend, FeedForwardKind};
@@ -56,7 +57,10 @@ fn tokens_and_scores_are_those_of_flex() {
         let (flex, gpu) = (engine_on::<Flex>(kind), engine_on::<Gpu>(kind));
         assert_eq!(answers(&gpu), answers(&flex), "{kind}");
         for (found, expected) in scores(&gpu).iter().zip(scores(&flex)) {
-            assert!((found - expected).abs() < 1e-3, "{kind}: {found} and {expected}");
+            assert!(
+                (found - expected).abs() < GPU_LOGLIKELIHOOD,
+                "{kind}: {found} and {expected}"
+            );
         }
     }
 }
