@@ -1,4 +1,4 @@
-//! `cargo bench -p benches --bench train`: a training step with each feed-forward, and its passes beside the
+//! `cargo bench -p benches --bench train`: a training step with each feed-forward, and its passes against the
 //! plain-tensor reference.
 //!
 //! The model has the shapes of SmolLM2-135M with four of its thirty blocks and a vocabulary of 4,096, so that the

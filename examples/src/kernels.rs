@@ -1,4 +1,4 @@
-//! The group rational operations on one tensor: checked against f64 arithmetic, timed beside a copy and Burn's SiLU.
+//! The group rational operations on one tensor: checked against f64 arithmetic, timed against a copy and Burn's SiLU.
 
 mod clock;
 mod exact;

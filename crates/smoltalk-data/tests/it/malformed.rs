@@ -192,7 +192,7 @@ fn tokenizer_files_too_large_to_read_are_named() {
     }
 }
 
-/// As the weights beside it are found: the ending counts in any case, and not for a folder.
+/// As for weights: the file extension is compared without case, and ignored for a folder.
 /// On a tuple minijinja's parser of imports panics.
 #[test]
 fn templates_that_import_are_errors() {
