@@ -41,7 +41,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Type of a tensor's elements; coefficients are f32 always.
+/// Type of a tensor's elements; coefficients are always f32.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Element {
     /// 32 bits.
