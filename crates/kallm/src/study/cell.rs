@@ -61,7 +61,8 @@ impl<B: StepBackend> Study<B> {
         device: &B::Device,
         observer: &mut dyn StudyObserver,
     ) -> Result<bool> {
-        // Before the lock, which a finished cell does not need; and after it, because another process may just be done.
+        // Checked before locking, which a finished cell does not need, and again after, because another process may
+        // just have finished the cell.
         if folder.record(cell)?.is_some() {
             observer.kept(cell);
             return Ok(true);
