@@ -1,4 +1,4 @@
-//! `cargo bench -p benches --bench model`: the decoder's operations on Flex beside the plain-tensor reference, forward
+//! `cargo bench -p benches --bench model`: the decoder's operations on Flex against the plain-tensor reference, forward
 //! with backward, and one block with each feed-forward.
 //!
 //! Shapes of SmolLM2-135M over one sequence of 512 tokens, f32.

@@ -1,5 +1,5 @@
-//! `cargo bench -p benches --bench rational`: the rational beside SiLU(x) and the gated one beside SiLU(gate) * up, forward and
-//! with backward, in both forms.
+//! `cargo bench -p benches --bench rational`: the rational against SiLU(x), the gated one against SiLU(gate) * up,
+//! forward and with backward, in both forms.
 //!
 //! The shape is one SmolLM2-135M feed-forward over 2,048 tokens: gate and up of `[2048, 1536]` in f32, on Flex.
 

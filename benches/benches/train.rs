@@ -1,4 +1,4 @@
-//! `cargo bench -p benches --bench train`: a training step with each feed-forward, and its passes beside the
+//! `cargo bench -p benches --bench train`: a training step with each feed-forward, and its passes against the
 //! plain-tensor reference.
 //!
 //! The model has the shapes of SmolLM2-135M with four of its thirty blocks and a vocabulary of 4,096, so that the
@@ -84,7 +84,7 @@ fn losses(criterion: &mut Criterion) {
     for_both(criterion.benchmark_group("softmax_loss"), |fused| {
         let (logits, targets) = (logits.clone(), targets.clone());
         move || {
-            // A copy of the logits, as the product that makes them leaves nobody else holding them.
+            // A copy of the logits, because the product that makes them leaves no other handle.
             let owned = logits.clone().add_scalar(0.0);
             let _ = black_box(if fused {
                 Flex::softmax_loss(owned, targets.clone())

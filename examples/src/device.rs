@@ -31,7 +31,7 @@ impl std::fmt::Display for DeviceKind {
 /// Computes one number on a device.
 ///
 /// # Errors
-/// Where that fails: Burn's GPU backends panic, in threads of their own too, when a driver or a library is missing.
+/// When that fails: Burn's GPU backends panic, also in their own threads, if a driver or a library is missing.
 pub fn check<B: Backend>(kind: DeviceKind, device: &B::Device) -> Result<()> {
     let reasons = Arc::new(Mutex::new(Vec::new()));
     let heard = reasons.clone();

@@ -1,4 +1,4 @@
-//! `--gen-kwargs`, read as lm-evaluation-harness reads it.
+//! Parses `--gen-kwargs` in the same way as lm-evaluation-harness.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// `key=value` pairs separated by commas, or a JSON object.
 ///
 /// # Errors
-/// When a pair has no value or the JSON is none.
+/// When a pair has no value or the JSON is invalid.
 pub fn settings(text: &str) -> Result<Map<String, Value>> {
     let text = text.trim();
     if text.starts_with('{') {
@@ -23,7 +23,7 @@ pub fn settings(text: &str) -> Result<Map<String, Value>> {
     Ok(settings)
 }
 
-/// A value in quotation marks is text; otherwise what looks like a truth, nothing or a number is one.
+/// A value in quotation marks is text; otherwise it is a boolean, null or a number if it looks like one.
 fn typed(value: &str) -> Value {
     for quote in ['"', '\''] {
         if let Some(text) = value.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {

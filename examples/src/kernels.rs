@@ -1,4 +1,4 @@
-//! The group rational operations on one tensor: checked against f64 arithmetic, timed beside a copy and Burn's SiLU.
+//! The group rational operations on one tensor: checked against f64 arithmetic, timed against a copy and Burn's SiLU.
 
 mod clock;
 mod exact;
@@ -41,7 +41,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Type of a tensor's elements; coefficients are f32 always.
+/// Type of a tensor's elements; coefficients are always f32.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Element {
     /// 32 bits.

@@ -1,7 +1,7 @@
 //! The allocator of every example.
 //!
 //! A training step frees and allocates hundreds of megabytes. The system's allocator hands them back to the kernel each
-//! time, and getting cleared pages anew took a quarter of a step (docs/log.md).
+//! time, and getting cleared pages again took a quarter of a step (docs/log.md).
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// A bar with a name, counts and the time left; where standard error is no terminal, a line when it starts.
+/// A bar with a name, counts and the time left; if standard error is not a terminal, a line when it starts.
 pub fn bar(name: &str, total: usize) -> ProgressBar {
     styled(name, total as u64, "{prefix:24} {bar:30} {pos}/{len} {eta} left")
 }
@@ -27,7 +27,7 @@ fn styled(name: &str, total: u64, template: &str) -> ProgressBar {
     bar
 }
 
-/// Leaves a full bar; where standard error is no terminal, a line that it is.
+/// Leaves a full bar; if standard error is not a terminal, a line that the work is done.
 pub fn finish(bar: &ProgressBar) {
     bar.finish();
     if bar.is_hidden() {
@@ -37,8 +37,7 @@ pub fn finish(bar: &ProgressBar) {
     }
 }
 
-/// A sign of life with the time gone by, for work that does not say how far it is: only in a terminal, and cleared
-/// when dropped.
+/// A spinner with the elapsed time, for work without progress reports: only in a terminal, and cleared when dropped.
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
@@ -59,8 +58,8 @@ impl Drop for Spinner {
     }
 }
 
-/// Reading and tokenising conversations: a sign of life while a buffer is made, and a line for each of the first
-/// records that are skipped.
+/// Reading and tokenising conversations: a spinner while a buffer is made, and a line for each of the first skipped
+/// records.
 #[derive(Default)]
 pub struct Loading {
     spinner: Option<Spinner>,
@@ -94,7 +93,7 @@ impl LoaderObserver for Loading {
     }
 }
 
-/// Stages one after the other, a bar each; a new name begins a new one.
+/// Stages one after the other, with one bar each; a new name begins a new one.
 #[derive(Default)]
 struct Stages(Option<(String, ProgressBar)>);
 
@@ -250,7 +249,7 @@ impl TrainObserver for Training {
     }
 }
 
-/// Evaluation: a bar a task.
+/// Evaluation: one bar per task.
 #[derive(Default)]
 pub struct Tasks {
     prefix: String,
@@ -291,7 +290,7 @@ impl llm_bench::EvaluationProgress for Tasks {
     }
 }
 
-/// Conversion: a bar a stage.
+/// Conversion: one bar per stage.
 pub fn conversion() -> impl FnMut(Stage, usize, usize) {
     let mut bars = Stages::default();
     move |stage, done, total| bars.convert(stage, done, total)

@@ -1,4 +1,4 @@
-//! SIGTERM and Ctrl-C: a run that is asked to end makes its step, saves and leaves.
+//! SIGTERM and Ctrl-C: a run that is asked to end finishes its step, saves and exits.
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -18,7 +18,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Installs the signal handlers.
     ///
     /// # Errors
     /// When the system refuses a handler.

@@ -39,7 +39,7 @@ impl ModelShape {
     }
 }
 
-/// What a step of one model costs.
+/// The cost of a training step of one model.
 #[derive(Serialize)]
 pub struct StepCost {
     /// Architecture, see [`ModelShape`].

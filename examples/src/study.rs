@@ -1,4 +1,4 @@
-//! What a plan names, found: the files and folders next to it, and what is on the hub.
+//! Resolves the names in a plan to files and folders next to it, and to hub ids.
 
 use crate::device::DeviceKind;
 use crate::hub::HubFlags;
@@ -12,7 +12,7 @@ use llm_bench::{PromptOptions, Task};
 use smoltalk_data::Source;
 use std::path::{Path, PathBuf};
 
-/// Where the names of a plan lead.
+/// How the names in a plan are resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     /// Names of models and tasks are relative to this folder: that of the plan, or the working folder where flags are the
@@ -35,7 +35,7 @@ impl Places {
         }
     }
 
-    /// What stands for a name of the plan's data: the path, where there is something, or the name as it is, for the hub.
+    /// The resolved name of the plan's data: the path if it exists, or the unchanged name, for the hub.
     fn data(&self, name: &str) -> PathBuf {
         there(self.data.join(name), name)
     }
@@ -53,7 +53,7 @@ impl Places {
         path.display().to_string()
     }
 
-    /// Everything that a plan names with what stands for it: what it is, and where.
+    /// Everything that a plan names, resolved: what it is, and where.
     pub fn all(&self, plan: &StudyPlan) -> Vec<(&'static str, PathBuf)> {
         let mut all = Vec::new();
         if let ModelPlan::Pretrained(name) = &plan.model {
@@ -76,7 +76,7 @@ impl Places {
     /// The model of the plan; none where it starts from scratch. A hub id is as it was written.
     ///
     /// # Errors
-    /// When there is nothing of this name and it is no hub id.
+    /// When the name neither exists nor is a hub id.
     pub fn model_source(&self, plan: &StudyPlan) -> Result<Option<ModelSource>> {
         let ModelPlan::Pretrained(name) = &plan.model else {
             return Ok(None);
@@ -150,13 +150,13 @@ fn is_yaml(name: &str) -> bool {
         .is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
-/// Where a plan's study is unless it is said.
+/// The default folder of a plan's study.
 pub fn default_output(plan: &Path) -> PathBuf {
     let name = plan.file_stem().unwrap_or_default().display();
     PathBuf::from(format!("{name}-output"))
 }
 
-/// Says where a folder has no locks.
+/// Prints a note if the folder has no locks.
 pub fn note_locks(folder: &StudyFolder) {
     if let Some(error) = &folder.unlocked {
         note(format_args!(
@@ -176,7 +176,7 @@ pub fn with_ways_out(error: KallmError, replace: &str) -> anyhow::Error {
     }
 }
 
-/// Puts into the report what only the program knows.
+/// Adds to the report what only the program knows.
 pub fn complete(report: &mut Report, device: DeviceKind) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (system, machine) = (std::env::consts::OS, std::env::consts::ARCH);

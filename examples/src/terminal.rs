@@ -1,6 +1,6 @@
 //! Text for a person: results on standard output, notes on standard error.
 //!
-//! Whoever reads either may close it early, as `| head` does. That is neither an error nor a reason to stop training.
+//! The reader of either may close it early, as `| head` does. That is neither an error nor a reason to stop training.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};

@@ -1,4 +1,4 @@
-//! The commands that the documentation shows, held against the programs they call.
+//! Checks the commands that the documentation shows against the programs they call.
 //!
 //! `cargo xtask ..` is parsed in full. What follows `--example NAME --` is given to the built example with `--help` behind it:
 //! clap then refuses a flag that does not exist and a value that does not parse, and prints the help otherwise. It does not see
@@ -93,7 +93,7 @@ fn shell_lines(block: &str) -> Vec<String> {
 }
 
 fn check_one(workspace: &Workspace, command: &str) -> Result<()> {
-    // From these on the words are the shell's.
+    // Words after these belong to the shell.
     let ends = [" $", " >", " 2>", " |", ";"]
         .iter()
         .filter_map(|end| command.find(end));

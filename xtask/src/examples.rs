@@ -10,7 +10,7 @@ const FIRST: &str = "compare";
 
 /// Runs every example in its short form, the line `//! Short: ...` at its head.
 pub(crate) fn run() -> Result<()> {
-    // In a folder of their own: they must not meet what a person's commands left.
+    // In a separate folder, away from the output of earlier commands.
     let folder = root().join("target/short-examples");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;

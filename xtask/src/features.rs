@@ -67,7 +67,7 @@ pub(crate) fn check_oldest_compiler() -> Result<()> {
         "rustup",
         &["toolchain", "install", "--profile", "minimal", &toolchain].map(OsStr::new),
     )?;
-    // A folder of its own: the compilers do not share what they built.
+    // A separate folder: the compilers do not share their build output.
     let target = root().join("target/oldest");
     let check = [
         "run",

@@ -13,7 +13,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-/// Builds every target, then runs one or all of them: for so many minutes each, or once over its seeds.
+/// Builds every target, then runs one or all of them: for this many minutes each, or once over its seeds.
 pub(crate) fn fuzz(target: Option<&str>, minutes: Option<u32>) -> Result<()> {
     let targets = targets()?;
     if let Some(unknown) = target.filter(|name| targets.iter().all(|known| known != name)) {

@@ -1,4 +1,4 @@
-//! The work that `benches/peers/run.py` times beside PyTorch: prefill, single-token decode, one training step.
+//! The work that `benches/peers/run.py` times against PyTorch: prefill, single-token decode, one training step.
 //!
 //! `peer-work export MODEL FOLDER` writes the model in a folder or .gguf file as the Hugging Face folder both sides open.
 //! `peer-work time FOLDER WORK REPEATS` prints one JSON object with the seconds of every repeat; RAYON_NUM_THREADS sets

@@ -12,21 +12,21 @@ use burn_autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 
-/// An operation on N float tensors with one output. What else it takes, numbers or tensors without a gradient, are
-/// fields of the type that implements this.
+/// An operation on N float tensors with one output. Further arguments (numbers, tensors without a gradient) are fields
+/// of the implementing type.
 pub trait Operation<B: Backend, const N: usize>: Clone + Debug + Send + 'static {
     /// What the backward pass needs of the forward pass; most often the inputs, `[FloatTensor<B>; N]`.
     type Kept: Clone + Debug + Send + 'static;
 
-    /// The output alone.
+    /// The output, without a backward pass.
     fn forward(&self, inputs: [FloatTensor<B>; N]) -> FloatTensor<B>;
 
-    /// The gradients of all inputs, each in shape and type of its input, for the gradient of the output.
+    /// The gradients of all inputs, each with the shape and type of its input, given the gradient of the output.
     fn gradients(self, kept: Self::Kept, grad_output: FloatTensor<B>) -> [FloatTensor<B>; N];
 }
 
-/// Runs an operation and, where an input is tracked, records its backward pass, for which it keeps the inputs. Gradient
-/// checkpointing neither drops them nor the output.
+/// Runs an operation and, if an input is tracked, records its backward pass and keeps the inputs for it. Gradient
+/// checkpointing drops neither the inputs nor the output.
 pub fn record<B: Backend, C: CheckpointStrategy, O, const N: usize>(
     operation: O,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
@@ -39,8 +39,8 @@ where
     })
 }
 
-/// [`record`] for an operation that keeps something else: `forward` returns the output and what is kept, and runs in
-/// place of the operation's own where an input is tracked.
+/// [`record`] for an operation that keeps other values: `forward` returns the output and the values to keep, and
+/// replaces the operation's own forward pass if an input is tracked.
 pub fn record_keeping<B: Backend, C: CheckpointStrategy, O: Operation<B, N>, const N: usize>(
     operation: O,
     inputs: [FloatTensor<Autodiff<B, C>>; N],
@@ -48,7 +48,7 @@ pub fn record_keeping<B: Backend, C: CheckpointStrategy, O: Operation<B, N>, con
 ) -> FloatTensor<Autodiff<B, C>> {
     let nodes = inputs.each_ref().map(|input| input.node.clone());
     // Burn forgets the history of a tensor without a handle, at the end of any thread's backward pass: a handle of each
-    // input has to live until the operation is recorded, or the gradient ends here without a word.
+    // input has to live until the operation is recorded, or the gradient silently ends here.
     let handles = inputs.each_ref().map(|input| input.rc.clone());
     let inputs = inputs.map(|input| input.primitive);
     let step = Recorded::<O>(PhantomData);
@@ -100,7 +100,7 @@ where
     output
 }
 
-/// The backward pass from what was kept.
+/// The backward pass from the kept values.
 #[derive(Debug)]
 struct Recorded<O>(PhantomData<O>);
 
@@ -115,7 +115,7 @@ impl<B: Backend, O: Operation<B, N>, const N: usize> Backward<B, N> for Recorded
     }
 }
 
-/// The backward pass from inputs that the checkpointer keeps or computes again.
+/// The backward pass from inputs that the checkpointer keeps or recomputes.
 #[derive(Debug)]
 struct RecomputedStep<O>(PhantomData<O>);
 
@@ -148,7 +148,7 @@ fn register<B: Backend, const N: usize>(
     }
 }
 
-/// Computes an output again that gradient checkpointing dropped.
+/// Recomputes an output that gradient checkpointing dropped.
 #[derive(Clone, Debug)]
 struct Recomputed<B, O, const N: usize> {
     operation: O,

@@ -3,7 +3,7 @@ use burn::tensor::{DType, TensorMetadata, backend::Backend, ops::FloatTensor};
 /// One call of an operation, whose tensors are checked before a value is read. All must be on the device of the first.
 ///
 /// # Panics
-/// Every check panics when the tensor is another one than the operation takes. The message names operation, tensor, what
+/// Every check panics if the operation does not accept the tensor. The message names the operation, the tensor, what
 /// was expected and what was found.
 pub struct Call<B: Backend> {
     operation: &'static str,
@@ -24,7 +24,7 @@ impl<B: Backend> Call<B> {
         &self.device
     }
 
-    /// Any other condition, with what to say where it does not hold.
+    /// Checks any other condition, with the message for when it does not hold.
     pub fn require(&self, holds: bool, message: impl FnOnce() -> String) {
         assert!(holds, "{}: {}", self.operation, message());
     }
@@ -48,7 +48,7 @@ impl<B: Backend> Call<B> {
         self.on_device(tensor, found);
     }
 
-    /// The element type alone.
+    /// Checks only the element type.
     pub fn dtype(&self, tensor: &str, found: &FloatTensor<B>, expected: DType) {
         let found = found.dtype();
         self.require(found == expected, || {
@@ -62,7 +62,7 @@ impl<B: Backend> Call<B> {
         self.dtype(tensor, found, other.dtype());
     }
 
-    /// The device alone.
+    /// Checks only the device.
     pub fn on_device(&self, tensor: &str, found: &FloatTensor<B>) {
         let found = B::float_device(found);
         self.require(found == self.device, || {

@@ -1,9 +1,9 @@
-//! The skeleton of a one-pass elementwise kernel in CubeCL, one source for CUDA, WGPU and every other runtime, and what
-//! stands around it on the host.
+//! The skeleton of a one-pass elementwise kernel in CubeCL, one source for CUDA, WGPU and every other runtime, with its
+//! host code.
 //!
 //! A kernel reads each input and writes each output once, 16 bytes at a time where the shape allows it. A thread stays
-//! in one column of vectors, hence in one group of channels: what the group has of its own it reads once, into
-//! registers, and what it sums over the group's elements stays there until the end.
+//! in one column of vectors, hence in one group of channels: it reads the group's parameters once, into registers, and
+//! keeps its sums over the group's elements there until the end.
 //!
 //! - `grid`: which thread works on which vectors, for the kernel: [`Grid`], [`first_row`], [`read`].
 //! - `fold`: the deterministic sums over groups of channels, first per cube ([`fold_cube`]), then of all cubes

@@ -1,10 +1,10 @@
-//! Tensors of the CPU backend Flex as slices of f32, and how work on them is cut.
+//! Tensors of the CPU backend Flex as slices of f32, and how work on them is divided.
 
 use burn::tensor::{DType, TensorData};
 use burn_flex::FlexTensor;
 
-/// Elements of one task of an operation that treats them one by one: its slices stay in the second-level cache, and a
-/// task costs far more than scheduling it.
+/// Elements per task of an elementwise operation: few enough that its slices stay in the second-level cache, and enough
+/// that a task costs far more than scheduling it.
 pub const TASK: usize = 16_384;
 
 /// As many elements as whole rows of `width` hold that together have at most `elements`: at least one row.
@@ -29,7 +29,7 @@ pub fn contiguous(tensor: FlexTensor) -> FlexTensor {
 /// The values of a [`contiguous`] f32 tensor.
 ///
 /// # Panics
-/// When it is of another type or layout.
+/// When its type or layout differs.
 pub fn values(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice::<f32>()

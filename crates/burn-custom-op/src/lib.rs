@@ -1,6 +1,6 @@
 //! # Brief overview
 //!
-//! What every custom operation on [Burn](https://burn.dev) needs in addition to its arithmetic. The nouns:
+//! What every custom operation on [Burn](https://burn.dev) needs in addition to its arithmetic:
 //!
 //! - [`wrap`], [`unwrap`], [`as_type`]: from a backend's primitive to a tensor and back.
 //! - [`Call`]: the tensors of one call, checked before a value is read.

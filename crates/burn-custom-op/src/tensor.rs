@@ -5,7 +5,7 @@ pub fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, 
     Tensor::from_primitive(TensorPrimitive::Float(primitive))
 }
 
-/// The primitive in a tensor, which is dequantised if need be.
+/// The primitive in a tensor, dequantised if necessary.
 pub fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
     tensor.into_primitive().tensor()
 }

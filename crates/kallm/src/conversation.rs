@@ -1,4 +1,4 @@
-//! A conversation that fits into the model's positions.
+//! Shortens a conversation to fit into the model's positions.
 
 use crate::error::Result;
 use smoltalk_data::{ChatTokenizer, Message};
@@ -12,9 +12,9 @@ pub struct LatestTurns {
     pub forgotten: usize,
 }
 
-/// Ids of the conversation up to the assistant's next turn, at most `room` of them: of a conversation that is longer the
-/// oldest turns are removed, each with the answer to it. A system turn stays. `None` when the last turn alone is too long;
-/// nothing is removed then.
+/// Ids of the conversation up to the assistant's next turn, at most `room` of them. If it is longer, the oldest turns
+/// are removed, each with its answer. A system turn stays. `None` if the last turn alone is too long; nothing is
+/// removed then.
 ///
 /// # Errors
 /// When the chat template fails.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The result of a fallible function of this crate.
 pub type Result<T, E = KallmError> = std::result::Result<T, E>;
 
-/// What went wrong. What the other crates report is passed on as it is.
+/// An error of this crate. Errors of the other crates are passed on unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KallmError {
@@ -57,7 +57,7 @@ pub enum KallmError {
         /// Where it stopped.
         source: serde_json::Error,
     },
-    /// Something given cannot be used as it is.
+    /// An input cannot be used.
     #[error("{place}: expected {expected}, found {found}; {remedy}")]
     Unusable {
         /// The file, folder or field.
@@ -79,7 +79,7 @@ pub enum KallmError {
         /// The lock file.
         path: PathBuf,
     },
-    /// The folder holds a study with other settings, and it is not to be replaced.
+    /// The folder holds a study with other settings, and replacing it was not requested.
     #[error("{}: {difference}", path.display())]
     OtherStudy {
         /// The file with the settings.
@@ -87,17 +87,17 @@ pub enum KallmError {
         /// The first setting that differs, with both values.
         difference: String,
     },
-    /// A resumed run is given a setting that it does not have.
+    /// A setting given to a resumed run differs from the run's own.
     #[error("{setting}: the run {run}, given {given}; leave it out, or begin in another folder")]
     OtherRun {
         /// The setting: `steps`, `model`, `held_out_share` or `feed_forward`.
         setting: &'static str,
-        /// What the run has.
+        /// The run's value.
         run: String,
-        /// What it is given now.
+        /// The value given now.
         given: String,
     },
-    /// A resumed run is given another recipe, which is not to replace its own.
+    /// A resumed run is given a different recipe, and changing the recipe was not requested.
     #[error("recipe: it is not that of the run:{differences}\nleave it out, or change the recipe on purpose")]
     OtherRecipe {
         /// A line for each field that differs.

@@ -7,8 +7,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// A file that takes its name when it is complete and on the disk. Until then, and after an error for good, what has
-/// been written is in `NAME.partial-XXXXXX` next to it.
+/// A file that gets its final name once it is complete and on disk. Until then, and permanently after an error, the
+/// data are in `NAME.partial-XXXXXX` next to it.
 pub struct WholeFile {
     target: PathBuf,
     writer: BufWriter<NamedTempFile>,
@@ -35,7 +35,7 @@ impl WholeFile {
     /// Gives the file its name.
     ///
     /// # Errors
-    /// When the last of it cannot be written.
+    /// When the remaining data cannot be written.
     pub fn finish(self) -> Result<()> {
         let written = self.writer.into_inner().map_err(|error| error.into_error());
         let synced = written.and_then(|file| file.as_file().sync_all().map(|()| file));
@@ -57,7 +57,7 @@ impl Write for WholeFile {
     }
 }
 
-/// Writes a text by way of a [`WholeFile`].
+/// Writes a text through a [`WholeFile`].
 ///
 /// # Errors
 /// When it cannot be written.
@@ -177,7 +177,7 @@ pub fn check_file(path: &Path) -> Result<()> {
     Err(KallmError::unusable(path.display(), "a file to write", found, remedy))
 }
 
-/// Makes the folder of a file that is written later.
+/// Creates the folder of a file that is written later.
 ///
 /// # Errors
 /// When the path is a folder or a device, or its folder cannot be made.

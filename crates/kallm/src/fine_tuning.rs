@@ -10,14 +10,14 @@ use smollm2_train::{RunOptions, RunOrigin, RunRecord, StepBackend, TrainConfig, 
 use smoltalk_data::{ChatTokenizer, DataLoader, LoaderCounts, PackedRow, Source};
 use std::path::{Path, PathBuf};
 
-/// How a share of the training data is called in the record of a run.
+/// The name of a share of the training data in the record of a run.
 const SHARE: &str = "share ";
 
 /// What the held-out loss is of.
 pub enum HeldOut {
     /// Nothing: the run has no held-out loss.
     Nothing,
-    /// Conversations of their own.
+    /// Separate conversations.
     Conversations(Source),
     /// This share of the training data, between 0 and 1. A resumed run needs the same.
     Share(f64),
@@ -34,24 +34,24 @@ pub struct FineTuningPlan {
     pub feed_forward: Option<FeedForwardKind>,
     /// Folder for checkpoints, recipe, metrics and the loss curve.
     pub output: PathBuf,
-    /// Names for the record of the run. A model that is named must be that of a resumed run.
+    /// Names for the record of the run. If a model is named, it must be the one a resumed run was started from.
     pub origin: RunOrigin,
-    /// The device's name, for the share of its peak; unknown ones give none.
+    /// The device's name, to compute MFU; an unknown one gives none.
     pub device_name: Option<String>,
 }
 
-/// What a resumed run is given although it has its own.
+/// Settings given to a resumed run, which has its own.
 #[derive(Default)]
 pub struct Resumption {
-    /// Refused unless it is the run's or `change_recipe` is set.
+    /// Refused unless it equals the run's recipe or `change_recipe` is set.
     pub recipe: Option<TrainConfig>,
     /// A larger number of steps extends the run.
     pub steps: Option<usize>,
-    /// Take the recipe or fewer steps although the run's differ. What decides the order of the data must stay.
+    /// Accept a different recipe or fewer steps. Fields that determine the order of the data must not change.
     pub change_recipe: bool,
 }
 
-/// What became of a run that was to be resumed.
+/// The result of opening a run to resume.
 pub enum Resumed<B: StepBackend> {
     /// It can continue.
     Ready(Box<FineTuning<B>>),
@@ -74,11 +74,11 @@ pub struct FineTuning<B: StepBackend> {
 }
 
 impl<B: StepBackend> FineTuning<B> {
-    /// A run from the first step, of the model in a folder or .gguf file, or of what becomes of it with another
-    /// feed-forward. What the run itself would refuse is refused before the model is loaded.
+    /// Starts a run from the first step with the model in a folder or .gguf file, converted if another feed-forward is
+    /// asked for. Anything that the run would refuse is refused before the model is loaded.
     ///
     /// # Errors
-    /// When the output folder is in use, or recipe, data and model are not usable or do not fit together.
+    /// When the output folder is in use, or when recipe, data or model are unusable or do not fit together.
     pub fn begin(
         plan: FineTuningPlan,
         model: &Path,
@@ -110,10 +110,10 @@ impl<B: StepBackend> FineTuning<B> {
         })
     }
 
-    /// The run in the output folder, from its newest intact checkpoint, with its recipe and tokenizer.
+    /// Resumes the run in the output folder from its newest intact checkpoint, with its recipe and tokenizer.
     ///
     /// # Errors
-    /// [`KallmError::OtherRun`] and [`KallmError::OtherRecipe`] when the run does not have what it is given; when there
+    /// [`KallmError::OtherRun`] and [`KallmError::OtherRecipe`] when a given setting differs from the run's; when there
     /// is no intact checkpoint, or the data are not those of the run.
     pub fn resume(
         plan: FineTuningPlan,
@@ -181,7 +181,7 @@ impl<B: StepBackend> FineTuning<B> {
         self.trainer.step_count()
     }
 
-    /// What was read, packed and trained on so far.
+    /// Counts of what was read, packed and trained on so far.
     pub fn counts(&self) -> LoaderCounts {
         self.rows.counts()
     }
@@ -231,7 +231,7 @@ impl FineTuningPlan {
     }
 }
 
-/// What the run itself would refuse, before the model is opened and converted for it.
+/// Refuses what the run itself would refuse, before the model is opened and converted.
 fn refuse_used(plan: &FineTuningPlan) -> Result<()> {
     let options = RunOptions::new(&plan.output);
     options.check_folder()?;
@@ -322,7 +322,7 @@ fn with_feed_forward<B: StepBackend>(
     training::to_gated_rational(model, data, tokenizer, recipe.data.system_prompt, progress)
 }
 
-/// The recipe of the run with another number of steps; what contradicts it is refused by name.
+/// The recipe of the run with another number of steps. A contradicting field is refused by name.
 fn resumed_recipe(given: &Resumption, checkpoint: &Checkpoint) -> Result<TrainConfig> {
     let run = checkpoint.recipe()?;
     let mut recipe = run.clone();

@@ -6,10 +6,10 @@ use smollm2_model::RationalFunction;
 
 const POINTS: usize = 161;
 
-/// Up to `most` functions, spread over the layers, drawn over `[-range, range]` against their starts.
+/// Up to `most` functions, spread over the layers, drawn over `[-range, range]` with their initial curves.
 ///
 /// # Errors
-/// When the two lists are not of the same layers, modules and groups.
+/// When the two lists differ in layers, modules or groups.
 pub fn drawn(
     start: &[RationalFunction],
     learned: &[RationalFunction],

@@ -21,7 +21,7 @@ use hub_cache::HubRepo;
 use record_files::{SplitMatch, split_files};
 use std::path::PathBuf;
 
-/// The files of a data set that hold a split, in the cache.
+/// The cached files of one split of a data set.
 fn fetch_split(repo: &HubRepo, configuration: Option<&str>, split: &str, matching: SplitMatch) -> Result<Vec<PathBuf>> {
     let place = format!("hub repository {repo}");
     repo.files(|names| Ok(split_files(&place, names, configuration, split, matching)?))

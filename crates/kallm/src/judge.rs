@@ -19,7 +19,7 @@ use smoltalk_data::{ChatTokenizer, Message, Rendered};
 
 use encoding::{encode, pieces};
 
-/// An engine under evaluation: it scores contexts in batches and generates texts.
+/// An engine under evaluation. Scores contexts in batches and generates texts.
 pub struct Judged<B: Backend> {
     engine: Engine<B>,
     name: String,
@@ -29,7 +29,7 @@ pub struct Judged<B: Backend> {
 }
 
 impl<B: DecoderBackend> Judged<B> {
-    /// Takes an engine; `name` is what results call it.
+    /// Wraps an engine; `name` identifies it in results.
     pub fn new(name: impl Into<String>, engine: Engine<B>) -> Self {
         Self {
             engine,
@@ -198,7 +198,7 @@ impl<B: DecoderBackend> LanguageModel for Judged<B> {
     }
 }
 
-/// The draws of a question and of its texts differ, and depend neither on the batch nor on the version of Rust.
+/// Each text of each question has its own random draws, which depend neither on the batch nor on the Rust version.
 fn stream(context: &str, draw: usize) -> u64 {
     let digest = Sha256::digest(format!("{draw} {context}"));
     digest[..8]
@@ -206,8 +206,8 @@ fn stream(context: &str, draw: usize) -> u64 {
         .fold(0, |stream, byte| stream << 8 | u64::from(*byte))
 }
 
-/// Turns in the chat template of a tokenizer, as [`Judged`] asks them. [`check_tasks`](llm_bench::check_tasks) needs no
-/// more of a model than this and its longest sequence.
+/// Renders turns in the chat template of a tokenizer, as [`Judged`] does. [`check_tasks`](llm_bench::check_tasks) needs
+/// only this and the longest sequence of a model.
 ///
 /// # Errors
 /// [`BenchError::Model`] when the template refuses the turns.
@@ -225,8 +225,8 @@ pub fn chat_prompt(
     Ok(ChatPrompt { text, special })
 }
 
-/// The requests of a document share its context, not only an equal one: documents with the same text stay apart, so
-/// that nothing depends on how documents are batched.
+/// Groups the requests of a document, which share its context. Documents with equal text stay separate, so that nothing
+/// depends on how documents are batched.
 fn are_of_one_document(a: &LoglikelihoodRequest, b: &LoglikelihoodRequest) -> bool {
     !a.context.is_empty() && Arc::ptr_eq(&a.context, &b.context) && a.special == b.special
 }

@@ -1,4 +1,4 @@
-//! The folder of a model. Weights, configuration and tokenizer appear in it at the same time.
+//! Writes the folder of a model. Weights, configuration and tokenizer appear in it at the same time.
 
 use crate::error::{KallmError, OfPath, Result};
 use crate::files::{check_folder, children, create_folder, folder_of, rename, sync, sync_all, write_whole};
@@ -6,10 +6,10 @@ use smollm2_model::{DecoderBackend, SmolLm2, weights};
 use smoltalk_data::ChatTokenizer;
 use std::path::Path;
 
-/// Refuses a folder that holds a model already.
+/// Refuses a folder that already holds a model.
 ///
 /// # Errors
-/// When it does, or is no folder.
+/// When it does, or is not a folder.
 pub fn check_new_model(folder: &Path) -> Result<()> {
     check_folder(folder)?;
     // An index would describe other weights than those written.
@@ -22,13 +22,13 @@ pub fn check_new_model(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a model with its tokenizer and `records`, further files by name. A folder that does not exist appears
-/// complete or not at all. In one that exists, which may be a mount point, files appear one by one, `config.json` last:
-/// without it a folder is not taken for a model. Until then all of it is in `NAME.partial-XXXXXX`, which only a killed
-/// program leaves.
+/// Writes a model with its tokenizer and `records` (further files by name). A new folder appears complete or not at
+/// all. In an existing one, which may be a mount point, files appear one by one, `config.json` last: a folder without
+/// it is not treated as a model. Until then everything is in `NAME.partial-XXXXXX`, which remains only if the program
+/// is killed.
 ///
 /// # Errors
-/// When something cannot be written, or the folder holds a model already.
+/// When something cannot be written, or the folder already holds a model.
 pub fn save_model<B: DecoderBackend>(
     model: &SmolLm2<B>,
     tokenizer: &ChatTokenizer,

@@ -1,4 +1,4 @@
-//! Tasks and texts from the command line's names and paths.
+//! Opens tasks and texts by the names and paths of the command line.
 
 use crate::error::{KallmError, OfPath, Result};
 #[cfg(all(feature = "bench", feature = "train"))]
@@ -32,7 +32,7 @@ pub fn tasks(names: &[String]) -> Result<Vec<Task>> {
     Ok(selection(names, &[])?.tasks)
 }
 
-/// As [`tasks`], with the groups they were asked for by, and with the names of the task files below some folders.
+/// As [`tasks`], with the groups that were requested, and with the names of the task files below some folders.
 ///
 /// # Errors
 /// When there is no task, or one is unknown or not valid, or a folder cannot be read.
@@ -50,13 +50,13 @@ pub fn selection(names: &[String], folders: &[PathBuf]) -> Result<Selection> {
     Ok(catalogue.open(names)?)
 }
 
-/// Looks for mistakes in tasks and their data, few-shot splits included: a long training must not end in finding one.
+/// Checks tasks and their data, including few-shot splits, so that an error does not surface only after training.
 ///
 /// # Errors
 /// When data are missing or a prompt cannot be built.
 #[cfg(all(feature = "bench", feature = "train"))]
 pub(crate) fn check_tasks_without_model(tasks: &[Task], prompts: &PromptOptions) -> Result<()> {
-    // The chat template and the longest sequence are the model's, which is not there yet.
+    // Chat template and longest sequence come from the model, which is not loaded yet.
     let plain = |turns: &[Turn], _: bool| {
         let text = turns.iter().map(|turn| turn.content.as_str()).collect();
         Ok(ChatPrompt { text, special: vec![] })
@@ -65,10 +65,10 @@ pub(crate) fn check_tasks_without_model(tasks: &[Task], prompts: &PromptOptions)
     Ok(())
 }
 
-/// Looks again for mistakes in tasks once their model is there: with its chat template and its longest sequence.
+/// Checks tasks again once the model is loaded, with its chat template and its longest sequence.
 ///
 /// # Errors
-/// When the template refuses a prompt, or an answer of a task does not fit into the sequence.
+/// When the template rejects a prompt, or an answer of a task does not fit into the sequence.
 #[cfg(all(feature = "bench", feature = "train"))]
 pub(crate) fn check_tasks_for<B: DecoderBackend>(
     engine: &Engine<B>,

@@ -1,4 +1,4 @@
-//! Variants of one model, each trained and judged once for every seed.
+//! Trains and evaluates each variant of a model once per seed.
 
 mod cell;
 mod estimate;
@@ -29,17 +29,17 @@ use smoltalk_data::{ChatTokenizer, Conversation, PackedRow, Source};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What a plan names, found by the application: names in a plan may be hub ids, and this crate fetches nothing.
+/// The inputs that a plan names, resolved to paths by the application: this crate does not download hub ids.
 pub struct StudyInputs {
     /// Folder or .gguf file of the pretrained model, where the plan has one.
     pub model: Option<PathBuf>,
-    /// What to train on, where it comes from files.
+    /// Training conversations, if they come from files.
     pub training: Option<Source>,
-    /// What is held out, where it has files of its own.
+    /// Held-out conversations, if they come from separate files.
     pub held_out: Option<Source>,
-    /// The tasks of the plan, unless they are of the synthetic world.
+    /// The tasks of the plan, except those of the synthetic world.
     pub tasks: Vec<Task>,
-    /// Where the tasks' data are. How they are asked is the plan's.
+    /// Where the tasks' data are. The plan sets how the questions are asked.
     pub prompts: PromptOptions,
     /// The name of the device, for the record.
     pub device: String,
@@ -55,13 +55,13 @@ enum Start<B: StepBackend> {
 
 /// What is trained on and held out.
 enum Data {
-    /// The world of each seed, with so many conversations.
+    /// One synthetic world per seed, with this many conversations.
     Worlds(usize),
     /// The same for every seed.
     Files { training: Source, held_out: Vec<PackedRow> },
 }
 
-/// A plan in its folder, opened and checked: its cells can be run.
+/// A plan that was opened and checked in its folder, ready to run its cells.
 pub struct Study<B: StepBackend> {
     plan: StudyPlan,
     start: Start<B>,
@@ -77,8 +77,8 @@ pub struct Study<B: StepBackend> {
 const IDENTIFYING: usize = 1000;
 
 impl<B: StepBackend> Study<B> {
-    /// Opens what the plan names and makes the folder this study's. What can be wrong is looked for here, before the first
-    /// step, and before anything is written.
+    /// Opens what the plan names and claims the folder for this study. Everything is checked here, before anything is
+    /// written and before the first step.
     ///
     /// # Errors
     /// When the plan, the model, the conversations, the tasks or their data are not usable, or do not fit together; when
@@ -139,10 +139,10 @@ impl<B: StepBackend> Study<B> {
         &self.plan
     }
 
-    /// Trains and judges every cell that is not finished, in their order. Returns false where the observer stopped it.
+    /// Trains and evaluates every unfinished cell in order. Returns false if the observer stopped it.
     ///
     /// # Errors
-    /// As [`Study::run_cell`]. The cells that are finished by then are kept.
+    /// As [`Study::run_cell`]. Cells finished before the error are kept.
     pub fn run(&self, folder: &StudyFolder, device: &B::Device, observer: &mut dyn StudyObserver) -> Result<bool> {
         for cell in self.plan.cells() {
             if !self.run_cell(&cell, folder, device, observer)? {
@@ -153,7 +153,7 @@ impl<B: StepBackend> Study<B> {
     }
 }
 
-/// The start and the tokenizer of a pretrained model.
+/// The initial model and the tokenizer of a pretrained model.
 type Pretrained<B> = (Start<B>, ChatTokenizer);
 
 fn pretrained<B: StepBackend>(
@@ -193,7 +193,7 @@ fn from_scratch<B: StepBackend>(
     Ok((Start::Scratch(Box::new(config)), tokenizer))
 }
 
-/// What to train on and what is held out, where they come from files.
+/// Training and held-out conversations from files.
 fn conversations(
     plan: &StudyPlan,
     training: Option<Source>,
@@ -226,7 +226,7 @@ fn evaluation(plan: &StudyPlan, prompts: PromptOptions) -> EvaluateOptions {
     }
 }
 
-/// What identifies the data that are held out and asked. What is trained on is identified when it is read, in each cell's
+/// Identifies the held-out data and the questions. The training data are identified when they are read, in each cell's
 /// record.
 fn data_identity(conversations: Option<&(Source, Source)>, tasks: &[Task], prompts: &PromptOptions) -> Result<Value> {
     let Some((_, held_out)) = conversations else {
@@ -253,7 +253,7 @@ fn usable(found: Result<Conversation, smoltalk_data::DataError>) -> Option<Resul
     }
 }
 
-/// Every variant is made from the model's SwiGLU; of another model none would be what its name says.
+/// Every variant is made from the model's SwiGLU layers, so the model must have no other kind.
 fn check_swiglu(model: &Path, config: &SmolLm2Config) -> Result<()> {
     let (found, expected) = (training::kinds(config), FeedForwardKind::SwiGlu.name());
     if found == expected {
@@ -268,8 +268,8 @@ fn check_swiglu(model: &Path, config: &SmolLm2Config) -> Result<()> {
 }
 
 impl StudyPlan {
-    /// What all cells share and a finished one cannot change: all but the names and lists of what is compared, and what
-    /// the report makes of it.
+    /// Settings that all cells share and that must not change once a cell is finished: everything except the names and
+    /// lists of what is compared and the criteria of the report.
     fn shared(&self) -> Result<Value> {
         let mut plan = plan::json(self)?;
         if let Value::Object(fields) = &mut plan {
@@ -280,7 +280,7 @@ impl StudyPlan {
         Ok(plan)
     }
 
-    /// Those tasks of the synthetic world that the plan names.
+    /// The tasks of the synthetic world that the plan names.
     fn synthetic_tasks(&self) -> Result<Vec<Task>> {
         let mut tasks = crate::synthetic::SyntheticWorld::tasks()?;
         tasks.retain(|task| self.tasks.names.contains(&task.task));

@@ -65,7 +65,7 @@ const ATTRIBUTES: [Attribute; 4] = [
 const LARGEST_TERM: u32 = 20;
 const CHOICES: usize = 4;
 
-/// The world of one seed, split into what is trained on and what is asked.
+/// The world of one seed, split into training data and questions.
 pub struct SyntheticWorld {
     /// Conversations for training.
     pub training: Vec<Conversation>,

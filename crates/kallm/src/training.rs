@@ -9,18 +9,18 @@ use smollm2_train::{StepBackend, TrainConfig, TrainError};
 use smoltalk_data::{ChatTokenizer, DataLoader, LoaderConfig, LoaderObserver, PackedRow, Source, SystemPrompt};
 use std::path::Path;
 
-/// Size of the larger gates of a pretrained SmolLM2: what [`rational_input_size`] is for training one.
+/// Typical size of the larger gates of a pretrained SmolLM2, used as [`rational_input_size`] when training one.
 ///
 /// [`rational_input_size`]: smollm2_train::AdamWConfig::rational_input_size
 pub const PRETRAINED_GATE: f64 = 16.0;
 
-/// Watches what happens before the first step. `()` watches nothing.
+/// Observes the work before the first step. `()` ignores all events.
 pub trait StartObserver {
-    /// Conversations are read and tokenised next: what watches that.
+    /// Conversations are read and tokenised next. Returns the observer of that.
     fn reading(&mut self) -> Box<dyn LoaderObserver> {
         Box::new(())
     }
-    /// Work begins that does not say how far it is, such as loading weights.
+    /// Work without progress reports begins, such as loading weights.
     fn working(&mut self, on: &str) {
         let _ = on;
     }
@@ -28,7 +28,7 @@ pub trait StartObserver {
     fn converting(&mut self, stage: Stage, done: usize, total: usize) {
         let _ = (stage, done, total);
     }
-    /// Something that a person should know and that is no error.
+    /// A warning for the user.
     fn note(&mut self, note: &str) {
         let _ = note;
     }
@@ -36,7 +36,7 @@ pub trait StartObserver {
 
 impl StartObserver for () {}
 
-/// This source in two: what to train on, and this share of the conversations to hold out.
+/// Splits a source into training data and this share of held-out conversations.
 ///
 /// # Errors
 /// When the share is not between 0 and 1.
@@ -47,7 +47,7 @@ pub fn hold_out(source: Source, share: f64) -> Result<(Source, Source)> {
 /// The first rows of the conversations, as many as the recipe evaluates on: the same for every seed.
 ///
 /// # Errors
-/// When they cannot be read or give no row.
+/// When they cannot be read or yield no row.
 pub fn held_out_rows(
     source: Source,
     tokenizer: &ChatTokenizer,
@@ -67,8 +67,8 @@ pub fn tokenizer_saver(tokenizer: &ChatTokenizer) -> impl Fn(&Path) -> Result<()
     |folder| Ok(tokenizer.save(folder)?)
 }
 
-/// A model that is to learn to chat: its texts end with the token that ends a turn. A base model's end with another,
-/// and programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
+/// Prepares a model to learn to chat: its end-of-text token becomes the token that ends a turn. With a base model's
+/// token, programs that read `config.json` or `generation_config.json` would not stop at the end of an answer.
 ///
 /// # Errors
 /// When a token of the tokenizer is not in the model's vocabulary.
@@ -81,7 +81,7 @@ pub fn with_chat_tokens<B: DecoderBackend>(model: SmolLm2<B>, tokenizer: &ChatTo
     Ok(model.with_special_tokens(Some(bos), vec![end_of_turn], Some(pad))?)
 }
 
-/// A SwiGLU model with gates fitted to what they see on the beginning of `source`, rendered as in training.
+/// Converts a SwiGLU model, with gates fitted to their inputs on the beginning of `source`, rendered as in training.
 ///
 /// # Errors
 /// When the source holds too little, or the model cannot be converted.
@@ -145,7 +145,7 @@ mod tests {
         Source::from_conversations((0..200).map(conversation).collect())
     }
 
-    /// Held-out losses of two seeds can be compared only if they are of the same rows.
+    /// Held-out losses of two seeds are comparable only on the same rows.
     #[test]
     fn what_is_held_out_does_not_depend_on_the_seed() {
         let tokenizer = ChatTokenizer::byte_level().unwrap();

@@ -9,11 +9,11 @@ pub use published::Published;
 use crate::{Coefficients, Degrees, Denominator, RationalError};
 use serde::{Deserialize, Serialize};
 
-/// A scalar function a rational can start as.
+/// A scalar function that a rational can be initialised to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
-    /// `0`: the start of a residual added to something else.
+    /// `0`: the initial value of a residual that is added to another function.
     Zero,
     /// `x`.
     Identity,
@@ -31,7 +31,7 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// Form B's denominator coefficient where there should be none: far below what a fit would notice, and not zero.
+/// Form B's denominator coefficient in place of zero: far below the error of a fit, but not zero.
 const OFF_THE_KINK: f64 = 1e-6;
 
 impl Activation {

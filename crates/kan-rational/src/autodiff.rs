@@ -63,7 +63,7 @@ impl<B: RationalBackend> Operation<B, 4> for GatedRationalOperation {
     }
 }
 
-/// The gradient of the output. If the input has no elements, the input itself stands in for it: Burn's backward pass of
+/// The gradient of the output. If the input has no elements, the input itself is used instead: Burn's backward pass of
 /// a sum multiplies ones of shape `[0, D]` by a tensor of shape `[1, 1]`, which CubeCL broadcasts to `[1, D]`.
 fn like_input<B: Backend>(grad_output: FloatTensor<B>, input: &FloatTensor<B>) -> FloatTensor<B> {
     if input.shape().num_elements() == 0 {

@@ -30,7 +30,7 @@ pub struct GatedGradients<B: Backend> {
 
 /// A backend that evaluates group rational functions.
 ///
-/// The default methods are the plain-tensor [`mod@reference`]; a backend with something faster overrides them. Inputs
+/// The default methods are the plain-tensor [`mod@reference`]; a backend with faster kernels overrides them. Inputs
 /// need not be contiguous: transposed and sliced views are accepted.
 ///
 /// # Shapes
@@ -38,9 +38,9 @@ pub struct GatedGradients<B: Backend> {
 /// - numerator: `[G or 1, n + 1]`; denominator: `[G or 1, m]`, f32
 ///
 /// # Panics
-/// Every method of every implementation panics before it reads a value when a tensor has another shape, float type or
-/// device: that is an error in the calling program, as it is for Burn's own operations. The message names operation,
-/// tensor, what was expected and what was found. [`RationalSpec::geometry`] checks the shapes without panicking.
+/// Every implementation panics before it reads a value if a tensor has the wrong shape, float type or device: that is
+/// an error in the calling program, as with Burn's own operations. The message names the operation, the tensor, what
+/// was expected and what was found. [`RationalSpec::geometry`] checks the shapes without panicking.
 pub trait RationalBackend: Backend {
     /// `F(x) = P(x) / Q(x)` with the coefficients of each channel's group.
     fn group_rational(
@@ -52,7 +52,7 @@ pub trait RationalBackend: Backend {
         reference::group_rational::<Self>(x, numerator, denominator, spec)
     }
 
-    /// Gradients of [`group_rational`](Self::group_rational) for the gradient of its output.
+    /// Gradients of [`group_rational`](Self::group_rational), given the gradient of its output.
     fn group_rational_backward(
         x: FloatTensor<Self>,
         numerator: FloatTensor<Self>,
@@ -74,7 +74,7 @@ pub trait RationalBackend: Backend {
         reference::gated_rational::<Self>(gate, up, numerator, denominator, spec)
     }
 
-    /// Gradients of [`gated_rational`](Self::gated_rational) for the gradient of its output.
+    /// Gradients of [`gated_rational`](Self::gated_rational), given the gradient of its output.
     fn gated_rational_backward(
         gate: FloatTensor<Self>,
         up: FloatTensor<Self>,
@@ -95,7 +95,7 @@ pub trait RationalBackend: Backend {
 /// - returns `[.., D]` in the dtype of `x`
 ///
 /// # Panics
-/// When the shapes do not fit together ([`RationalSpec::geometry`] tells without panicking).
+/// When the shapes do not fit together ([`RationalSpec::geometry`] checks them without panicking).
 pub fn group_rational<B: RationalBackend, const D: usize>(
     x: Tensor<B, D>,
     numerator: Tensor<B, 2>,

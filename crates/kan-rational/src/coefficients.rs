@@ -35,7 +35,7 @@ impl Coefficients {
         identity
     }
 
-    /// The degrees these coefficients have.
+    /// The degrees of these coefficients.
     pub fn degrees(&self) -> Degrees {
         Degrees {
             numerator: self.numerator.len().saturating_sub(1),
@@ -53,7 +53,7 @@ impl Coefficients {
         scalar::derivative(x, &self.numerator, &self.denominator, form)
     }
 
-    /// The power of `|x|` that `|F|` grows with at infinity: 1 for a function that becomes linear.
+    /// The exponent with which `|F|` grows in `|x|` at infinity: 1 for a function that becomes linear.
     ///
     /// The sign of growth follows the leading coefficients present; a fit whose leading `b` vanished grows faster
     /// than its degrees suggest, and is unsafe outside its range. `i32::MIN` for `F = 0`.

@@ -1,6 +1,6 @@
 use crate::spec::{Degrees, MAX_DEGREES};
 
-/// The errors of this crate. Each says what was expected and what was found.
+/// The errors of this crate. Each message says what was expected and what was found.
 ///
 /// `tensor` and `what` name the tensor or list; `least` and `most` bound its number of columns; `table` is `published`
 /// or `minimax`; `low` and `high` are the ends of a range.

@@ -22,7 +22,7 @@ use crate::{Coefficients, Denominator};
 /// A fitted rational and how well it fits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
-    /// The coefficients; they stand for a function only together with `form`.
+    /// The coefficients; they define a function only together with `form`.
     pub coefficients: Coefficients,
     /// The denominator form fitted for.
     pub form: Denominator,
@@ -30,6 +30,6 @@ pub struct Fit {
     pub max_error: f64,
     /// Root of the (weighted) mean squared error.
     pub rms: f64,
-    /// Ends of the range that was fitted; outside it nothing is promised.
+    /// Ends of the fitted range; outside it the error is not bounded.
     pub range: (f64, f64),
 }

@@ -95,7 +95,7 @@ fn floats(tensor: &FlexTensor) -> FlexTensor {
     contiguous(Flex::float_cast(tensor.clone(), FloatDType::F32))
 }
 
-/// One call: sizes, coefficients per group, and what its results must look like.
+/// One call: sizes, coefficients per group, and the shape and type of its results.
 struct Call {
     geometry: Geometry,
     form: Denominator,
@@ -185,7 +185,7 @@ impl Call {
             up: vec![0.0; if gated { x.len() } else { 0 }],
             sums: vec![[0.0; TERMS]; self.geometry.groups],
         };
-        // Ungated, the second output does not exist: its chunks are empty slices, one per block.
+        // Without a gate there is no second output: its chunks are empty slices, one per block.
         let mut up_chunks: Vec<&mut [f32]> = found.up.chunks_mut(size).collect();
         up_chunks.resize_with(x.len().div_ceil(size), Default::default);
         let inputs = x.par_chunks(size).zip(up.par_chunks(size)).zip(output.par_chunks(size));

@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The function that a [`GroupRational`] starts as.
+/// The initial function of a [`GroupRational`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -170,7 +170,7 @@ impl GroupRationalConfig {
         Ok(padded)
     }
 
-    /// The module on `device`, its coefficients in f32 whatever the backend's default float is.
+    /// The module on `device`, with f32 coefficients regardless of the backend's default float type.
     ///
     /// # Panics
     /// When [`validate`](Self::validate) would refuse.

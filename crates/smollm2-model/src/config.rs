@@ -15,11 +15,11 @@ use crate::{DecoderBackend, ModelError, SmolLm2};
 /// Most numbers in a rotary table: 2^19 positions of 64 channels, 128 MB.
 const MAX_ROTARY: usize = 1 << 25;
 
-/// Most parameters of a model, so that their bytes, and those of an optimiser, fit in 64 bits.
+/// Maximum number of parameters, so that their size in bytes, and an optimiser's, fits in 64 bits.
 const MAX_PARAMETERS: u128 = 1 << 48;
 
-/// Draws every weight. Burn does it at the first use, so two clones of an unused model would be two models, and the
-/// seed at that moment would count.
+/// Draws every weight now. Burn draws at first use, so two clones of an unused model would have different weights, and
+/// the seed at that moment would count.
 pub(crate) struct DrawNow;
 
 impl<B: Backend> ModuleVisitor<B> for DrawNow {
@@ -97,20 +97,20 @@ pub struct SmolLm2Config {
     pub tie_word_embeddings: bool,
     /// Standard deviation of freshly drawn weights.
     pub initializer_range: f64,
-    /// Token a document starts with, if any.
+    /// Token that starts a document, if any.
     pub bos_token_id: Option<u32>,
     /// Tokens that end a generation; may be empty.
     pub eos_token_ids: Vec<u32>,
     /// Token that fills rows, if any.
     pub pad_token_id: Option<u32>,
     /// Type of the weights: in `config.json` of those in the file, in [`SmolLm2::config`] of those of the model. A
-    /// model drawn by [`SmolLm2Config::init`] has the device's float type, whatever this says.
+    /// model drawn by [`SmolLm2Config::init`] has the device's float type regardless of this field.
     pub dtype: StoredDtype,
     /// Feed-forward of every layer: exactly `num_hidden_layers` entries.
     pub feed_forward: Vec<FeedForwardConfig>,
 }
 
-/// What the published sizes differ in.
+/// The sizes in which the published models differ.
 struct Size {
     hidden: usize,
     intermediate: usize,

@@ -47,7 +47,7 @@ use crate::{
 /// the published checkpoints.
 const EXACT_RANGE: f64 = 16.0;
 
-/// How to convert.
+/// Options of a conversion: which layers, and how they are fitted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConversionOptions {
     /// Channel groups per layer. Default 8.
@@ -105,7 +105,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Fitted to the gates seen.
+    /// Fitted to the observed gate values.
     Fitted,
     /// SiLU's own, because calibration says nothing about the function: `up` is 0 wherever the gate moves, as in a
     /// pruned group, or the gate does not move.
@@ -115,8 +115,7 @@ pub enum Origin {
     NoFit,
 }
 
-/// What one function saw in calibration and how well it fits it. Errors are those of the f32 coefficients that are
-/// stored.
+/// The calibration values of one function and how well it fits them. Errors are those of the stored f32 coefficients.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GroupReport {
     /// Layer, from 0.
@@ -135,8 +134,8 @@ pub struct GroupReport {
     pub relative_error: f64,
     /// Largest `|F - silu|` over the samples, unweighted.
     pub max_error: f64,
-    /// Whether the function is guarded outside the range seen ([`to_gated_rational`] says how). False: no guard could
-    /// be had with these degrees, and larger gates than those of calibration may break the model.
+    /// Whether the function is guarded outside the range seen ([`to_gated_rational`] says how). False: these degrees
+    /// allow no guard, and larger gates than those of calibration may break the model.
     pub guarded: bool,
 }
 
@@ -161,13 +160,13 @@ impl ConversionReport {
     }
 }
 
-/// Replaces the SiLU of SwiGLU layers by group rational functions fitted to what the gates see on `rows`.
+/// Replaces the SiLU of SwiGLU layers by group rational functions fitted to the gate values on `rows`.
 ///
-/// `rows` are token ids of text like that the model is used on, each a sequence of its own; a few thousand tokens
+/// `rows` are token ids of text similar to what the model is used on, each a separate sequence; a few thousand tokens
 /// are enough. Outside the range seen a function is guarded: it is kept near SiLU up to twice the range, and beyond
 /// grows no faster than linearly, with a slope of at most 2 (a rational of these degrees has one slope at both ends,
 /// SiLU two, so one of its ends must drift: report and calibration text should cover the gates that matter). The report
-/// says of every group whether that could be had.
+/// says for every group whether it is guarded.
 ///
 /// A group that calibration says nothing about (its `up` projection is pruned, say), or whose fit f32 cannot hold,
 /// keeps SiLU's function: [`ConversionReport::unfitted`].
@@ -205,7 +204,7 @@ pub fn to_gated_rational<B: DecoderBackend>(
     Ok((model, report))
 }
 
-/// Refuses what no layer can be fitted with, before the calibration runs.
+/// Refuses unusable options before the calibration runs.
 fn check_fit(config: &SmolLm2Config, layers: &[usize], options: &ConversionOptions) -> Result<(), ModelError> {
     if options.samples < 64 {
         return Err(ModelError::conversion("samples", "at least 64", options.samples));

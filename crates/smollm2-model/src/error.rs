@@ -22,7 +22,7 @@ pub enum ModelError {
         key: String,
         /// What would have been accepted.
         expected: String,
-        /// What is there (`nothing` when the key is missing).
+        /// What was found (`nothing` when the key is missing).
         found: String,
     },
 

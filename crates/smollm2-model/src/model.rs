@@ -41,8 +41,7 @@ use context::document_mask;
 use norm::RmsNorm;
 use rotary::RotaryTable;
 
-/// A SmolLM2 language model with the configuration it was made from. Made by [`SmolLm2Config::init`] or loaded by
-/// `weights::load`.
+/// A SmolLM2 language model with its configuration. Created by [`SmolLm2Config::init`] or loaded by `weights::load`.
 ///
 /// Fields carry Hugging Face's names, so that a parameter's path in the module is its name in a checkpoint; see
 /// [`ParameterPath`].
@@ -68,7 +67,7 @@ pub(crate) struct Decoder<B: Backend> {
     norm: RmsNorm<B>,
 }
 
-/// Marks every parameter as one that gets a gradient: those of a model that was loaded without are not.
+/// Marks every parameter as requiring a gradient, which those of a model loaded without gradients do not.
 struct Track;
 
 impl<B: Backend> ModuleMapper<B> for Track {
@@ -102,7 +101,8 @@ impl<B: DecoderBackend> SmolLm2<B> {
         }
     }
 
-    /// The same weights where they get gradients. Tensors are wrapped, not copied, and keep their element type.
+    /// The same weights on a backend that tracks gradients. Tensors are wrapped, not copied, and keep their element
+    /// type.
     ///
     /// ```
     /// use burn::{backend::{Autodiff, Flex}, module::AutodiffModule};
@@ -146,7 +146,7 @@ impl<B: DecoderBackend> SmolLm2<B> {
         self.run(ids, &context, None, |_| {})
     }
 
-    /// Every hidden state, as `output_hidden_states` of `transformers` gives them: the embedding, the output of every
+    /// Every hidden state, as `output_hidden_states` of `transformers` returns them: the embedding, the output of every
     /// block but the last, and the last norm's output; layers + 1 tensors.
     ///
     /// # Shapes

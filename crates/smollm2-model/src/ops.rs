@@ -23,8 +23,8 @@ use kan_rational::RationalBackend;
 /// A backend that runs a decoder.
 ///
 /// The default methods are the plain-tensor [`mod@reference`], and every backward pass is explicit: an operation keeps
-/// its inputs and computes the rest again, so of attention no `[B, H, T, S]` weights are kept, only the mask if there
-/// is one. A backend with something faster overrides the methods; Flex does, with one pass over memory per operation
+/// its inputs and recomputes the rest, so attention keeps no `[B, H, T, S]` weights, only the mask if there is one. A
+/// backend with faster kernels overrides the methods; Flex does, with one pass over memory per operation
 /// on all cores.
 ///
 /// Tensors may be views. Inputs of one operation have one float type, except the weight of a norm and the tables of a
@@ -32,9 +32,9 @@ use kan_rational::RationalBackend;
 /// those of the operation's output.
 ///
 /// # Panics
-/// Every method of every implementation panics before it reads a value when a tensor has another shape, element type
-/// or device: that is an error in the calling program, as it is for Burn's own operations. The message names
-/// operation, tensor, what was expected and what was found.
+/// Every implementation panics before it reads a value if a tensor has the wrong shape, element type or device: that is
+/// an error in the calling program, as with Burn's own operations. The message names the operation, the tensor, what
+/// was expected and what was found.
 pub trait DecoderBackend: RationalBackend {
     /// See [`rms_norm`].
     fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
@@ -150,9 +150,9 @@ pub fn gated_silu<B: DecoderBackend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Te
 
 /// Causal grouped-query attention, `softmax(query keyᵀ / sqrt(C)) value`, differentiable in all three.
 ///
-/// The last query stands at the last key: query `t` sees keys `0 ..= t + (S - T)`. H is a multiple of K, and query
-/// head `h` reads key/value head `h / (H/K)`. The softmax is taken in f32. A row that sees no key at all is finite and
-/// otherwise unspecified.
+/// The last query is aligned with the last key: query `t` sees keys `0 ..= t + (S - T)`. H is a multiple of K, and
+/// query head `h` reads key/value head `h / (H/K)`. The softmax is taken in f32. A row that sees no key at all is
+/// finite and otherwise unspecified.
 ///
 /// # Shapes
 /// - `query`: `[B, H, T, C]`; `key`, `value`: `[B, K, S, C]`, S at least T

@@ -18,7 +18,7 @@ use crate::{
     ops::{AdamWState, AdamWStep, StepBackend},
 };
 
-/// Constants of AdamW. The defaults are Hugging Face's, which the published recipe leaves untouched.
+/// Constants of AdamW. The defaults are Hugging Face's, which the published recipe does not change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWConfig {
@@ -40,7 +40,7 @@ pub struct AdamWConfig {
     /// Typical size of the inputs of rational functions: the coefficient of `x^k` moves by the learning rate divided by
     /// this to the power of k, so that a step changes the function about as much at this size as near zero. The gates
     /// of a pretrained model reach far (to 50 in SmolLM2-135M), and there a step of 1e-4 in the coefficient of `x^5` is
-    /// no small one (docs/log.md). Default 1: every coefficient moves by the learning rate.
+    /// not small (docs/log.md). Default 1: every coefficient moves by the learning rate.
     pub rational_input_size: f64,
 }
 
@@ -223,12 +223,12 @@ fn shorten<B: Backend, const D: usize>(
     kept.clone() + (updated - kept) * factors // [G, K]
 }
 
-/// Factors of the gradients, which bound their norms.
+/// Factors that scale gradients to bound their norms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip {
-    /// Of rational coefficients.
+    /// For rational coefficients.
     pub rational: f64,
-    /// Of everything else.
+    /// For all other parameters.
     pub others: f64,
 }
 

@@ -8,16 +8,16 @@ use smoltalk_data::PackedRow;
 
 use crate::{TrainError, loss::Targets};
 
-/// A micro-batch: token ids and their layout on the device, and the predictions that count. All of it is made from the
-/// rows on the host, so nothing is read back from the device.
+/// A micro-batch: token ids and their layout on the device, and the predictions that count. It is built on the host
+/// from rows, so nothing is read back from the device.
 #[derive(Clone, Debug)]
 pub struct Batch<B: Backend> {
     ids: Tensor<B, 2, Int>,
     layout: SequenceLayout<B>,
     targets: Targets,
-    /// The largest token id: a model needs a larger vocabulary.
+    /// The largest token id; the model's vocabulary must be larger.
     pub(crate) largest_id: u32,
-    /// The largest position of a token: a model needs more positions.
+    /// The largest position of a token; the model must have more positions.
     pub(crate) largest_position: u32,
 }
 

@@ -43,7 +43,7 @@ pub struct Checkpoint {
     pub folder: PathBuf,
 }
 
-/// The newest complete checkpoint and why newer ones were passed over.
+/// The newest complete checkpoint, and why newer ones were skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The checkpoint.
@@ -105,7 +105,7 @@ fn settle(root: &Path) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// The newest complete checkpoint of `root`. Damaged ones are passed over, each with a reason.
+/// The newest complete checkpoint of `root`. Damaged ones are skipped, each with a reason.
 ///
 /// # Errors
 /// [`TrainError::NoCheckpoint`] when none is complete, with all reasons.

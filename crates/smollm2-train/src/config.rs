@@ -11,8 +11,8 @@ use crate::{AdamWConfig, Schedule, TrainError};
 
 pub use toml_form::Difference;
 
-/// The recipe of a run. Read from TOML ([`TrainConfig::from_toml`]), where every field may be left out and those of
-/// [`LoaderConfig`] stand next to the others; the resolved form is saved in every checkpoint.
+/// The recipe of a run. In TOML ([`TrainConfig::from_toml`]) every field is optional, and the fields of
+/// [`LoaderConfig`] are on the same level as the others. The resolved form is saved in every checkpoint.
 ///
 /// ```
 /// use smollm2_train::TrainConfig;
@@ -33,9 +33,9 @@ pub struct TrainConfig {
     pub warmup_ratio: f64,
     /// Largest global norm of the gradient; larger ones are scaled down to it. 0 turns clipping off. Default 1.0.
     pub max_grad_norm: f64,
-    /// Whether the gradients of rational coefficients are clipped apart from all others, each to `max_grad_norm`. A
-    /// coefficient's gradient is a sum over every activation of its layer, thousands of times the others together;
-    /// clipped with them it scales theirs down to where AdamW's epsilon stops them. Default true.
+    /// Whether the gradients of rational coefficients are clipped separately from all others, each to `max_grad_norm`.
+    /// A coefficient's gradient is a sum over every activation of its layer, thousands of times the others together.
+    /// Clipped jointly, it would scale them down so far that AdamW's epsilon stops their updates. Default true.
     pub clip_rational_apart: bool,
     /// Rows that go through the model at once. Default 4.
     pub micro_batch_rows: usize,
@@ -142,7 +142,7 @@ impl TrainConfig {
         self.learning_rate * self.schedule.factor(step, self.warmup_steps(), self.steps)
     }
 
-    /// Refuses values without meaning, and sizes that no computation could hold.
+    /// Refuses meaningless values, and sizes too large to compute with.
     ///
     /// # Errors
     /// [`TrainError::Config`], naming the field.
@@ -191,7 +191,7 @@ fn validate_data(data: &LoaderConfig) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Bounds on counts: far above what anybody trains with, and low enough that no product of them overflows.
+/// Bounds on counts: far above realistic values, and low enough that no product of them overflows.
 const MOST_STEPS: usize = 1 << 31;
 const MOST_TOKENS: usize = 1 << 20;
 const MOST_ROWS: usize = 1 << 20;

@@ -77,7 +77,7 @@ pub enum TrainError {
         value: f64,
     },
 
-    /// A run ended in an error, and the steps made before it could not be saved either.
+    /// A run ended in an error, and the steps made before the error could not be saved either.
     #[error("{error}; the steps before it could not be saved: {saving}")]
     Unsaved {
         /// What ended the run.

@@ -8,8 +8,7 @@ use std::{
 
 use crate::TrainError;
 
-/// Makes a folder and those it lies in, and flushes the folder that holds each new one: after a power loss they are
-/// still there.
+/// Creates a folder and its parents, and flushes the parent of each new one, so that they survive a power loss.
 pub(crate) fn create(folder: &Path) -> Result<(), TrainError> {
     let (mut changed, mut missing) = (Vec::new(), folder);
     while !missing.exists() {
@@ -25,7 +24,7 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// Replaces a file by one with this content: a reader meets the old one or the new one.
+/// Replaces a file by one with this content. A reader sees either the old file or the new one.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), TrainError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");

@@ -33,7 +33,7 @@ const FIGURE: &str = "loss.svg";
 /// Adds files to a checkpoint's folder.
 pub type Companions<'a> = &'a dyn Fn(&Path) -> Result<(), TrainError>;
 
-/// Where a run writes, and on what it runs.
+/// Where a run writes, and what its record contains.
 #[derive(Clone)]
 pub struct RunOptions<'a> {
     /// Folder for `checkpoints/`, `train.toml`, `run.json`, `metrics.jsonl`, `loss.svg`, and `run.lock`, which a run
@@ -48,7 +48,7 @@ pub struct RunOptions<'a> {
 }
 
 impl RunOptions<'_> {
-    /// Options that write into `output`, name nothing and add nothing to checkpoints.
+    /// Options that write into `output`, without names and without additional files in checkpoints.
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
             output: output.into(),
@@ -65,16 +65,16 @@ impl RunOptions<'_> {
 }
 
 impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
-    /// Trains to the last step of the recipe, or until the observer asks to stop: evaluates on `held_out`, saves,
-    /// records, reports. Returns the last evaluation; [`Trainer::step_count`] tells where the run ended.
+    /// Trains to the last step of the recipe, or until the observer asks to stop. Evaluates on `held_out`, saves
+    /// checkpoints, records and reports. Returns the last evaluation; [`Trainer::step_count`] is the last step.
     ///
     /// # Errors
     /// Before the first step, with every file as it was: [`TrainError::OtherRows`]; [`TrainError::ResumeMismatch`] when
     /// the checkpoint was made with another objective; [`TrainError::NoHeldOutTargets`]; [`TrainError::ForeignFile`]
     /// when the folder has files that no run has written and this one would replace; [`TrainError::Locked`] when
-    /// another run writes into the folder; [`TrainError::UsedFolder`] when intact checkpoints are further on than this
-    /// run, or a run from the first step finds any. Later the first that occurs; checkpoints written before it are
-    /// complete and stay. When no more data can be read, a batch cannot be used, or the held-out loss is not finite
+    /// another run writes into the folder; [`TrainError::UsedFolder`] when intact checkpoints are ahead of this
+    /// run, or a run from the first step finds any. Later, the first error that occurs; checkpoints written before it
+    /// are complete and stay. When no more data can be read, a batch cannot be used, or the held-out loss is not finite
     /// while the weights are, the steps made so far are saved first.
     pub fn run(
         &mut self,
@@ -110,7 +110,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         Ok(last)
     }
 
-    /// Refuses to continue a run of another objective: the optimiser's moments are of its gradients.
+    /// Refuses to continue a run of another objective: the optimiser's moments belong to its gradients.
     fn check_objective(&self) -> Result<(), TrainError> {
         let here = self.objective.name();
         match self.loaded_objective.as_deref().filter(|there| *there != here) {
@@ -129,7 +129,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
 }
 
 impl<AB: TrainBackend, O> Trainer<AB, O> {
-    /// Refuses a source that makes other rows than the recipe describes: the recipe's fields would have no effect.
+    /// Refuses a source whose rows differ from those the recipe describes: the recipe's fields would have no effect.
     fn check_source(&self, source: &dyn RowSource) -> Result<(), TrainError> {
         let Some(data) = source.config() else {
             return Ok(());
@@ -177,7 +177,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Session<'_, '_, AB, O> {
         Ok(last)
     }
 
-    /// How far a session is that began after step `from`.
+    /// The progress of a session that began after step `from`.
     fn progress(&self, from: usize, start: Instant) -> RunProgress {
         let (step, steps) = (self.trainer.step, self.trainer.config.steps);
         let pace = start.elapsed().as_secs_f64() / (step - from) as f64;

@@ -6,7 +6,7 @@ use crate::{AdamW, Objective, Sft, TrainBackend, TrainConfig, TrainError};
 
 /// A model in training: weights, optimiser, recipe, objective and the number of steps made.
 ///
-/// [`Trainer::step`] makes one step, [`Trainer::run`] a whole run.
+/// [`Trainer::step`] performs one step, [`Trainer::run`] a complete run.
 #[derive(Debug)]
 pub struct Trainer<AB: TrainBackend, O = Sft> {
     /// Absent only while an update runs, which must own it to work in place.
@@ -21,7 +21,7 @@ pub struct Trainer<AB: TrainBackend, O = Sft> {
 
 impl<AB: TrainBackend> Trainer<AB> {
     /// Supervised fine-tuning from its start. Weights in f32, or in bf16 with f32 master copies; small gradients vanish
-    /// in f16. Checkpoints hold the very bits of the weights.
+    /// in f16. Checkpoints hold the exact bits of the weights.
     ///
     /// # Errors
     /// [`TrainError::Config`], [`TrainError::SequenceTooLong`].
@@ -47,7 +47,7 @@ impl<AB: TrainBackend> Trainer<AB> {
 }
 
 impl<AB: TrainBackend, O> Trainer<AB, O> {
-    /// The same model in training for another objective.
+    /// Continues training the same model with another objective.
     pub fn with_objective<P: Objective<AB>>(self, objective: P) -> Trainer<AB, P> {
         Trainer {
             model: self.model,
@@ -84,7 +84,7 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
         self.step
     }
 
-    /// Ends the run and hands the model over.
+    /// Ends training and returns the model.
     ///
     /// # Panics
     /// As [`Trainer::model`].

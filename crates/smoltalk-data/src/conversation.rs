@@ -20,7 +20,7 @@ impl Message {
         }
     }
 
-    /// What the model is to be, before the first turn of the user.
+    /// The instructions before the user's first turn.
     pub fn system(content: impl Into<String>) -> Self {
         Self::new("system", content)
     }

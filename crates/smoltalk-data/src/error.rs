@@ -118,7 +118,7 @@ pub enum DataError {
         /// Its value.
         mismatch: Mismatch,
     },
-    /// A pass over the data gave no row to train on.
+    /// A pass over the data yielded no row to train on.
     #[error(
         "no row with a target token in {conversations} conversations; the sequence length ({sequence_length}) may be \
          longer than all of the data under concat packing, or no message is by the assistant"
@@ -164,7 +164,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Whether this is about one record of a source, and the others can be used.
+    /// Whether only one record of a source is affected, so that the others can be used.
     pub fn is_bad_record(&self) -> bool {
         match self {
             Self::Records(error) => error.is_one_record(),

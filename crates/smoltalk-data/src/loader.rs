@@ -27,7 +27,7 @@ pub struct DataLoader {
     config: LoaderConfig,
     observer: Box<dyn LoaderObserver>,
     reader: Located,
-    /// Where the buffer in `rows` began, and how many of its rows are gone.
+    /// Where the buffer in `rows` began, and how many of its rows were returned.
     position: DataPosition,
     /// Records of this pass that were skipped, including those after the last conversation read.
     skipped: u64,
@@ -62,13 +62,13 @@ impl DataLoader {
         self
     }
 
-    /// Goes to a saved position: the rows that follow are exactly those that would have come next there, and the counts
-    /// continue. After an error only another position can be sought.
+    /// Seeks to a saved position: the following rows are exactly those that would have come next there, and the counts
+    /// continue. After an error the loader can only seek again.
     ///
     /// # Errors
     /// [`DataError::Position`] when the source has become shorter, [`DataError::PositionData`] when it held other
-    /// conversations up to there, [`DataError::PositionRows`] when its rows are fewer; whatever reading the source
-    /// gives.
+    /// conversations up to there, [`DataError::PositionRows`] when it has fewer rows; any error of reading the
+    /// source.
     pub fn seek(&mut self, position: DataPosition) -> Result<(), DataError> {
         // What was skipped before was reported before.
         let observer = std::mem::replace(&mut self.observer, Box::new(()));
@@ -121,7 +121,7 @@ impl DataLoader {
         self.position
     }
 
-    /// What was handed out, and what the packing did, since the beginning of the run.
+    /// Counts of the rows returned and of the packing since the beginning of the run.
     pub fn counts(&self) -> LoaderCounts {
         self.position.counts
     }
@@ -142,11 +142,11 @@ impl DataLoader {
         &self.tokenizer
     }
 
-    /// The next row; passes over the source follow one another without end.
+    /// The next row. At the end of the source another pass begins.
     ///
     /// # Errors
-    /// [`DataError::TooManyBadRecords`]; [`DataError::NoRows`] when a whole pass has no row; whatever else reading the
-    /// source gives.
+    /// [`DataError::TooManyBadRecords`]; [`DataError::NoRows`] when a whole pass has no row; any other error of
+    /// reading the source.
     pub fn next_row(&mut self) -> Result<PackedRow, DataError> {
         let mut passes = 0;
         loop {

@@ -4,7 +4,7 @@ use crate::{ChatTemplate, ChatTokenizer, Conversation, DataError, Message, Rende
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Most messages of a conversation under [`Mask::AssistantOnly`]: the template renders it once per assistant turn.
+/// Maximum number of messages under [`Mask::AssistantOnly`]: the template is rendered once per assistant turn.
 const MOST_MESSAGES: usize = 2000;
 
 /// Which tokens count as targets.
@@ -41,13 +41,14 @@ pub struct Tokenized {
 }
 
 impl ChatTokenizer {
-    /// Ids and loss mask of a conversation. One without messages has none, whatever the template would write.
+    /// Ids and loss mask of a conversation. Both are empty if it has no messages, even if the template writes
+    /// something.
     ///
     /// The text of a special token within a message, `<|im_end|>` say, is text (see [`ChatTokenizer`]).
     ///
     /// # Errors
     /// [`DataError::Template`], also for [`SystemPrompt::None`] with a template that is not ChatML;
-    /// [`DataError::NotAPrefix`] when the template gives turns no fixed place; [`DataError::TooManyMessages`] above
+    /// [`DataError::NotAPrefix`] when the template changes earlier turns; [`DataError::TooManyMessages`] above
     /// 2,000 under [`Mask::AssistantOnly`]; [`DataError::Encoding`].
     pub fn encode_conversation(
         &self,

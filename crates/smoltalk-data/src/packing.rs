@@ -12,9 +12,9 @@ pub enum Packing {
     /// cut into exact lengths, the rest of each buffer dropped. Conversations straddle rows and see each other.
     #[default]
     Concat,
-    /// Whole conversations into the row they fill best; attention and positions stay within a conversation.
+    /// Each whole conversation goes into the row it fills best; attention and positions stay within a conversation.
     BestFit,
-    /// One conversation a row, padded on the right.
+    /// One conversation per row, padded on the right.
     None,
 }
 
@@ -36,11 +36,11 @@ pub enum Overlong {
 pub struct PackedRow {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Whether each token is a target. The first token of a row, and of a document, has nothing before it and is none.
+    /// Whether each token is a target. The first token of a row or document is never a target.
     pub loss_mask: Vec<bool>,
     /// Position of each token in its document; `None` when the row counts from 0 to its end.
     pub positions: Option<Vec<u32>>,
-    /// Document of each token, padding a document of its own; `None` when the row is one document.
+    /// Document of each token, with padding as a separate document; `None` when the row is one document.
     pub documents: Option<Vec<u32>>,
 }
 
@@ -50,11 +50,11 @@ pub struct PackedRow {
 pub struct PackingCounts {
     /// Conversations read.
     pub conversations: u64,
-    /// Of these, without any token: left out, so that no row is made of separators.
+    /// Of these, the ones without tokens. They are left out, so that no row consists of separators.
     pub conversations_empty: u64,
     /// Their tokens.
     pub tokens_in: u64,
-    /// Tokens that the policy put in: end-of-turn separators and padding.
+    /// Tokens that the policy added: end-of-turn separators and padding.
     pub tokens_added: u64,
     /// Tokens in the rows.
     pub tokens_out: u64,

@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A place that conversations can be read from, any number of times, in the same order.
+/// A source of conversations, which can be read any number of times in the same order.
 #[derive(Clone, Debug)]
 pub struct Source {
     kind: Kind,
@@ -79,7 +79,7 @@ impl Source {
         Ok(Self::from_files(files))
     }
 
-    /// Parquet or JSONL files in this order, for instance those of a split that the hub gave.
+    /// Parquet or JSONL files in this order, for instance those of a hub split.
     pub fn from_files(files: Vec<PathBuf>) -> Self {
         Self {
             kind: Kind::Files(files),
@@ -95,8 +95,8 @@ impl Source {
         }
     }
 
-    /// One conversation of each of these in turn; where one of them ends, the others go on. So the beginning of the result
-    /// has something of each: what is held out, and what a small buffer shuffles.
+    /// Takes one conversation of each source in turn; when one ends, the others continue. So the beginning of the
+    /// result, which is held out or shuffled in a small buffer, has conversations of each.
     pub fn interleave(sources: Vec<Source>) -> Self {
         Self {
             kind: Kind::Interleaved(sources),
@@ -104,7 +104,7 @@ impl Source {
         }
     }
 
-    /// The conversations from the first one on. A record that is not a conversation is an error in its place
+    /// All conversations in order. A record that is not a conversation is an error in its place
     /// ([`DataError::is_bad_record`]), and the next one follows; after any other error there are no more.
     pub fn conversations(&self) -> Conversations {
         Box::new(self.located().map(|found| Ok(found?.1)))
@@ -123,7 +123,7 @@ impl Source {
             return all;
         }
         let parts = self.parts.clone();
-        // What cannot be read is in neither part: both report it.
+        // A record that cannot be read is in neither part; both report it.
         Box::new(all.filter(move |found| match found {
             Ok((_, conversation)) => parts.iter().all(|part| part.holds(conversation)),
             Err(_) => true,

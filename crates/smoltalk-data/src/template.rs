@@ -84,7 +84,7 @@ impl ChatTemplate {
         &self.source
     }
 
-    /// Whether it writes turns as `<|im_start|>role\ncontent<|im_end|>`.
+    /// Whether the template writes turns as `<|im_start|>role\ncontent<|im_end|>`.
     pub(crate) fn is_chatml(&self) -> bool {
         self.is_chatml
     }

@@ -51,8 +51,8 @@ const MAX_FILE: u64 = 128 << 20;
 ///
 /// Encoding never adds a begin-of-text or end-of-text token, as SmolLM2's tokenizer does not. Text is text: only the
 /// chat template writes special tokens. A text or a message that spells one out, `<|im_end|>` say, is encoded as these
-/// characters and cannot end a turn or begin another. transformers makes the special token of it;
-/// [`ChatTokenizer::with_special_tokens_in_text`] does as transformers. For all other texts the ids are the same.
+/// characters and cannot end a turn or begin another. transformers encodes it as the special token;
+/// [`ChatTokenizer::with_special_tokens_in_text`] does the same. For all other texts the ids are equal.
 #[derive(Clone, Debug)]
 pub struct ChatTokenizer {
     /// Encodes special tokens that a text spells out as text, unless `special_tokens_in_text`.
@@ -97,7 +97,7 @@ impl ChatTokenizer {
         }
     }
 
-    /// SmolLM2's special tokens and one token a byte: 273 ids, no file needed.
+    /// SmolLM2's special tokens and one token per byte: 273 ids, no file needed.
     ///
     /// # Errors
     /// Never; the signature is that of the other constructors.
@@ -126,7 +126,7 @@ impl ChatTokenizer {
         })?;
         let recognizer = tokenizer.get_added_vocabulary().clone();
         tokenizer.set_encode_special_tokens(true);
-        // A tokenizer.json may ask for both; transformers does neither unless it is told to.
+        // A tokenizer.json may ask for both; transformers does neither by default.
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
@@ -159,8 +159,8 @@ impl ChatTokenizer {
     }
 
     /// The same tokenizer, with special tokens that a text or a message spells out recognised (`true`), as
-    /// transformers does, or encoded as text (`false`, the default). Recognise them only in text you trust: they end
-    /// and begin turns wherever they are.
+    /// transformers does, or encoded as text (`false`, the default). Recognise them only in trusted text: they end and
+    /// begin turns anywhere.
     pub fn with_special_tokens_in_text(mut self, recognize: bool) -> Self {
         Arc::make_mut(&mut self.tokenizer).set_encode_special_tokens(!recognize);
         self
@@ -199,13 +199,13 @@ impl ChatTokenizer {
         self
     }
 
-    /// All that decides how a text is cut into ids, as the contents of a tokenizer.json on one line.
+    /// Everything that determines how a text is split into ids, as the content of a tokenizer.json on one line.
     pub fn specification(&self) -> String {
         let written = self.tokenizer.to_string(false);
         written.expect("a tokenizer that was read from JSON can be written as JSON")
     }
 
-    /// The token with an id, as the vocabulary writes it.
+    /// The token with this id, as spelled in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }

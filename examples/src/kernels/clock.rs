@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, backend::Backend};
 use std::time::{Duration, Instant};
 
-/// Calls of an operation before the first that counts go on for as long as this: clocks rise, kernels compile.
+/// Duration of the warm-up calls of an operation, during which clocks rise and kernels compile.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Numbers that push everything else out of the caches of a large device: 64 MiB of f32.
@@ -31,7 +31,7 @@ impl<'a, B: Backend> Clock<'a, B> {
         clock
     }
 
-    /// What launching one kernel and waiting for it costs, in seconds. An operation of several kernels launches the
+    /// The time to launch one kernel and wait for it, in seconds. An operation of several kernels launches the
     /// later ones while the first runs, so no more is taken off it.
     pub fn launch(&self) -> f64 {
         self.launch
@@ -39,8 +39,8 @@ impl<'a, B: Backend> Clock<'a, B> {
 
     /// Median seconds of a call, less [`launch`](Self::launch).
     ///
-    /// Every call is waited for, and its results are kept until then: left alone, fusion would merge several calls of
-    /// the plain operations into one kernel, and leave out those whose results nobody holds.
+    /// Every call is waited for, and its results are kept until then: otherwise fusion would merge several calls
+    /// of the plain operations into one kernel, and omit those whose results are not held.
     pub(super) fn seconds(&self, run: impl Fn() -> Vec<Tensor<B, 2>>) -> f64 {
         let begin = Instant::now();
         self.timed(&run);

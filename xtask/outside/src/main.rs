@@ -1,4 +1,4 @@
-//! Saves a small model and asks it with the code that README.md shows.
+//! Saves a small model and prompts it with the code that README.md shows.
 
 use kallm::model::SmolLm2Config;
 use kallm::model_folder::save_model;

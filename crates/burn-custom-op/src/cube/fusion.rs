@@ -17,9 +17,9 @@ type Handles<B> = HandleContainer<<<B as FusionBackend>::FusionRuntime as Fusion
 /// Queues `run` as one custom operation of the stream. Each output has shape and type of the input at the position that
 /// `outputs_like` names.
 ///
-/// The stream hands an input over for good at its last use, so the inner backend frees it as soon as the kernel that
-/// reads it is queued; what `run` allocates, its outputs excepted, never enters the stream. Check the tensors before: a
-/// panic in the stream would not point at the caller.
+/// The stream gives up an input at its last use, so the inner backend frees it as soon as the kernel that reads it is
+/// queued. Except for its outputs, what `run` allocates never enters the stream. Check the tensors before: a panic in
+/// the stream would not point at the caller.
 pub fn queue<B: FusionBackend, const IN: usize, const OUT: usize>(
     name: &'static str,
     inputs: [FloatTensor<Fusion<B>>; IN],

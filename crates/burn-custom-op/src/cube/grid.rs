@@ -22,7 +22,7 @@ pub struct Grid {
     pub row_step: usize,
     /// Vectors of a group in a row.
     pub group_columns: usize,
-    /// Groups: runs of neighbouring channels with parameters of their own.
+    /// Groups: runs of neighbouring channels that share parameters.
     pub groups: usize,
     /// Groups of which one cube can hold a part.
     pub slots: usize,
@@ -52,8 +52,8 @@ pub fn first_row(grid: &Grid) -> usize {
     )
 }
 
-/// The vector of a row and column of a tensor whose rows lie `pitch` vectors apart. Past the last row it is that of the
-/// last one: a read ahead of the end, whose result is not used.
+/// The vector of a row and column of a tensor whose rows are `pitch` vectors apart. Past the last row, the last row is
+/// read instead: a prefetch whose result is not used.
 #[cube]
 pub fn read<F: Float, N: Size>(
     tensor: &Array<Vector<F, N>>,

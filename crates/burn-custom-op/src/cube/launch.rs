@@ -22,10 +22,10 @@ pub fn zeros<R: CubeRuntime>(like: &CubeTensor<R>) -> CubeTensor<R> {
     zeros_client(like.client.clone(), like.device.clone(), shape, like.dtype)
 }
 
-/// Room for what [`fold_cube`](super::fold_cube) writes, on the device of `beside`.
-pub fn partial_sums<R: CubeRuntime>(beside: &CubeTensor<R>, work: &Work) -> CubeTensor<R> {
+/// Room for what [`fold_cube`](super::fold_cube) writes, on the device of `like`.
+pub fn partial_sums<R: CubeRuntime>(like: &CubeTensor<R>, work: &Work) -> CubeTensor<R> {
     let shape = Shape::from([work.partials()]);
-    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), shape, DType::F32)
+    empty_device_contiguous_dtype(like.client.clone(), like.device.clone(), shape, DType::F32)
 }
 
 /// How many cubes, and of what size, hold so many threads.

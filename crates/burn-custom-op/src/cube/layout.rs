@@ -11,11 +11,11 @@ use super::grid::{GridLaunch, THREADS};
 pub struct Sharing {
     /// Threads that one multiprocessor holds at a time: its 65,536 registers over those of a thread, in whole cubes.
     pub resident: usize,
-    /// Rows a thread takes at most.
+    /// Maximum number of rows per thread.
     pub most_rows: usize,
 }
 
-/// Multiprocessors of a large device, where the device does not tell.
+/// Multiprocessors of a large device, used if the device does not report its own.
 const MULTIPROCESSORS: u32 = 128;
 
 /// A tensor whose rows are contiguous and lie at equal distances.

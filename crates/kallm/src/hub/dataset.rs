@@ -48,10 +48,10 @@ impl HubDataset {
         }
     }
 
-    /// Fetches what the cache lacks. A split complete in the cache is used without touching the network.
+    /// Fetches missing files into the cache. A split that is complete in the cache needs no network.
     ///
     /// # Errors
-    /// [`KallmError::Hub`] when neither the hub nor the cache gives the split's files; [`KallmError::Records`] when the
+    /// [`KallmError::Hub`] when neither the hub nor the cache has the split's files; [`KallmError::Records`] when the
     /// data set has no such split.
     pub fn fetch(&self) -> Result<Source> {
         let repo = HubRepo {
@@ -120,7 +120,7 @@ pub fn conversations(name: &Path, access: &HubAccess) -> Result<Source> {
     Ok(source)
 }
 
-/// What may be a hub id: neither a path that exists nor a data file by its name.
+/// Whether this may be a hub id: it is neither an existing path nor named like a data file.
 fn hub_id(name: &Path) -> Option<&str> {
     let is_data_file = name
         .extension()
@@ -128,7 +128,7 @@ fn hub_id(name: &Path) -> Option<&str> {
     name.to_str().filter(|_| !name.exists() && !is_data_file)
 }
 
-/// Refuses a source without a conversation: here, and not when a model is loaded and converted.
+/// Refuses a source without a conversation early, before a model is loaded and converted.
 fn check_first(source: &Source, name: &Path) -> Result<()> {
     let mut bad = None;
     for found in source.conversations() {

@@ -49,10 +49,10 @@ impl HubModel {
         }
     }
 
-    /// The folder of its snapshot in the cache. Fetches what the cache lacks.
+    /// The folder of its snapshot in the cache. Missing files are fetched.
     ///
     /// # Errors
-    /// [`KallmError::Hub`] when neither the hub nor the cache gives the files.
+    /// [`KallmError::Hub`] when neither the hub nor the cache has the files.
     pub fn fetch(&self) -> Result<PathBuf> {
         let repo = HubRepo {
             revision: self.revision.clone(),

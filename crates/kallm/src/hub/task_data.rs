@@ -1,4 +1,4 @@
-//! The data of tasks by the hub ids that their files name.
+//! Fetches task data by the hub ids in the task files.
 
 use super::fetch_split;
 use crate::error::{KallmError, Result};
@@ -10,12 +10,12 @@ use std::path::PathBuf;
 /// Branch on which the hub keeps every data set as Parquet, whatever its authors uploaded.
 const CONVERTED: &str = "refs/convert/parquet";
 
-/// Fetches the splits that the tasks read and the root of `prompts` lacks, and places them in its
-/// [`data`](PromptOptions::data). A split complete in the cache is used without touching the network.
+/// Fetches the splits that the tasks read and that are missing from `prompts`, and places them in its
+/// [`data`](PromptOptions::data). A split that is complete in the cache needs no network.
 ///
 /// # Errors
-/// [`KallmError::Hub`] when neither the hub nor the cache gives a split's files; [`KallmError::Records`] when the data set
-/// has no such split.
+/// [`KallmError::Hub`] when neither the hub nor the cache has a split's files; [`KallmError::Records`] when the data
+/// set has no such split.
 pub fn fetch_task_data(tasks: &[Task], prompts: &mut PromptOptions, access: &HubAccess) -> Result<()> {
     for task in tasks {
         for split in prompts.splits(task) {
@@ -27,7 +27,7 @@ pub fn fetch_task_data(tasks: &[Task], prompts: &mut PromptOptions, access: &Hub
     Ok(())
 }
 
-/// The files of a split, as the authors of the data set uploaded it or else as the hub converted it.
+/// The files of a split as its authors uploaded it, or else as the hub converted it.
 fn fetch(task: &Task, split: &str, access: &HubAccess) -> Result<Vec<PathBuf>> {
     let configuration = task.dataset_name.as_deref();
     let uploaded = HubRepo::new(RepoKind::Dataset, &task.dataset_path, access.clone());
@@ -43,7 +43,7 @@ fn fetch(task: &Task, split: &str, access: &HubAccess) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Whether the converted form may still give the split. Without a network the cache may hold it.
+/// Whether to try the converted form of the split. Without a network it may still be in the cache.
 fn may_be_converted(error: &KallmError) -> bool {
     matches!(
         error,

@@ -61,7 +61,7 @@ fn strip_end(text: &str) -> &str {
     text.trim_end_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
 }
 
-/// The ranges in the first `length` bytes of a text; the white space after a token may belong to it.
+/// The ranges within the first `length` bytes of a text. White space after a token may belong to the token.
 fn within(special: &[Range<usize>], length: usize) -> Vec<Range<usize>> {
     let cut = special.iter().map(|range| range.start..range.end.min(length));
     cut.filter(|range| range.start < range.end).collect()
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn special_tokens_are_where_the_request_says() {
-        // The last one takes the white space after it along, which belongs to the continuation.
+        // The last token includes the white space after it, which belongs to the continuation.
         let request = LoglikelihoodRequest {
             special: vec![0..1, 3..6],
             ..request("<q <> \n", "b")

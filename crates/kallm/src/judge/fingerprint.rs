@@ -23,7 +23,7 @@ pub(super) fn of<B: DecoderBackend>(engine: &Engine<B>) -> String {
     weights.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One parameter after another, so that the model never exists twice.
+/// Visits one parameter at a time, so that the model is never copied as a whole.
 struct Weights(Sha256);
 
 impl<B: DecoderBackend> ModuleVisitor<B> for Weights {

@@ -1,4 +1,4 @@
-//! Running one cell: train, save, judge. Killed at any point it continues where the last checkpoint or answer was.
+//! Runs one cell: train, save, evaluate. After a kill at any point it resumes from the last checkpoint or answer.
 
 use super::folder::{CellFolder, StudyFolder};
 use super::plan::{Cell, FeedForwardStart};
@@ -25,15 +25,15 @@ use std::path::Path;
 
 /// Functions are drawn over [-8, 8] in the report.
 const REPORT_RANGE: f64 = 8.0;
-/// Functions drawn of each variant.
+/// Functions drawn per variant.
 const DRAWN: usize = 12;
 /// The functions before the first step, in the cell's folder.
 const FUNCTIONS: &str = "functions.json";
-/// Answers as they come, until the cell is finished.
+/// Journal of the answers, kept until the cell is finished.
 const ANSWERS: &str = "answers.jsonl";
 const METRICS: &str = "metrics.jsonl";
 
-/// What all cells of one seed are trained on and asked.
+/// The training data and questions that all cells of one seed share.
 struct Material {
     training: Source,
     held_out: Vec<PackedRow>,
@@ -43,17 +43,17 @@ struct Material {
 /// A model after its last step.
 struct Trained<B: StepBackend> {
     model: SmolLm2<B>,
-    /// Where the training data were left.
+    /// Position in the training data after the last step.
     position: Value,
 }
 
 impl<B: StepBackend> Study<B> {
-    /// Trains and judges a cell, unless it is finished. Of one that was interrupted, training continues from the newest
-    /// checkpoint, if the recipe's `checkpoint_every` left one, and judging from the last answer. Returns false where the
-    /// observer stopped the training: then a checkpoint is there to continue from.
+    /// Trains and evaluates a cell, unless it is finished. If it was interrupted, training resumes from the newest
+    /// checkpoint, provided that the recipe's `checkpoint_every` left one, and evaluation from the last answer. Returns
+    /// false if the observer stopped the training; a checkpoint to resume from is written then.
     ///
     /// # Errors
-    /// Whatever training, saving or judging gives; when another process works on the cell.
+    /// Any error of training, saving or evaluating; when another process works on the cell.
     pub fn run_cell(
         &self,
         cell: &Cell<'_>,
@@ -61,7 +61,8 @@ impl<B: StepBackend> Study<B> {
         device: &B::Device,
         observer: &mut dyn StudyObserver,
     ) -> Result<bool> {
-        // Before the lock, which a finished cell does not need; and after it, because another process may just be done.
+        // Checked before locking, which a finished cell does not need, and again after, because another process may
+        // just have finished the cell.
         if folder.record(cell)?.is_some() {
             observer.kept(cell);
             return Ok(true);
@@ -80,7 +81,7 @@ impl<B: StepBackend> Study<B> {
         let functions = learned(&work, &trained.model)?;
         observer.saving(cell);
         let model = work.join("model");
-        // It appears whole or not at all.
+        // It appears complete or not at all.
         if !model.exists() {
             save_model(&trained.model, &self.tokenizer, &[], &model)?;
         }
@@ -122,7 +123,7 @@ impl<B: StepBackend> Study<B> {
         }
     }
 
-    /// The model after its last step; none where the observer stopped before.
+    /// The model after its last step; `None` if the observer stopped earlier.
     fn trained(
         &self,
         cell: &Cell<'_>,
@@ -173,7 +174,7 @@ impl<B: StepBackend> Study<B> {
         match (&self.start, cell.variant.start) {
             (Start::Scratch(config), _) => {
                 let config = config.as_ref().clone().with_feed_forward(kind);
-                // The same seed for every variant: what they share starts equal in distribution and order.
+                // The same seed for every variant: shared parameters start with the same distribution and order.
                 B::seed(device, cell.seed);
                 Ok(config.init::<B>(device)?)
             }
@@ -240,7 +241,7 @@ fn run(cell: &Cell<'_>, work: &Path, evaluation: &Option<Evaluation>) -> Result<
     })
 }
 
-/// Keeps what the functions were before the first step: a resumed cell has no other way to know.
+/// Saves the functions as they were before the first step, for a resumed cell to read.
 fn write_functions<B: StepBackend>(work: &Path, model: &SmolLm2<B>) -> Result<()> {
     let start = model.rational_functions();
     let drawn = functions::drawn(&start, &start, DRAWN, REPORT_RANGE)?;
@@ -248,7 +249,7 @@ fn write_functions<B: StepBackend>(work: &Path, model: &SmolLm2<B>) -> Result<()
     write_whole(&work.join(FUNCTIONS), &text)
 }
 
-/// The functions of a trained model next to what they were.
+/// The functions of a trained model together with their initial curves.
 fn learned<B: StepBackend>(work: &Path, model: &SmolLm2<B>) -> Result<Vec<LearnedFunction>> {
     let start: Vec<LearnedFunction> = super::folder::read_json(&work.join(FUNCTIONS))?;
     let now = model.rational_functions();

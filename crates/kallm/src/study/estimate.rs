@@ -1,4 +1,4 @@
-//! What a cell needs, said before anything is opened.
+//! Estimates what a cell needs before anything is opened.
 
 use super::plan::{Cell, ModelPlan, StudyPlan};
 use super::tokens;
@@ -17,7 +17,7 @@ pub struct CellEstimate {
     pub parameters: usize,
     /// While it trains.
     pub memory: MemoryEstimate,
-    /// Bytes of the folder at its largest: the checkpoints that are kept, one that is being written, and the model.
+    /// Peak size of the folder in bytes: the checkpoints kept, one being written, and the model.
     pub disk: u64,
 }
 
@@ -27,8 +27,8 @@ impl StudyPlan {
         self.tokens_per_step().saturating_mul(self.recipe.steps)
     }
 
-    /// What a cell needs, where the sizes of its model are known: from the plan, from `pretrained`, which is the
-    /// configuration of the model it starts from, or from the name of a published model.
+    /// Estimates what a cell needs if the sizes of its model are known: from the plan, from `pretrained` (the
+    /// configuration of the model it starts from), or from the name of a published model.
     pub fn estimate(&self, cell: &Cell<'_>, pretrained: Option<&SmolLm2Config>) -> Option<CellEstimate> {
         let base = match &self.model {
             ModelPlan::Scratch(shape) => Some(shape.config(tokens::vocab_size(&shape.tokenizer))),

@@ -1,6 +1,6 @@
-//! The folder of a study: one study for good, a folder for each finished cell, and locks that tell processes apart.
+//! The folder of a study: it belongs to one study and holds a folder per finished cell, and locks between processes.
 //!
-//! A cell is trained and judged in `VARIANT/seed-N.partial`, which becomes `VARIANT/seed-N` when all of it is on the disk.
+//! A cell is trained and evaluated in `VARIANT/seed-N.partial`, renamed to `VARIANT/seed-N` once all of it is on disk.
 //! Nothing else is ever removed, unless an earlier study is to be replaced.
 
 mod cell;
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Held by the processes that write into the folder.
 const LOCK: &str = "study.lock";
-/// The settings that all cells share. Its presence says that the folder is a study's.
+/// The settings that all cells share. A folder with this file is the folder of a study.
 const SETTINGS: &str = "study.json";
 /// The resolved plan.
 const PLAN: &str = "plan.toml";
@@ -30,9 +30,9 @@ const PLAN: &str = "plan.toml";
 const OUTCOME: &str = "outcome.json";
 /// The page.
 const PAGE: &str = "report.html";
-/// The tasks, their data and the training conversations of each seed, where they come from no file.
+/// The tasks, their data and the training conversations of each seed, if they are synthetic.
 const WORLD: &str = "synthetic";
-/// The tokenizer, where the study made it.
+/// The tokenizer, if the study made it.
 const TOKENIZER: &str = "tokenizer";
 
 /// The folder of a study, for as long as this process writes into it.
@@ -41,14 +41,14 @@ pub struct StudyFolder {
     _lock: File,
     /// Whether an earlier study with other settings is removed.
     replace: bool,
-    /// Why the folder is not locked. Some network file systems have no locks, which is no reason not to train.
+    /// Why the folder is not locked, if it is not. Some network file systems have no locks; the study runs anyway.
     pub unlocked: Option<io::Error>,
 }
 
 impl StudyFolder {
-    /// Takes a folder that is empty, absent, or of an earlier study, for this process alone. With `replace`, an earlier
-    /// study with other settings is removed when the new one begins. The operating system ends the lock with the process,
-    /// however that ends.
+    /// Locks a folder that is empty, absent, or of an earlier study, for exclusive use by this process. With `replace`,
+    /// an earlier study with other settings is removed when the new one begins. The operating system releases the lock
+    /// when the process ends, even if it is killed.
     ///
     /// # Errors
     /// When it holds something else, or another process works in it.
@@ -56,10 +56,10 @@ impl StudyFolder {
         Self::locked(root, replace, File::try_lock)
     }
 
-    /// As [`StudyFolder::lock`], next to other processes that share it: each has its own cell.
+    /// As [`StudyFolder::lock`], but shared with other processes, each of which works on its own cell.
     ///
     /// # Errors
-    /// When it holds something else, or another process has it for itself.
+    /// When it holds something else, or another process has an exclusive lock.
     pub fn share(root: &Path) -> Result<Self> {
         Self::locked(root, false, File::try_lock_shared)
     }
@@ -94,11 +94,11 @@ impl StudyFolder {
         self.root.join(TOKENIZER)
     }
 
-    /// Makes this the folder of a study with these settings. Whether an earlier study was replaced is returned.
+    /// Makes this the folder of a study with these settings. Returns whether an earlier study was replaced.
     ///
     /// # Errors
-    /// When it belongs to one with others, which is not to be replaced; the first setting that differs is named. When
-    /// something that no study wrote lies among what is to be removed: then nothing is.
+    /// When the folder belongs to a study with other settings that must not be replaced; the error names the first
+    /// difference. When the files to remove include one that no study wrote; nothing is removed then.
     pub(super) fn settle(&self, plan: &StudyPlan, settings: &Value) -> Result<bool> {
         let replaced = self.settle_settings(settings)?;
         write_whole(&self.root.join(PLAN), &plan.to_toml()?)?;
@@ -107,9 +107,9 @@ impl StudyFolder {
 
     fn settle_settings(&self, settings: &Value) -> Result<bool> {
         let path = self.root.join(SETTINGS);
-        // Through text, so that numbers are compared as they are written.
+        // Through text, so that numbers are compared in their written form.
         let text = format!("{settings:#}");
-        // Of two processes that begin a study at the same moment one writes, and the other compares.
+        // If two processes begin a study at the same time, one writes and the other compares.
         if !path.exists() && write_new(&path, &text)? {
             return Ok(false);
         }
@@ -125,7 +125,7 @@ impl StudyFolder {
         }
     }
 
-    /// Refuses the folder of a study with another plan, whatever program and device its cells had.
+    /// Refuses the folder of a study with another plan. Program and device of its cells may differ.
     ///
     /// # Errors
     /// When it is one, naming the first difference, or holds no study.
@@ -191,7 +191,7 @@ pub enum CellState {
 }
 
 impl CellState {
-    /// How far a cell of the study in this folder is, if there is one.
+    /// The progress of a cell of the study in this folder, if there is one.
     pub fn in_folder(root: &Path, cell: &Cell<'_>) -> Self {
         let folder = cell_path(root, cell);
         if folder.join(OUTCOME).is_file() {
@@ -246,7 +246,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).map_err(KallmError::json(path.display().to_string()))
 }
 
-/// A folder in which something lies that no study made is never written into.
+/// Never writes into a folder that contains anything a study did not make.
 fn refuse_foreign(root: &Path) -> Result<()> {
     if !root.exists() || root.join(SETTINGS).is_file() {
         return Ok(());
@@ -266,7 +266,7 @@ fn refuse_foreign(root: &Path) -> Result<()> {
     }
 }
 
-/// What [`write_new`] had begun when a study was killed.
+/// A temporary file of [`write_new`] that a killed study left.
 fn is_unfinished_settings(name: &OsStr) -> bool {
     let start = format!("{SETTINGS}.partial-");
     name.as_encoded_bytes().starts_with(start.as_bytes())

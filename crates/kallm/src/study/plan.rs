@@ -1,4 +1,4 @@
-//! What a study compares, on what, and how: a plan, which is a TOML file.
+//! The plan of a study: what it compares, on which data, and how. It is a TOML file.
 
 mod defaults;
 mod toml_form;
@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 pub(super) use toml_form::json;
 
-/// Everything that decides what a study finds. Read from TOML by [`StudyPlan::open`]; the resolved form is written into
-/// the study's folder.
+/// Everything that determines the result of a study. [`StudyPlan::open`] reads it from TOML; the resolved form is
+/// written into the study's folder.
 ///
 /// ```
 /// use kallm::StudyPlan;
@@ -47,20 +47,19 @@ pub struct StudyPlan {
     /// The page's title.
     #[serde(default = "defaults::title")]
     pub title: String,
-    /// A cell of each variant for each of these: the seed of fresh weights, of the order of the data, and of the
-    /// synthetic world.
+    /// Every variant has one cell per seed. It seeds the random weights, the order of the data and the synthetic world.
     pub seeds: Vec<u64>,
     /// Where every variant starts.
     pub model: ModelPlan,
     /// What is trained on and held out.
     pub data: DataPlan,
-    /// How every variant is trained. Its `seed` is the cell's and must not be given.
+    /// How every variant is trained. Its `seed` comes from the cell and must not be given.
     #[serde(with = "toml_form::recipe", default)]
     pub recipe: TrainConfig,
-    /// What every variant is asked after training. Default: nothing, so that only held-out losses are compared.
+    /// The tasks evaluated after training. Default: none, so that only held-out losses are compared.
     #[serde(default)]
     pub tasks: TasksPlan,
-    /// What the report calls equal, decided before anything is trained.
+    /// Margins within which the report calls variants equal, fixed before anything is trained.
     pub criteria: Criteria,
     /// The variants in the report's order; the first is the baseline.
     pub variants: Vec<VariantPlan>,
@@ -81,7 +80,7 @@ pub enum ModelPlan {
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct ModelShape {
-    /// Which tokens there are.
+    /// The tokenizer, which sets the vocabulary.
     pub tokenizer: TokenizerPlan,
     pub hidden_size: usize,
     /// Of the SwiGLU layer. Ungated layers are 1.5 times as wide, so that all variants have as many parameters.
@@ -99,7 +98,7 @@ pub struct ModelShape {
 pub enum TokenizerPlan {
     /// A token for each byte.
     Bytes,
-    /// Byte pair encoding with so many tokens, learned from the training part of the data.
+    /// Byte pair encoding with this many tokens, learned from the training split.
     Bpe(usize),
 }
 
@@ -107,18 +106,17 @@ pub enum TokenizerPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataPlan {
-    /// [`SyntheticWorld`](crate::synthetic::SyntheticWorld): one of each seed, with tasks and held-out conversations of
-    /// its own.
+    /// One [`SyntheticWorld`](crate::synthetic::SyntheticWorld) per seed, with its own tasks and held-out data.
     Synthetic(SyntheticPlan),
     /// Conversations from files or the hub, the same for every seed.
     Files(FilesPlan),
 }
 
-/// A world of each seed.
+/// The size of the synthetic worlds, of which each seed has one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SyntheticPlan {
-    /// To train on, of one to three exchanges each.
+    /// Number of training conversations, each of one to three exchanges.
     pub conversations: usize,
 }
 
@@ -136,29 +134,29 @@ pub struct FilesPlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldOutPlan {
-    /// About this share of the training conversations, which are then not trained on.
+    /// About this share of the training conversations, excluded from training.
     Share(f64),
-    /// Others, named as in [`FilesPlan::training`].
+    /// Separate conversations, named as in [`FilesPlan::training`].
     Files(Vec<String>),
 }
 
-/// What every variant is asked after training, as [`evaluate`](llm_bench::evaluate()) asks it.
+/// The tasks evaluated after training, with the settings of [`evaluate`](llm_bench::evaluate()).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TasksPlan {
-    /// Built-in tasks or YAML files; those of the synthetic world where the data are synthetic.
+    /// Built-in tasks or YAML files; with synthetic data, tasks of the synthetic world.
     pub names: Vec<String>,
-    /// Folder of the tasks' data. Without effect where the data are synthetic.
+    /// Folder of the tasks' data. Ignored with synthetic data.
     pub data: PathBuf,
-    /// Examples before each question; the task's own number without it.
+    /// Few-shot examples before each question. Default: the task's own number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_fewshot: Option<usize>,
-    /// Documents of each task at most, or below 1 a fraction of them. Default: all.
+    /// Maximum number of documents per task, or a fraction of them if below 1. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// Ask through the chat template. Default false.
+    /// Whether to apply the chat template. Default false.
     pub apply_chat_template: bool,
-    /// Documents asked at a time. Scores do not depend on it. Default 8.
+    /// Documents per batch. Scores do not depend on it. Default 8.
     pub batch_size: usize,
 }
 
@@ -166,16 +164,16 @@ pub struct TasksPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, from = "toml_form::VariantToml")]
 pub struct VariantPlan {
-    /// In tables and folders. Default: the kind of feed-forward with dashes.
+    /// Name in tables and folders. Default: the kind of feed-forward with dashes.
     pub name: String,
     /// The kind of every feed-forward layer.
     #[serde(with = "toml_form::kind")]
     pub feed_forward: FeedForwardKind,
-    /// Where these layers start.
+    /// How these layers are initialised.
     pub start: FeedForwardStart,
 }
 
-/// Where the feed-forward layers of a variant start.
+/// How the feed-forward layers of a variant are initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedForwardStart {
@@ -187,7 +185,7 @@ pub enum FeedForwardStart {
     Fresh,
 }
 
-/// One variant with one seed: what is trained and judged as a whole, anywhere.
+/// One variant with one seed: the unit of training and evaluation, which can run on any machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
     /// Its place in [`StudyPlan::cells`], from 0.
@@ -233,7 +231,7 @@ impl StudyPlan {
 }
 
 impl ModelShape {
-    /// The configuration of a SwiGLU model of these sizes with so many tokens.
+    /// The configuration of a SwiGLU model of these sizes with this many tokens.
     pub(super) fn config(&self, vocab_size: usize) -> SmolLm2Config {
         let mut config = SmolLm2Config::smollm2_135m().with_instruct_tokens();
         config.vocab_size = vocab_size;

@@ -1,4 +1,4 @@
-//! What is kept of a finished cell, and the report on all of them.
+//! The record of a finished cell, and the report on all cells.
 
 use super::folder::StudyFolder;
 use super::plan::{ModelPlan, StudyPlan, VariantPlan};
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smollm2_train::MetricRecord;
 
-/// One trained and judged cell: what the report needs to know of it.
+/// The part of a finished cell that the report needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CellRecord {
     /// The variant as the plan had it.
     pub variant: VariantPlan,
-    /// Parameters in all.
+    /// Total number of parameters.
     pub parameters: usize,
     /// Its losses and answers.
     pub run: Run,
-    /// Where the training data were left, with a digest of the conversations read: the same for every variant of a seed.
+    /// Final position in the training data, with a digest of the conversations read: equal for all variants of a seed.
     pub trained_on: Value,
     /// Some of its rational functions.
     pub functions: Vec<LearnedFunction>,
@@ -49,7 +49,7 @@ impl Curves {
         curves
     }
 
-    /// Median tokens a second, the first step apart when there are others: it warms up.
+    /// Median tokens per second. The first step warms up and is excluded if there are others.
     pub(super) fn tokens_per_second(&self) -> Option<f64> {
         let settled = if self.rates.len() > 1 {
             &self.rates[1..]
@@ -71,12 +71,12 @@ fn point(step: usize, tokens: u64, seconds: f64, loss: f64) -> CurvePoint {
     }
 }
 
-/// The report on a study from the folders of its cells alone. Title and settings are filled in; command, hardware and date
-/// are the caller's.
+/// The report on a study, made only from the folders of its cells. Title and settings are filled in; the caller adds
+/// command, hardware and date.
 ///
 /// # Errors
-/// When the folder is of another plan, a cell is not finished, cells of one seed are not of the same data and questions,
-/// or a statistic is impossible.
+/// When the folder belongs to another plan, a cell is not finished, cells of one seed have different data or questions,
+/// or a statistic cannot be computed.
 pub fn report(plan: &StudyPlan, folder: &StudyFolder) -> Result<Report> {
     folder.check_plan(&plan.shared()?)?;
     let records = finished(plan, folder)?;
@@ -166,7 +166,7 @@ fn asked(record: &CellRecord) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What a reader of the report should know of the plan.
+/// The settings of the plan that the report shows.
 fn settings(plan: &StudyPlan) -> Vec<(String, String)> {
     let recipe = &plan.recipe;
     let start = match &plan.model {
@@ -189,7 +189,7 @@ fn settings(plan: &StudyPlan) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// A setting as plans spell it, in words.
+/// A setting in the spelling of plans, as text.
 fn named(setting: &impl Serialize) -> String {
     let written = serde_json::json!(setting);
     written

@@ -1,14 +1,14 @@
-//! Plain text as conversations, to train on next to others.
+//! Plain text as conversations, to train on together with others.
 
 use crate::error::{KallmError, OfPath, Result};
 use smoltalk_data::{Conversation, Message, Source};
 use std::path::Path;
 
-/// Paragraphs are put together until a piece has so many characters.
+/// Paragraphs are joined until a piece has this many characters.
 const PIECE: usize = 1000;
 
-/// A text file as conversations of one turn of the assistant each: paragraphs, which blank lines separate, put together
-/// up to about a thousand characters.
+/// A text file as conversations of one assistant turn each: paragraphs, separated by blank lines, joined up to about a
+/// thousand characters.
 ///
 /// # Errors
 /// When the file cannot be read or holds nothing.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Ids of a tokenizer before it is made; one learned from very little text has fewer.
+/// The vocabulary size planned for a tokenizer; one learned from very little text has fewer ids.
 pub(super) fn vocab_size(plan: &TokenizerPlan) -> usize {
     match plan {
         TokenizerPlan::Bytes => SPECIAL_TOKENS.len() + 256,
@@ -22,8 +22,8 @@ pub(super) fn bytes() -> Result<ChatTokenizer> {
     Ok(ChatTokenizer::byte_level()?.with_template(ChatTemplate::chatml()?))
 }
 
-/// The tokenizer that the study's folder has, or that is learned from `training` and put there. Several processes may do
-/// so at the same moment: they learn the same, and use what is there in the end.
+/// The tokenizer in the study's folder, or else one learned from `training` and saved there. If several processes do so
+/// at the same time, they learn the same tokenizer and use the one that was saved.
 pub(super) fn learned(vocab_size: usize, training: &Source, folder: &StudyFolder) -> Result<ChatTokenizer> {
     let target = folder.tokenizer();
     if !target.is_dir() {
@@ -51,7 +51,7 @@ fn learn(vocab_size: usize, training: &Source) -> Result<ChatTokenizer> {
     }
 }
 
-/// Keeps the error that ends the texts: the tokenizers library takes texts alone.
+/// Stores the error that ends the texts, since the tokenizers library accepts only texts.
 fn note(place: &Mutex<Option<DataError>>, error: DataError) {
     place
         .lock()
@@ -59,7 +59,7 @@ fn note(place: &Mutex<Option<DataError>>, error: DataError) {
         .get_or_insert(error);
 }
 
-/// Puts a tokenizer into a folder that appears whole.
+/// Puts a tokenizer into a folder that appears once it is complete.
 fn publish(tokenizer: &ChatTokenizer, root: &Path, target: &Path) -> Result<()> {
     let staging = tempfile::Builder::new().prefix("tokenizer.partial-").tempdir_in(root);
     let staging = staging.of_path("create a folder in", root)?;

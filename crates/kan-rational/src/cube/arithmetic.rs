@@ -7,7 +7,7 @@ use cubecl::{self, ir::FastMath, prelude::*};
 
 use crate::{Degrees, Denominator};
 
-/// What is compiled into a kernel about the function: nothing else of a call is.
+/// The constants of the function that are compiled into a kernel. Nothing else of a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Form {
     /// Degrees of `P` and `Q`, at least 1 each.

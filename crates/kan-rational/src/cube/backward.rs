@@ -43,7 +43,7 @@ pub(crate) fn backward<F: Float, N: Size>(
     fold_cube(&sums, partials, grid, comptime!(form.terms()));
 }
 
-/// Gradients of `F(gate) * up`; `F(gate)` is computed again rather than kept.
+/// Gradients of `F(gate) * up`; `F(gate)` is recomputed rather than kept.
 #[cube(launch_unchecked, address_type = "dynamic")]
 pub(crate) fn backward_gated<F: Float, N: Size>(
     gate: &Array<Vector<F, N>>,

@@ -12,7 +12,7 @@ use super::arithmetic::{Coefficients, Form, Steps, evaluate, read_coefficients};
 /// `output = F(x)`.
 ///
 /// A thread stays in one column of vectors, so it reads its group's coefficients once; the vector of its next row is
-/// requested before the present one is worked on, to keep two loads in flight.
+/// requested before the current one is processed, to keep two loads in flight.
 #[cube(launch_unchecked, address_type = "dynamic")]
 pub(crate) fn forward<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,

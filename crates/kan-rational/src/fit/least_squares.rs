@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{Coefficients, Degrees, Denominator, RationalError};
 
-/// Samples the multi-start search looks at; the best candidates are then polished on all samples.
+/// Number of samples in the multi-start search; the best candidates are then refined on all samples.
 const SEARCH_SAMPLES: usize = 768;
 
 /// Weighted samples of a function.
@@ -25,7 +25,7 @@ impl Samples {
         Self { x, y, weights }
     }
 
-    /// Smallest and largest abscissa: the range a fit is good for.
+    /// Smallest and largest abscissa: the range for which a fit is valid.
     pub fn range(&self) -> (f64, f64) {
         self.x
             .iter()
@@ -38,7 +38,7 @@ impl Samples {
     ///
     /// On each side `count` points run from the end of the range to `reach` times it; together they weigh
     /// `share` of the weight present. A rational of degrees `(m + 1, m)` has one slope at both infinities, so the
-    /// tails of an activation such as SiLU cannot be right for ever; this only says where they should still be close.
+    /// tails of an activation such as SiLU cannot stay close indefinitely; this only sets how far they should.
     pub fn with_tails(mut self, f: impl Fn(f64) -> f64, reach: f64, count: usize, share: f64) -> Self {
         let (low, high) = self.range();
         let total: f64 = self.weights.iter().sum();
@@ -120,7 +120,7 @@ fn problem(samples: &Samples, degrees: Degrees, form: Denominator) -> Problem {
     }
 }
 
-/// Searches on a thinned problem from every start, then polishes the two best on the whole.
+/// Searches on a thinned sample from every start, then refines the two best on all samples.
 pub(super) fn solve(problem: &Problem) -> Option<Candidate> {
     let stride = problem.u.len().div_ceil(SEARCH_SAMPLES);
     let thinned;
@@ -143,7 +143,7 @@ pub(super) fn solve(problem: &Problem) -> Option<Candidate> {
     finalists.min_by(|a, b| a.cost.total_cmp(&b.cost))
 }
 
-/// Every `stride`-th sample and the last; each stands for its neighbours, so the weights are their means.
+/// Every `stride`-th sample and the last. Each represents its neighbours, so the weights are their means.
 fn thin(problem: &Problem, stride: usize) -> Problem {
     let last = problem.u.len() - 1;
     let mut kept: Vec<usize> = (0..=last).step_by(stride).collect();

@@ -19,7 +19,7 @@ pub(super) struct Problem {
     pub(super) form: Denominator,
 }
 
-/// A denominator in the scaled variable with the numerator that suits it best.
+/// A denominator in the scaled variable with its optimal numerator.
 #[derive(Clone)]
 pub(super) struct Candidate {
     /// Weighted sum of squared errors.
@@ -28,7 +28,7 @@ pub(super) struct Candidate {
     pub(super) denominator: Vec<f64>,
 }
 
-/// Everything a step needs at one denominator.
+/// The quantities that a step needs at one denominator.
 struct State {
     candidate: Candidate,
     factored: Factored,
@@ -187,7 +187,7 @@ impl Problem {
         (gram, gradient)
     }
 
-    /// The denominator that a step damped by `damping` leads to.
+    /// The denominator after a step damped by `damping`.
     fn step(&self, state: &State, gram: &[Vec<f64>], gradient: &[f64], damping: f64) -> Option<Vec<f64>> {
         let count = gradient.len();
         let mut matrix = gram.to_vec();

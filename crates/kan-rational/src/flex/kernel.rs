@@ -7,7 +7,7 @@
 use super::lanes::{Arithmetic, Fused, LANES, Lanes, Separate};
 use crate::{Degrees, Denominator, MAX_DEGREES};
 
-/// Most coefficients of one group.
+/// Maximum number of coefficients of one group.
 pub(super) const TERMS: usize = MAX_DEGREES.coefficients();
 /// Elements of one row after which f32 sums move into f64.
 const FLUSH: usize = 2048;
@@ -23,12 +23,12 @@ pub(super) fn rung(degrees: Degrees) -> usize {
         .expect("the last rung holds the largest degrees")
 }
 
-/// Degrees of the kernel that [`dispatch!`] runs for `degrees`: they say where the denominator's sums start.
+/// Degrees of the kernel that [`dispatch!`] runs for `degrees`. They determine where the denominator's sums start.
 pub(super) fn compiled(degrees: Degrees) -> Degrees {
     LADDER[rung(degrees)]
 }
 
-/// What a kernel is compiled for.
+/// The constants that a kernel is compiled with.
 pub(super) trait Kernel {
     const DEGREES: Degrees;
     const FORM: Denominator;
@@ -92,7 +92,7 @@ pub(super) struct Block<'a> {
 /// Sums of a group over one block: `sum t x^k` for `k = 0 ..= N`, then `sum t F z^k` for `k = 1 ..= M`.
 pub(super) type Sums = [f64; TERMS];
 
-/// What the backward of a block writes. `up` is empty unless the operation is gated.
+/// The outputs of a block's backward pass. `up` is empty unless the operation is gated.
 pub(super) struct Gradients<'a> {
     pub(super) output: &'a [f32],
     pub(super) x: &'a mut [f32],

@@ -182,7 +182,7 @@ impl Case {
             .expect("a well-conditioned case among a thousand")
     }
 
-    /// Form B has a kink where the sum inside its absolute value is zero. Beside it f32 and f64 may stand on different
+    /// Form B has a kink where the sum inside its absolute value is zero. Near it f32 and f64 may stand on different
     /// sides, which is no error of either, so every `x` there moves.
     fn leave_kinks(&mut self) {
         if self.form == Denominator::SumOfAbs {

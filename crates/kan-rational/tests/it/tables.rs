@@ -1,4 +1,4 @@
-//! Stored coefficients against the errors stated beside them, and the activations against known values.
+//! Stored coefficients against the errors stated next to them, and the activations against known values.
 
 use kan_rational::{Activation, Degrees, Denominator, RationalError};
 

@@ -16,7 +16,7 @@ pub enum FeedForwardKind {
     GatedRational,
     /// `group_kan`: the block of the Kolmogorov-Arnold Transformer.
     GroupKan,
-    /// `silu_mlp`: no gate, no rational function: the control.
+    /// `silu_mlp`: the control, without gate or rational function.
     SiluMlp,
 }
 
@@ -101,7 +101,7 @@ pub enum FeedForwardConfig {
     /// Transformer](https://arxiv.org/abs/2409.10594), equation 12, without biases.
     #[serde(rename = "group_kan")]
     GroupKan(GroupKanConfig),
-    /// `W_2 silu(W_1 x)`: an ungated MLP of the same cost, so that gating and activation can be told apart.
+    /// `W_2 silu(W_1 x)`: an ungated MLP of the same cost, to separate the effects of gating and activation.
     #[serde(rename = "silu_mlp")]
     SiluMlp {
         /// Width between the two projections.
@@ -216,7 +216,7 @@ impl RationalConfig {
 }
 
 impl FeedForwardConfig {
-    /// The layer of `kind` that costs what a SwiGLU of width `intermediate_size` costs: ungated kinds have two
+    /// The layer of `kind` with the cost of a SwiGLU of width `intermediate_size`: ungated kinds have two
     /// matrices instead of three and are therefore 1.5 times as wide. Rational functions have the default shape.
     pub fn matched(kind: FeedForwardKind, intermediate_size: usize) -> Self {
         let hidden_size = intermediate_size * 3 / 2;

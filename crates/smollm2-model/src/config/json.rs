@@ -57,7 +57,7 @@ impl<'a> Keys<'a> {
         self.size(key)?.ok_or_else(|| self.error(key, "a whole number"))
     }
 
-    /// Refuses a present value other than `only`: what this crate does not compute must not be ignored.
+    /// Refuses a present value other than `only`: options that this crate does not implement must not be ignored.
     fn only(&self, key: &str, only: Value) -> Result<(), ModelError> {
         match self.get(key) {
             Some(value) if *value != only => Err(self.error(key, &only.to_string())),
@@ -113,7 +113,7 @@ impl SmolLm2Config {
     }
 
     /// Writes `config.json`. Where every layer is SwiGLU, `transformers` (4 and 5) opens the result as a
-    /// `LlamaForCausalLM`; otherwise a `feed_forward` key says what differs.
+    /// `LlamaForCausalLM`; otherwise a `feed_forward` key describes the layers.
     pub fn to_json(&self) -> String {
         let mut config = json!({
             "architectures": ["LlamaForCausalLM"],
@@ -159,7 +159,7 @@ impl SmolLm2Config {
     }
 }
 
-/// Refuses configurations that describe another computation than the one of this crate.
+/// Refuses configurations of computations that this crate does not implement.
 fn refuse_other_architectures(keys: &Keys<'_>) -> Result<(), ModelError> {
     keys.only("model_type", json!("llama"))?;
     keys.only("hidden_act", json!("silu"))?;
@@ -259,7 +259,7 @@ fn feed_forward_layer(key: &str, entry: &Value) -> Result<FeedForwardConfig, Mod
             found,
         ));
     };
-    // A misspelt key would load another function than the one meant.
+    // A misspelt key would load a different function than intended.
     let known = kind.keys();
     let mut given = entry.as_object().into_iter().flatten();
     if let Some((unknown, value)) = given.find(|(given, _)| !known.contains(&given.as_str())) {

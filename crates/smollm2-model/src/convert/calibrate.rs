@@ -69,7 +69,7 @@ pub(super) fn collect<B: DecoderBackend>(
     Ok(reservoirs)
 }
 
-/// Hands every value to its group's reservoir; the first value that is not finite is returned.
+/// Adds every value to its group's reservoir. Returns the first value that is not finite.
 fn add(reservoirs: &mut [Reservoir], gate: &[f32], up: &[f32], rows: usize) -> Result<(), f32> {
     if let Some(value) = gate.iter().chain(up).find(|value| !value.is_finite()) {
         return Err(*value);

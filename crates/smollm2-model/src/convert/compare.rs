@@ -43,7 +43,7 @@ struct Sums {
     predicted: usize,
 }
 
-/// Compares `after` with `before` on `rows`, each a sequence of its own.
+/// Compares `after` with `before` on `rows`, each a separate sequence.
 ///
 /// # Errors
 /// [`ModelError::Conversion`] for models of different vocabularies, and for a row that is shorter than two tokens, too
@@ -92,7 +92,7 @@ pub fn compare_watched<B: DecoderBackend>(
     })
 }
 
-/// Probabilities of different vocabularies have no common events.
+/// Probabilities over different vocabularies cannot be compared.
 fn check_vocabularies(before: &SmolLm2Config, after: &SmolLm2Config) -> Result<(), ModelError> {
     if before.vocab_size == after.vocab_size {
         return Ok(());

@@ -10,7 +10,7 @@ use kan_rational::{
 use super::{ConversionOptions, GroupReport, Origin, reservoir::Reservoir};
 use crate::ModelError;
 
-/// How far beyond the range seen the guard reaches, as a factor.
+/// How far the guard extends beyond the observed range, as a factor.
 const GUARD_REACH: f64 = 2.0;
 /// Guard samples on each side.
 const GUARD_COUNT: usize = 32;
@@ -22,7 +22,7 @@ const GUARD_SHARES: [f64; 6] = [0.0, 1e-8, 1e-6, 1e-4, 1e-3, 1e-2];
 const GUARD_ERROR: f64 = 0.25;
 /// Steepest slope accepted beyond the guard samples. SiLU's own slope is at most 1.1.
 const GUARD_SLOPE: f64 = 2.0;
-/// Powers of 2 at which that slope is looked at.
+/// Powers of 2 at which that slope is checked.
 const GUARD_POWERS: RangeInclusive<i32> = -10..=30;
 /// Gates up to which f32 must be able to evaluate a function, far beyond any seen in a published checkpoint.
 const FAR: f64 = 1e4;
@@ -59,7 +59,7 @@ pub(super) fn fit_layer(
         if best.rank() <= (0, bound) {
             break;
         }
-        // Too few samples for degrees that nobody asked for are no failure.
+        // Too few samples for degrees that were not requested is not a failure.
         let Ok(fit) = fit_groups(&samples, degrees, options.denominator) else {
             break;
         };
@@ -80,7 +80,7 @@ impl LayerFit {
     }
 }
 
-/// The samples of one group, and its report as far as it is known before the fit.
+/// The samples of one group, and the part of its report that is known before the fit.
 fn prepare(layer: usize, group: usize, reservoir: &mut Reservoir) -> (Samples, GroupReport) {
     let range = reservoir.range();
     let mut samples = Samples::default();
@@ -162,14 +162,14 @@ fn fit_group(
     Ok((coefficients, report))
 }
 
-/// The coefficients of one group, each a number that f32 has, and where they come from.
+/// The coefficients of one group, each representable in f32, and where they come from.
 fn choose(samples: &Samples, degrees: Degrees, form: Denominator) -> Result<(Coefficients, Origin), RationalError> {
     let range = samples.range();
     let origin = if is_dead(samples, degrees) {
         Origin::Dead
     } else {
         match fit_guarded(samples, degrees, form)? {
-            // Near 0 there is something safe that is as close as f32 allows.
+            // Near 0 there is a safe function as close as f32 allows.
             Some(fitted) if !is_narrow(range) || is_safe(&fitted, range, form) => return Ok((fitted, Origin::Fitted)),
             _ => Origin::NoFit,
         }
@@ -250,8 +250,7 @@ fn is_representable(coefficients: &Coefficients, (low, high): (f64, f64)) -> boo
         })
 }
 
-/// Whether the function stays near SiLU as far as the guard reaches, and beyond grows no faster than linearly and
-/// gently.
+/// Whether the function stays near SiLU within the guard, and beyond it grows at most linearly with a small slope.
 fn is_safe(coefficients: &Coefficients, range: (f64, f64), form: Denominator) -> bool {
     let (low, high) = (GUARD_REACH * range.0.min(0.0), GUARD_REACH * range.1.max(0.0));
     let scale = low.abs().max(high);
@@ -268,7 +267,7 @@ fn is_safe(coefficients: &Coefficients, range: (f64, f64), form: Denominator) ->
     near && gentle && coefficients.growth() <= 1
 }
 
-/// Relative and largest error on the samples alone, without the guard.
+/// Relative and largest error on the samples, without the guard.
 fn errors(samples: &Samples, coefficients: &Coefficients, form: Denominator) -> (f64, f64) {
     let (mut squares, mut power, mut largest) = (0.0, 0.0, 0.0f64);
     for ((x, y), weight) in samples.x.iter().zip(&samples.y).zip(&samples.weights) {

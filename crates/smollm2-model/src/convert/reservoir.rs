@@ -33,7 +33,7 @@ pub(super) struct Reservoir {
 }
 
 impl Reservoir {
-    /// Keeps `samples` in all; `stream` sets reservoirs of one `seed` apart.
+    /// Keeps `samples` in total; `stream` distinguishes reservoirs with the same `seed`.
     pub(super) fn new(samples: usize, seed: u64, stream: u64) -> Self {
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         generator.set_stream(stream);
@@ -50,7 +50,7 @@ impl Reservoir {
         }
     }
 
-    /// Takes note of one value. Values that are not finite are the caller's to refuse.
+    /// Adds one value. The caller must refuse values that are not finite.
     pub(super) fn add(&mut self, sample: Sample) {
         self.seen += 1;
         self.range = (self.range.0.min(sample.gate), self.range.1.max(sample.gate));
@@ -108,9 +108,9 @@ impl Reservoir {
         self.seen
     }
 
-    /// Both halves, each sample with the number of values it stands for: one of the largest for itself, one of the
-    /// uniform half for its share of all the others. The weights add up to the values seen. Without them the fit
-    /// would serve the outliers and nothing else.
+    /// Both halves, each sample weighted by the number of values it represents: 1 for the largest half, and an equal
+    /// share of all other values for the uniform half. The weights sum to the number of values seen. Without them the
+    /// fit would be dominated by the outliers.
     pub(super) fn samples(&mut self) -> impl Iterator<Item = (Sample, f64)> {
         if self.largest.len() > self.capacity {
             self.give_up_smaller_half();

@@ -69,7 +69,7 @@ impl<B: DecoderBackend> KvCache<B> {
         self.len == 0
     }
 
-    /// Most tokens a row can hold.
+    /// Maximum number of tokens per row.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -89,7 +89,7 @@ impl<B: DecoderBackend> KvCache<B> {
         self.len = self.len.min(len);
     }
 
-    /// Row `index` as a cache of its own, without padding.
+    /// Row `index` as a separate cache, without padding.
     pub fn row(&self, index: usize) -> Self {
         let padding = self.left_padding[index];
         let len = self.len - padding;
@@ -106,8 +106,8 @@ impl<B: DecoderBackend> KvCache<B> {
         }
     }
 
-    /// Keeps the given rows, in the given order: finished rows of a batch cost nothing more. Padding that every remaining
-    /// row has is given back once it is a quarter of the cache.
+    /// Keeps the given rows, in the given order, so that finished rows of a batch cost nothing more. Padding common to
+    /// all remaining rows is freed once it is a quarter of the cache.
     pub fn select_rows(&mut self, rows: &[usize]) {
         let common = rows.iter().map(|row| self.left_padding[*row]).min().unwrap_or(self.len);
         let dropped = if common * 4 >= self.len { common } else { 0 };
@@ -115,15 +115,15 @@ impl<B: DecoderBackend> KvCache<B> {
         self.rearrange(rows, dropped, 0, self.capacity - dropped);
     }
 
-    /// Makes room for `tokens` more in every row, and gives back what is beyond that.
+    /// Makes room for `tokens` more tokens in every row, and frees the rest.
     pub fn reserve(&mut self, tokens: usize) {
         if self.len + tokens != self.capacity {
             self.rearrange(&self.every_row(), 0, 0, self.len + tokens);
         }
     }
 
-    /// Adds the rows of another cache of the same model. Rows end together: the shorter cache is padded on the left. There
-    /// is room for as many more tokens as in the roomier of the two.
+    /// Adds the rows of another cache of the same model. Rows end together: the shorter cache is padded on the left.
+    /// The room for more tokens is the larger of the two.
     ///
     /// # Panics
     /// When one has rows without tokens.
@@ -200,7 +200,7 @@ impl<B: DecoderBackend> KvCache<B> {
         }
         let mut positions = Vec::with_capacity(self.batch() * tokens);
         for padding in &self.left_padding {
-            // A padding token stands at position 0, like the first real one: it is never looked at.
+            // A padding token has position 0, like the first real one: nothing attends to it.
             positions.extend((self.len..self.len + tokens).map(|place| place.saturating_sub(*padding) as i64));
         }
         Some(indices(positions, &self.device).reshape([self.batch(), tokens])) // [B, T]
@@ -232,7 +232,7 @@ impl<B: DecoderBackend> LayerCache<'_, B> {
     }
 }
 
-/// `len` positions of row `index` from `start` on, `[1, K, len, C]`, in a buffer of their own.
+/// `len` positions of row `index` from `start` on, `[1, K, len, C]`, in a separate buffer.
 fn one_row<B: DecoderBackend>(
     buffer: &Option<Tensor<B, 4>>,
     index: usize,
@@ -261,7 +261,7 @@ fn append<B: DecoderBackend>(
     capacity: usize,
 ) -> Tensor<B, 4> {
     let [batch, heads, tokens, channels] = new.dims();
-    // Taken out so that the assignment owns the buffer alone and happens in place.
+    // Taken out so that the assignment owns the only handle and happens in place.
     let owned = match buffer.take() {
         Some(buffer) => buffer,
         None => Tensor::zeros([batch, heads, capacity, channels], (&new.device(), new.dtype())), // [B, K, P, C]

@@ -31,8 +31,8 @@ impl<B: Backend> SmolLm2<B> {
         self.config.num_parameters()
     }
 
-    /// The same weights with other special tokens: a base model that learns to chat ends its texts differently. All
-    /// else in a configuration decides tensors and changes only with them.
+    /// The same weights with other special tokens: a base model that learns to chat ends its texts differently. The
+    /// other fields of a configuration determine tensors and change only with them.
     ///
     /// # Errors
     /// [`ModelError::Config`] for an id outside the vocabulary.
@@ -55,7 +55,7 @@ impl<B: Backend> SmolLm2<B> {
         self
     }
 
-    /// Exchanges the feed-forward of one layer together with its configuration.
+    /// Replaces the feed-forward of one layer together with its configuration.
     pub(crate) fn set_feed_forward(&mut self, layer: usize, config: FeedForwardConfig, mlp: FeedForward<B>) {
         self.config.feed_forward[layer] = config;
         self.model.layers[layer].mlp = mlp;

@@ -1,4 +1,4 @@
-//! Which tokens a token attends to, and the position of each token.
+//! Determines the tokens that a token attends to, and the position of each token.
 //!
 //! B batch, T query tokens, S key tokens.
 
@@ -6,10 +6,10 @@ use burn::tensor::{Bool, Int, Tensor, backend::Backend};
 
 use super::{packing::Packing, rotary::Rotation};
 
-/// How the rows of a batch are to be read. The default is one causal sequence per row at positions `0..T`.
+/// The layout of the rows of a batch. The default is one causal sequence per row at positions `0..T`.
 ///
-/// A packed row holds several documents one after another. With `documents`, a token sees only tokens of its own
-/// document; with `positions` restarting at each document, the logits equal those of the documents run alone.
+/// A packed row holds several documents one after another. With `documents`, a token attends only to its
+/// document; with `positions` restarting at each document, the logits equal those of separately run documents.
 #[derive(Clone, Debug)]
 pub struct SequenceLayout<B: Backend> {
     /// Position of every token, `[B, T]`, below `max_position_embeddings`. `None`: `0..T` in every row.
@@ -27,7 +27,8 @@ impl<B: Backend> Default for SequenceLayout<B> {
     }
 }
 
-/// What every layer of one forward pass shares, computed once by [`SmolLm2::context`](crate::SmolLm2::context).
+/// The values that all layers of one forward pass share, computed once by
+/// [`SmolLm2::context`](crate::SmolLm2::context).
 #[derive(Clone, Debug)]
 pub struct ForwardContext<B: Backend> {
     pub(crate) rotation: Rotation<B>,

@@ -55,7 +55,7 @@ impl<B: DecoderBackend> FeedForward<B> {
 }
 
 impl<B: Backend> FeedForward<B> {
-    /// The rational functions of the layer under their names in a checkpoint, in the order in which `x` meets them.
+    /// The rational functions of the layer under their names in a checkpoint, in the order in which they are applied.
     pub(crate) fn rationals(&self) -> Vec<(&'static str, &GroupRational<B>)> {
         match self {
             Self::SwiGlu(_) | Self::SiluMlp(_) => Vec::new(),
@@ -70,7 +70,7 @@ impl<B: Backend> FeedForward<B> {
     }
 }
 
-/// A group rational function over `channels` channels that starts as `init`.
+/// A group rational function over `channels` channels, initialised to `init`.
 fn rational<B: Backend>(
     shape: &RationalConfig,
     init: Activation,

@@ -25,7 +25,7 @@ pub struct RationalFunction {
 }
 
 impl RationalFunction {
-    /// Its value at `x`, that of SiLU included where it is added.
+    /// Its value at `x`, including SiLU if it is added.
     pub fn eval(&self, x: f64) -> f64 {
         let base = if self.keep_silu { Activation::Swish.eval(x) } else { 0.0 };
         base + self.coefficients.eval(x, self.denominator)

@@ -12,7 +12,7 @@ use crate::ops::{DecoderBackend, rms_norm};
 /// `x / sqrt(mean(x²) + eps) ⊙ weight`: [Root Mean Square Layer Normalization](https://arxiv.org/abs/1910.07467),
 /// equation 4; `LlamaRMSNorm` in `transformers/models/llama/modeling_llama.py`.
 ///
-/// The mean square is taken in f32 whatever the activations' type, and the weight multiplies after the cast back.
+/// The mean square is computed in f32 for activations of any type, and the weight is multiplied after the cast back.
 #[derive(Module, Debug)]
 pub(crate) struct RmsNorm<B: Backend> {
     /// Scale of every channel, `[D]`.

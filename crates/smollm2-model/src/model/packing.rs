@@ -53,8 +53,8 @@ impl Branched<'_> {
     }
 }
 
-/// Where the tokens of rows of different lengths are: one after another, `[N, W]`, for everything that takes a token by
-/// itself, and padded, `[B, T, W]`, for attention.
+/// Where the tokens of rows of different lengths are: one after another, `[N, W]`, for operations on single tokens, and
+/// padded, `[B, T, W]`, for attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing<B: Backend> {
     /// The token in each slot of `[B·T]`; padding names the first of its own row, so that no row reads another's
@@ -95,7 +95,7 @@ impl<B: Backend> Packing<B> {
         self.rows
     }
 
-    /// `[N, W]` to `[B·T, W]`. Padding holds the values of a token: it is never looked at, but must be finite where
+    /// `[N, W]` to `[B·T, W]`. Padding holds the values of a token: nothing attends to it, but it must be finite if
     /// the row is.
     pub(crate) fn pad(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
         x.select(0, self.tokens.clone())
@@ -154,8 +154,8 @@ impl<B: DecoderBackend> SmolLm2<B> {
         hidden.reshape([1, tokens, channels]) // [1, N, D]
     }
 
-    /// Runs prompts of any lengths and keeps their keys and values, with room for `room` more tokens each. Returns the
-    /// hidden states after the last norm of the last token of each.
+    /// Runs prompts of any lengths and keeps their keys and values, with room for `room` more tokens each. Returns each
+    /// prompt's hidden state of the last token, after the last norm.
     ///
     /// # Shapes
     /// - output: `[B, 1, D]`

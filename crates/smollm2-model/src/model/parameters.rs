@@ -12,7 +12,7 @@ use crate::{ParameterKind, SmolLm2Config};
 /// (`model.layers.0.self_attn.q_proj.weight`), and [`kind`](ParameterPath::kind) says what it is for.
 #[derive(Clone, Debug)]
 pub struct ParameterPath {
-    /// Entered modules; `None` for the variant of an enum, which is no part of a name.
+    /// Entered modules; `None` for the variant of an enum, which is not part of a name.
     segments: Vec<Option<String>>,
     kinds: BTreeMap<String, ParameterKind>,
 }

@@ -21,9 +21,9 @@ pub(crate) struct RotaryTable<B: Backend> {
     sin: Tensor<B, 2>,
 }
 
-/// The rows of a [`RotaryTable`] for the tokens of one forward pass, shared by all layers: `[T, C]` when every sequence
-/// of the batch stands at the same positions, `[B·T, C]` otherwise. The first half of every sine row is negated, as
-/// [`rotate`] wants it.
+/// The rows of a [`RotaryTable`] for the tokens of one forward pass, shared by all layers: `[T, C]` when all sequences
+/// of the batch have the same positions, `[B·T, C]` otherwise. The first half of every sine row is negated, as
+/// [`rotate`] requires.
 #[derive(Clone, Debug)]
 pub(crate) struct Rotation<B: Backend> {
     cos: Tensor<B, 2>,
@@ -73,7 +73,7 @@ impl<B: Backend> RotaryTable<B> {
 }
 
 impl<B: DecoderBackend> Rotation<B> {
-    /// Turns the queries or keys of every token by its position.
+    /// Rotates the queries or keys of every token by its position.
     ///
     /// # Shapes
     /// - `x`: `[N, H·C]`

@@ -40,8 +40,8 @@ impl<B: DecoderBackend> SmolLm2<B> {
     /// Scores each of `targets` as the token that follows the position of the same index in `positions`. Position
     /// `b·T + t` is token `t` of row `b`; positions may repeat.
     ///
-    /// The softmax is taken in f32 whatever the type of the weights. Logits exist for 256 positions at a time, and only
-    /// for positions that are asked for.
+    /// The softmax is computed in f32 for weights of any type. Logits exist for 256 positions at a time, and only for
+    /// the requested positions.
     ///
     /// # Shapes
     /// - `hidden`: `[B, T, D]`, from [`SmolLm2::hidden`] or [`SmolLm2::forward_cached`]

@@ -122,7 +122,7 @@ fn tiny_models_equal_pytorch_in_every_hidden_state_loss_and_gradient() {
             "{kind}: logits differ by {difference:e}"
         );
 
-        // Weights loaded on the plain backend ask for no gradient, so they are loaded anew.
+        // Weights loaded on the plain backend require no gradient, so they are loaded again.
         let model = load::<Tracked>(&folder, &Default::default()).expect("the model").model;
         let mask: Vec<f64> = golden["loss_mask"].iter::<f64>().collect();
         let loss = masked_loss(&model, ids(&golden["ids"]), &mask);

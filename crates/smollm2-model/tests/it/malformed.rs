@@ -120,7 +120,7 @@ fn a_header_of_other_things_is_refused_at_the_first_of_them() {
         (format!(r#"{{{sound},"b":{{"dtype":{{"x":"#), "b.dtype"),
         (format!(r#"{{{sound},{sound},"b":["#), "a"),
     ] {
-        // No end, no closing bracket: whoever reads on fails there, and names the header.
+        // No end, no closing bracket: reading further fails there, and the error names the header.
         let error = Sound::new()
             .write("model.safetensors", safetensors(&header, &[0; 4]))
             .error();
@@ -204,7 +204,7 @@ fn missing_unused_and_misshaped_tensors_are_named_with_the_nearest_name() {
     assert!(error.to_string().contains(NORM), "{error}");
 }
 
-/// One more tensor than the model has places for, beside all that it has.
+/// All tensors of the model and one that it has no place for.
 #[test]
 fn an_unused_tensor_is_named_with_the_nearest_name_though_that_one_is_there() {
     const BIAS: &str = "model.layers.0.self_attn.q_proj.bias";

@@ -237,7 +237,7 @@ fn a_lenient_load_reports_what_a_strict_one_refuses() {
     };
     let lenient = load_with::<B>(out.path(), &options, &Default::default()).unwrap();
     assert_eq!(lenient.report, *report);
-    // What the file lacks is drawn once, not anew by every clone.
+    // Tensors missing from the file are initialised once, not again by every clone.
     let clone = lenient.model.clone();
     assert_same(&named_tensors(&clone), &named_tensors(&lenient.model));
 }

@@ -67,7 +67,7 @@ fn verify_file(folder: &Path, file: &str, entry: &Entry) -> Result<(), TrainErro
     Ok(())
 }
 
-/// Whether a name is that of a file in the folder itself, and leads nowhere else.
+/// Whether a name is that of a file directly in the folder.
 fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     matches!(components.next(), Some(Component::Normal(first)) if first == name) && components.next().is_none()

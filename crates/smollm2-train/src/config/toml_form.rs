@@ -38,7 +38,7 @@ impl TrainConfig {
     /// The resolved recipe: every field, as [`TrainConfig::from_toml`] reads it back.
     ///
     /// # Errors
-    /// As [`TrainConfig::validate`]: TOML has no place for some of the values it refuses.
+    /// As [`TrainConfig::validate`]: TOML cannot represent some of the values that it refuses.
     pub fn to_toml(&self) -> Result<String, TrainError> {
         self.validate()?;
         Ok(toml::to_string_pretty(self).expect("every validated value is a number, a boolean or a name"))
@@ -71,7 +71,7 @@ impl TrainConfig {
             .collect())
     }
 
-    /// The fields that `data` has differently from this recipe.
+    /// The fields in which `data` differs from this recipe.
     pub(crate) fn data_differences(&self, data: &LoaderConfig) -> Result<Vec<Difference>, TrainError> {
         self.differences(&Self {
             data: data.clone(),

@@ -9,7 +9,7 @@ use smollm2_model::DecoderBackend;
 
 use crate::ops::{SoftmaxLoss, StepBackend};
 
-/// A backend that trains: `Autodiff` over any backend that runs a decoder.
+/// A backend for training: `Autodiff` over any backend that runs a decoder.
 pub trait TrainBackend: AutodiffBackend<InnerBackend: StepBackend> + DecoderBackend {
     /// The primitive behind [`chunked_cross_entropy`].
     fn chunked_cross_entropy(
@@ -28,7 +28,7 @@ pub trait TrainBackend: AutodiffBackend<InnerBackend: StepBackend> + DecoderBack
 /// the four that recomputing the logits in the backward takes, and the backward only scales. Kept for it are `[N, D]`
 /// and `[V, D]`, which the gradients need anyway. With `E = exp(z - max)` and `s` its row sums, `dh = (E W) / s - W[t]`
 /// and `dW = E^T (h / s)` less `h_i` in row `t_i`, so that neither the division nor the subtraction of the one-hot
-/// target ever walks over the vocabulary.
+/// target iterates over the vocabulary.
 ///
 /// # Shapes
 /// - `hidden`: `[N, D]`, f32 or bf16 (in f16 a gradient of size `scale` is lost); the softmax is computed in f32

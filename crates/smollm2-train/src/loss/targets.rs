@@ -1,7 +1,7 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use smoltalk_data::PackedRow;
 
-/// The predictions of a batch that count: which positions predict, and what.
+/// The predictions of a batch that count towards the loss: their positions and target tokens.
 ///
 /// Position `t` of a row predicts token `t + 1`. It counts when the mask of token `t + 1` is set and both tokens are
 /// of the same document. Positions that do not count are left out before the vocabulary projection, so a masked

@@ -18,7 +18,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         self.evaluate_watched(batches, &mut ())
     }
 
-    /// As [`Trainer::evaluate`], telling `observer` after every batch.
+    /// As [`Trainer::evaluate`], and notifies `observer` after every batch.
     fn evaluate_watched(
         &self,
         batches: &[Batch<AB::InnerBackend>],
@@ -74,7 +74,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         Ok(batches)
     }
 
-    /// Whether every weight is a finite number: weights that are not are of no use in a checkpoint.
+    /// Whether every weight is finite. A checkpoint with non-finite weights would be useless.
     fn is_finite(&self) -> bool {
         let tensors = weights::named_tensors(self.model());
         tensors.values().all(|data| data.iter::<f32>().all(f32::is_finite))
@@ -91,7 +91,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Session<'_, '_, AB, O> {
             }
             Err(error) if self.trainer.is_finite() => {
                 let position = self.source.position()?;
-                // The weights may be at fault all the same: no earlier checkpoint makes room for this one.
+                // The weights may be at fault nevertheless, so no earlier checkpoint is removed for this one.
                 Err(self.saved_first(usize::MAX, position, error))
             }
             Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! Makes sure that the output folder belongs to one run: files of other origin are an error, and only one run at a time
+//! Ensures that the output folder belongs to one run: files of other origin are an error, and only one run at a time
 //! can write.
 
 use std::{
@@ -35,8 +35,8 @@ impl RunOptions<'_> {
     }
 }
 
-/// The lock of an output folder: two runs would remove each other's half-written checkpoints. The system lets go of it
-/// when the process ends, however it ends.
+/// The lock of an output folder: two runs would remove each other's half-written checkpoints. The system releases it
+/// when the process ends, even if it is killed.
 pub(super) fn acquire(output: &Path) -> Result<File, TrainError> {
     files::create(output)?;
     let path = output.join(LOCK);
@@ -44,12 +44,12 @@ pub(super) fn acquire(output: &Path) -> Result<File, TrainError> {
     let file = file.map_err(TrainError::io("open", &path))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path }),
-        // Some network file systems have no locks, which is no reason not to train.
+        // Some network file systems have no locks; the run continues without one.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 
-/// Takes the folder of checkpoints into use after `step`: refuses one with checkpoints beyond it, which would count as
+/// Prepares the folder of checkpoints for a run after `step`: refuses one with later checkpoints, which would count as
 /// newer than this run's, and removes what a killed run left.
 pub(super) fn claim(root: &Path, step: usize) -> Result<(), TrainError> {
     files::create(root)?;

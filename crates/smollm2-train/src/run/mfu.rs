@@ -15,7 +15,7 @@ impl<AB: TrainBackend, O> Trainer<AB, O> {
 }
 
 /// Dense bf16 peaks in FLOP/s, by words of the device's name, from the vendors' data sheets (without sparsity). The
-/// first that fits counts.
+/// first match counts.
 const PEAKS: [(&str, f64); 11] = [
     ("GH200", 989e12),
     ("H200", 989e12),
@@ -44,7 +44,8 @@ fn words(text: &str) -> Vec<&str> {
     text.split(|c: char| !c.is_alphanumeric()).collect()
 }
 
-/// Whether the words of `part` stand in `name` next to each other. Whole words only: an L40 is not an L4, and an A1000 is not an A100.
+/// Whether the words of `part` occur in `name` next to each other. Only whole words match: an L40 is not an L4, and an
+/// A1000 is not an A100.
 fn contains(name: &[&str], part: &[&str]) -> bool {
     name.windows(part.len()).any(|found| found == part)
 }

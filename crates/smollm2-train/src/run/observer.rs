@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DamagedMetrics, MemoryEstimate};
 
-/// Watches a run. Every method does nothing by default; an application prints or draws what it wants. The library
-/// itself never prints.
+/// Observes a run. Every method does nothing by default. The library itself never prints; an application does so here.
 pub trait TrainObserver {
     /// Before the first step of this session: where it starts, where it ends, what memory it will take.
     fn started(&mut self, from_step: usize, steps: usize, memory: &MemoryEstimate) {
@@ -33,17 +32,17 @@ pub trait TrainObserver {
     fn saved(&mut self, step: usize, folder: &Path) {
         let _ = (step, folder);
     }
-    /// Before the first step of a resumed run, when lines of its `metrics.jsonl` were no records and were left out.
+    /// Before the first step of a resumed run, if lines of its `metrics.jsonl` were not records and were left out.
     fn damaged_metrics(&mut self, damaged: &DamagedMetrics) {
         let _ = damaged;
     }
-    /// Asked after every step: whether the run should end here. It then writes a checkpoint first.
+    /// Called after every step: whether the run should end here. If so, it writes a checkpoint first.
     fn stop_requested(&mut self) -> bool {
         false
     }
 }
 
-/// Watches nothing.
+/// Ignores all events.
 impl TrainObserver for () {}
 
 /// One optimiser step.
@@ -90,7 +89,7 @@ pub struct EvalRecord {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunProgress {
     /// Steps of the whole run.

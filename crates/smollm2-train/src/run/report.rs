@@ -13,7 +13,7 @@ use crate::{
     objective::SFT,
 };
 
-/// What the application knows of a run and the trainer does not: names for the record of the run.
+/// Names for the record of the run, which the application knows and the trainer does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOrigin {
@@ -27,17 +27,17 @@ pub struct RunOrigin {
     pub device: String,
 }
 
-/// What a run trains, on what and with which version: `run.json` in the output folder and in every checkpoint.
+/// The model, data and version of a run: `run.json` in the output folder and in every checkpoint.
 ///
 /// The contents of the data are identified by the fingerprint in the checkpoint's position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Version of this crate.
     pub version: String,
-    /// What the application said.
+    /// The names given by the application.
     #[serde(flatten)]
     pub origin: RunOrigin,
-    /// What the run minimises: [`Objective::name`]. `sft` where an older version wrote none.
+    /// Name of the objective, [`Objective::name`]. `sft` if an older version wrote none.
     #[serde(default = "sft")]
     pub objective: String,
     /// The kinds of feed-forward in the model, each once.

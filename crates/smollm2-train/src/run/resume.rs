@@ -15,8 +15,8 @@ use crate::{
     rows::loader_of,
 };
 
-/// What a checkpoint holds next to weights, optimiser and recipe. Training draws no random number outside the data
-/// order, which the recipe's seed and the position determine.
+/// The part of a checkpoint other than weights, optimiser and recipe. Training draws no random numbers except for the
+/// data order, which the recipe's seed and the position determine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
@@ -43,7 +43,7 @@ impl Checkpoint {
         })
     }
 
-    /// The record of the run that wrote it; `None` where an older version wrote none.
+    /// The record of the run that wrote it; `None` if an older version wrote none.
     ///
     /// # Errors
     /// [`TrainError::Checkpoint`].
@@ -88,7 +88,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// # Errors
     /// [`TrainError::ResumeMismatch`] when `config` describes other data, [`TrainError::OtherRows`] when `source` does
     /// not make the rows it describes; [`TrainError::Position`],
-    /// [`TrainError::Checkpoint`], [`TrainError::Model`]; whatever reading the source up to the position meets.
+    /// [`TrainError::Checkpoint`], [`TrainError::Model`]; any error of reading the source up to the position.
     pub fn resume(
         checkpoint: &Checkpoint,
         config: TrainConfig,
@@ -104,7 +104,7 @@ impl<AB: TrainBackend> Trainer<AB> {
     /// Weights, optimiser and step of a checkpoint, with its position in the data.
     ///
     /// # Errors
-    /// As [`Trainer::resume`], the source apart.
+    /// As [`Trainer::resume`], except for those of the source.
     pub fn load(
         checkpoint: &Checkpoint,
         config: TrainConfig,
@@ -172,7 +172,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Session<'_, '_, AB, O> {
 }
 
 /// A resumed run continues at a position in the data, which has a meaning only for the same rows in the same order. The
-/// limit on bad records decides about none of them.
+/// limit on bad records affects none of them.
 fn same_rows(saved: &TrainConfig, now: &TrainConfig) -> Result<(), TrainError> {
     let differences = saved.data_differences(&now.data)?;
     match differences

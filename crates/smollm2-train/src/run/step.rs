@@ -8,7 +8,7 @@ use smollm2_model::ParameterKind;
 use super::Session;
 use crate::{Batch, Clip, ModelGradients, Objective, StepRecord, TrainBackend, TrainError, Trainer};
 
-/// What one step did.
+/// The measurements of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepOutcome {
     /// Mean loss per term of the objective before the update; nats per target token for [`Sft`](crate::Sft).
@@ -55,7 +55,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         Ok((gradients, outcome))
     }
 
-    /// Refuses ids and positions that the model has no row for: on a GPU they would read beyond a table.
+    /// Refuses ids and positions that the model has no row for: a GPU would read beyond the table.
     pub(super) fn check<B: Backend>(&self, batch: &Batch<B>) -> Result<(), TrainError> {
         let model = self.model().config();
         for (quantity, found, limit) in [
@@ -74,7 +74,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
         Ok(())
     }
 
-    /// What the host needs to know of a step, in one transfer.
+    /// The values of a step that the host needs, in one transfer.
     fn outcome(
         &self,
         sums: Sums<AB::InnerBackend>,
@@ -131,7 +131,7 @@ impl<AB: TrainBackend, O: Objective<AB>> Trainer<AB, O> {
     }
 }
 
-/// What an objective computed of the micro-batches of a step, still on the device.
+/// What an objective computed from the micro-batches of a step, still on the device.
 struct Sums<B: Backend> {
     losses: Vec<Tensor<B, 1>>,
     metrics: Vec<(&'static str, Tensor<B, 1>)>,
@@ -158,8 +158,8 @@ impl<B: Backend> Sums<B> {
     }
 }
 
-/// Sums of the same name together, divided by the number of terms. Only finite ones: a JSON record has no place for
-/// others, and what an objective measures next to the loss ends no run.
+/// Sums of equal names added up and divided by the number of terms. Only finite ones are kept: JSON cannot represent
+/// others, and values that an objective measures in addition to the loss must not end a run.
 pub(super) fn means<'a>(sums: impl Iterator<Item = (&'a str, f64)>, terms: usize) -> BTreeMap<String, f64> {
     let mut means = BTreeMap::<String, f64>::new();
     for (name, sum) in sums {
@@ -188,7 +188,7 @@ fn clip_factor(norm: f64, max: f64) -> f64 {
 }
 
 impl<AB: TrainBackend, O: Objective<AB>> Session<'_, '_, AB, O> {
-    /// Reads the rows of the next step and makes it.
+    /// Reads the rows of the next step and performs it.
     pub(super) fn step(&mut self) -> Result<StepRecord, TrainError> {
         let start = Instant::now();
         let before = self.source.position()?;

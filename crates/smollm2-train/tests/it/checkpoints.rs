@@ -141,7 +141,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// safetensors writes files that only their owner may read; a checkpoint is for whoever may read its folder.
+/// safetensors writes files that only their owner may read; a checkpoint is readable by anyone who can read its folder.
 #[cfg(unix)]
 #[test]
 fn all_files_have_the_permissions_of_new_files() {

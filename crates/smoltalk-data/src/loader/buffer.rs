@@ -105,7 +105,7 @@ impl DataLoader {
 
     fn pack(&mut self, mut buffer: Vec<Tokenized>) -> Vec<PackedRow> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        // A stream of its own for every buffer: the order of one does not depend on having drawn the ones before.
+        // A separate random stream per buffer, so that its order does not depend on the buffers before.
         rng.set_stream((self.position.epoch << 40) ^ self.position.conversations);
         if self.config.shuffle {
             buffer.shuffle(&mut rng);

@@ -20,10 +20,10 @@ pub struct LoaderConfig {
     /// Whether conversations and rows are shuffled; otherwise they keep the order of the source and of the packing.
     /// Default true.
     pub shuffle: bool,
-    /// Most conversations that are shuffled and packed together. Default 8192.
+    /// Maximum number of conversations that are shuffled and packed together. Default 8192.
     pub buffer: usize,
-    /// Rows' worth of tokens after which a buffer ends, if it has not as many conversations as `buffer` before. With
-    /// `buffer` it bounds the memory, and what is tokenised before the first row. Default 2048.
+    /// A buffer also ends once it has the tokens of this many rows. Together with `buffer` this bounds the memory and
+    /// the work before the first row. Default 2048.
     pub buffer_rows: usize,
     /// Records of a pass that may be skipped because they cannot be used. One more is an error; with 0 the first one
     /// is. Default 100.

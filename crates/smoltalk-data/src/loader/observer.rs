@@ -2,8 +2,8 @@ use crate::DataError;
 
 /// Is notified of what a [`DataLoader`](crate::DataLoader) does. `()` ignores all notifications.
 pub trait LoaderObserver: Send {
-    /// A conversation was tokenised, the `conversations`th of the current buffer, which now has so many `tokens`. A
-    /// buffer may take seconds.
+    /// A conversation was tokenised; the current buffer now has this many `conversations` and `tokens`. A buffer may
+    /// take seconds.
     fn tokenized(&mut self, conversations: u64, tokens: u64) {
         let _ = (conversations, tokens);
     }

@@ -1,7 +1,7 @@
 use crate::{PackedRow, PackingCounts};
 use serde::{Deserialize, Serialize};
 
-/// What a [`DataLoader`](crate::DataLoader) did since the beginning of a run, the parts before a resume included.
+/// What a [`DataLoader`](crate::DataLoader) did since the beginning of a run, including the parts before a resume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoaderCounts {
     /// Rows handed out.
@@ -29,8 +29,8 @@ pub struct DataPosition {
     pub buffered: u64,
     /// Rows of the current buffer already handed out.
     pub rows: u64,
-    /// Running hash of every conversation read in this pass, the current buffer included, in order: another source has
-    /// another one.
+    /// Running hash over every conversation read in this pass, including the current buffer, in order. It changes if
+    /// the source changes.
     pub fingerprint: u64,
     /// Records of this pass that were skipped before the last conversation of the current buffer.
     #[serde(default)]

@@ -4,7 +4,7 @@ use super::{Located, Source};
 use crate::{Conversation, DataError, source::Place};
 use std::collections::VecDeque;
 
-/// Those of the sources that have not ended; the one whose turn it is comes first.
+/// The sources that have not ended; the next one to read is first.
 struct InTurn(VecDeque<Located>);
 
 pub(super) fn in_turn(

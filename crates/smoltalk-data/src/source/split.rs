@@ -24,11 +24,11 @@ impl Part {
 }
 
 impl Source {
-    /// This source in two: what to train on, and about `share` of the conversations held out from it.
+    /// Splits this source into training conversations and about `share` of held-out ones.
     ///
-    /// Conversations are assigned by hashing their text. So the split depends neither on the order of the source, nor
-    /// on what else is in it, nor on the seed of a run; both parts stream, and a conversation that occurs twice is
-    /// never in both.
+    /// Conversations are assigned by hashing their text. So the split does not depend on the order of the source, its
+    /// other conversations or the seed of a run. Both parts stream, and a conversation that occurs twice is never in
+    /// both.
     ///
     /// ```
     /// use smoltalk_data::{Conversation, Message, Source};
@@ -68,7 +68,7 @@ impl Source {
 }
 
 /// The first 64 bits of the SHA-256 of the seed and every turn: the same on every machine and with every compiler, and
-/// without a pattern however alike the texts are.
+/// without a pattern even for similar texts.
 pub(crate) fn fingerprint(conversation: &Conversation, seed: u64) -> u64 {
     let mut digest = Sha256::new();
     digest.update(seed.to_le_bytes());

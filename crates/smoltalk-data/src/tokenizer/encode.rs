@@ -73,7 +73,7 @@ impl ChatTokenizer {
         Ok(())
     }
 
-    /// Text of ids; special tokens are left out; bytes that are no character become U+FFFD.
+    /// Decodes ids into text. Special tokens are left out, and invalid bytes become U+FFFD.
     ///
     /// # Errors
     /// [`DataError::Encoding`] when the tokenizer's decoder fails.
@@ -81,7 +81,7 @@ impl ChatTokenizer {
         self.tokenizer.decode(ids, true).map_err(DataError::Encoding)
     }
 
-    /// Text of ids, special tokens written out.
+    /// Decodes ids into text, including special tokens.
     ///
     /// # Errors
     /// [`DataError::Encoding`] when the tokenizer's decoder fails.

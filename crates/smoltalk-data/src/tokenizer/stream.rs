@@ -14,8 +14,8 @@ impl ChatTokenizer {
     }
 }
 
-/// Text from ids that arrive one by one. A character comes with its last byte. Bytes that are no character come as
-/// U+FFFD, at the latest with the fifth token, and may take the first bytes of the character after them along.
+/// Decodes ids that arrive one by one. A character is returned with its last byte. Invalid bytes are returned as
+/// U+FFFD, at the latest with the fifth token, possibly together with the first bytes of the next character.
 #[derive(Debug)]
 pub struct DecodeStream {
     tokenizer: Arc<Tokenizer>,
@@ -38,7 +38,7 @@ impl DecodeStream {
         Ok(text)
     }
 
-    /// What is left, incomplete characters as U+FFFD.
+    /// The remaining text, with incomplete characters as U+FFFD.
     ///
     /// # Errors
     /// As [`ChatTokenizer::decode`].

@@ -132,7 +132,7 @@ fn no_row_is_without_targets() {
             assert_eq!((counts.rows, counts.tokens_out, counts.targets), (0, 0, 0));
         }
     }
-    // Beside one that has a target, a silent one stays as what it is.
+    // Next to a conversation with a target, one without targets stays as it is.
     let (rows, _) = best_fit(Overlong::Truncate, vec![silent(100, 4), conversation(10, 4)]);
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].loss_mask.iter().filter(|target| **target).count(), 1);

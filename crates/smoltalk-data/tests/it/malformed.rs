@@ -192,8 +192,7 @@ fn tokenizer_files_too_large_to_read_are_named() {
     }
 }
 
-/// As the weights beside it are found: the ending counts in any case, and not for a folder.
-/// On a tuple minijinja's parser of imports panics.
+/// minijinja's parser panics on an import of a tuple.
 #[test]
 fn templates_that_import_are_errors() {
     for source in [
@@ -206,6 +205,7 @@ fn templates_that_import_are_errors() {
     }
 }
 
+/// As for weights: the file extension is compared without case, and ignored for a folder.
 #[test]
 fn gguf_files_are_known_by_their_ending_in_any_case() {
     let folder = Folder::new();

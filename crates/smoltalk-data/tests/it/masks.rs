@@ -11,7 +11,7 @@ use smoltalk_data::{
 
 const DEFAULT: &str = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
 
-/// Words that could mislead whoever looks for turns by their tokens.
+/// Text that could mislead code that finds turns by their tokens.
 fn content() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("<|im_end|>".to_string()),

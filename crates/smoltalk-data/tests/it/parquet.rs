@@ -116,7 +116,7 @@ fn row_groups_before_a_broken_one_give_their_rows() {
     );
 }
 
-/// As old writers have it, and with a source beside it.
+/// As older writers store it, with a `source` column next to it.
 #[test]
 fn a_bare_repeated_group_is_a_list() {
     let schema = "message schema { optional binary source (UTF8); \

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// What the cell in progress is of.
 const CELL: &str = "cell.json";
 
-/// The folder of a cell that no other process works on as long as this exists.
+/// The locked folder of a cell: while this exists, no other process works on the cell.
 pub(in crate::study) struct CellFolder {
     finished: PathBuf,
     partial: PathBuf,
@@ -31,7 +31,7 @@ impl StudyFolder {
     pub(in crate::study) fn cell(&self, cell: &Cell<'_>) -> Result<CellFolder> {
         let finished = self.cell_path(cell);
         create_folder(folder_of(&finished))?;
-        // Where there are no locks, the study's own said so.
+        // Without locks, locking the study has already reported it.
         let (lock, _) = locked_file(finished.with_added_extension("lock"), File::try_lock)?;
         Ok(CellFolder {
             partial: partial(&finished),
@@ -42,7 +42,7 @@ impl StudyFolder {
 }
 
 impl CellFolder {
-    /// The folder to work in. What an interrupted process left of the same cell is in it; of another one it is removed.
+    /// The folder to work in. What an interrupted process left of the same cell is kept; of another cell it is removed.
     ///
     /// # Errors
     /// When it cannot be made.

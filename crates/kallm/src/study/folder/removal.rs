@@ -1,4 +1,4 @@
-//! Removing an earlier study, and nothing that it did not write.
+//! Removes an earlier study, and nothing that it did not write.
 
 use super::cell::{partial, remove_folder};
 use super::{OUTCOME, PAGE, PLAN, TOKENIZER, WORLD, check_finished};
@@ -26,7 +26,7 @@ const IN_CELL: [&str; 12] = [
 const IN_WORLD: [&str; 3] = ["data", "tasks", "train.jsonl"];
 const IN_TOKENIZER: [&str; 3] = ["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"];
 
-/// Removes the cells, the worlds, the tokenizer and the page of a study, after a look at all of them.
+/// Removes the cells, the worlds, the tokenizer and the page of a study, after checking all of them.
 pub(super) fn remove_study(root: &Path) -> Result<()> {
     let mut variants = Vec::new();
     for folder in children(root)? {
@@ -134,7 +134,7 @@ fn remove_variant(folder: &Path) -> Result<()> {
         } else if path.extension() == Some(OsStr::new("partial")) {
             remove_folder(&path)?;
         } else {
-            // Half a cell never has the name of a whole one.
+            // A partial cell never has the name of a finished one.
             let unfinished = partial(&path);
             remove_folder(&unfinished)?;
             rename(&path, &unfinished)?;

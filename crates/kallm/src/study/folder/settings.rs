@@ -1,4 +1,4 @@
-//! Whether what lies in a folder was made with the same settings.
+//! Checks whether the content of a folder was made with the same settings.
 
 use serde_json::Value;
 

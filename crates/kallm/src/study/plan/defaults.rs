@@ -121,7 +121,7 @@ impl StudyPlan {
     }
 }
 
-/// What both kinds of study share.
+/// The settings that both kinds of study share.
 fn recipe(sequence_length: usize) -> TrainConfig {
     TrainConfig {
         gradient_accumulation: 1,

@@ -33,7 +33,7 @@ impl StudyPlan {
     /// The resolved plan: every field, as [`StudyPlan::from_toml`] reads it back.
     ///
     /// # Errors
-    /// As [`StudyPlan::validate`]: TOML has no place for some of the values it refuses.
+    /// As [`StudyPlan::validate`]: TOML cannot represent some of the values that it refuses.
     pub fn to_toml(&self) -> Result<String> {
         self.validate()?;
         Ok(toml::to_string(self).expect("every validated value is a number, a boolean or text"))
@@ -88,7 +88,7 @@ pub(super) mod kind {
     }
 }
 
-/// A variant with what may be left out.
+/// A variant, with its optional fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct VariantToml {

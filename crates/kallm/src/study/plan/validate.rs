@@ -1,4 +1,4 @@
-//! What a plan must be before anything is opened for it.
+//! Checks a plan before anything is opened for it.
 
 use super::{DataPlan, FeedForwardStart, FilesPlan, HeldOutPlan, ModelPlan, StudyPlan, TokenizerPlan, VariantPlan};
 use crate::error::{AtPlace, KallmError, Result};
@@ -57,7 +57,7 @@ impl StudyPlan {
         let mut names = BTreeSet::new();
         for variant in &self.variants {
             check_name(&variant.name)?;
-            // Some file systems do not tell `A` from `a`.
+            // Some file systems do not distinguish `A` from `a`.
             if !names.insert(variant.name.to_lowercase()) {
                 let found = format!("{} twice", variant.name);
                 return Err(KallmError::unusable("variants", "different names", found, remedy));
@@ -198,7 +198,7 @@ fn within(field: &'static str, expected: &str, found: f64, holds: bool) -> Resul
     Err(KallmError::unusable(field, expected, found.to_string(), "correct it"))
 }
 
-/// A variant's name is that of its folder.
+/// A variant's name is also the name of its folder.
 fn check_name(name: &str) -> Result<()> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
     let usable = name.starts_with(|first: char| first.is_ascii_alphanumeric())

@@ -58,7 +58,7 @@ impl<B: DecoderBackend> GatedRational<B> {
     }
 }
 
-/// The function a fresh layer starts from.
+/// The initial function of a new layer.
 fn start(gate: &GatedRationalConfig) -> Activation {
     if gate.keep_silu {
         Activation::Zero
