@@ -18,8 +18,8 @@ pub enum GgufError {
     Field {
         /// The file.
         path: PathBuf,
-        /// A part of the header, a metadata key, or a tensor's name, followed by `.type`, `.dimensions` or `.offset` if the
-        /// error is in one of these.
+        /// A part of the header, a metadata key, or a tensor's name, followed by `.type`, `.dimensions` or `.offset` if
+        /// the error is in one of these.
         field: String,
         /// What would have been accepted.
         expected: String,

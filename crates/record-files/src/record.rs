@@ -104,11 +104,11 @@ impl Records {
         Self::open_with(path, None)
     }
 
-    /// Opens a file of which only some columns are needed. Other columns of a Parquet file are not read; lines have
-    /// all their fields.
+    /// Opens a file and reads only these columns if it is a Parquet file. Records of a JSONL file have all their
+    /// fields.
     ///
     /// # Errors
-    /// As [`Records::open`], also when one of the columns has no form in JSON.
+    /// As [`Records::open`], and if JSON cannot represent one of the columns.
     pub fn open_columns(path: &Path, columns: &[&str]) -> Result<Self, RecordError> {
         Self::open_with(path, Some(columns))
     }
