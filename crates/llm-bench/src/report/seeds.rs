@@ -163,8 +163,8 @@ impl SeedComparison {
     }
 }
 
-/// Every later variant with the first in every quantity, with Holm's correction; nothing for a single seed, which says
-/// nothing about others.
+/// Compares every later variant with the first in every quantity, with Holm's correction. Empty for a single seed, from
+/// which nothing follows for others.
 pub(super) fn comparisons(variants: &[Variant], criteria: &Criteria) -> Result<Vec<SeedComparison>, BenchError> {
     let (baseline, candidates) = variants.split_first().expect("a report has a variant");
     let mut all = Vec::new();
