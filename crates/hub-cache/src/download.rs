@@ -202,7 +202,7 @@ impl Remote {
         self.repo.access.tell(TransferEvent::Bytes { file, arrived, total });
     }
 
-    /// Refuses a part of the file other than the one asked for.
+    /// Rejects a range of the file other than the requested one.
     fn check_range(&self, name: &str, listed: &Listed, start: u64, answer: &Answer) -> Result<(), HubError> {
         let expected = format!("bytes {start}-{}/{}", listed.size - 1, listed.size);
         let found = answer.content_range.as_deref().unwrap_or("none");
