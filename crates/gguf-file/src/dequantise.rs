@@ -8,7 +8,7 @@ mod k_quants;
 use crate::TensorType;
 use half::{bf16, f16};
 
-/// Replaces `values` by those that the blocks in `bytes` hold.
+/// Overwrites `values` with the values of the blocks in `bytes`.
 pub(crate) fn dequantise(kind: TensorType, bytes: &[u8], values: &mut [f32]) {
     match kind {
         TensorType::F32 => each(bytes, values, |bytes, [value]| *value = f32::from_le_bytes(*bytes)),
@@ -45,7 +45,7 @@ fn each<const BYTES: usize, const VALUES: usize>(
     }
 }
 
-/// The f16 that starts at byte `at`.
+/// The f16 at byte offset `at`.
 fn half_at(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Everything that can go wrong with a GGUF file.
+/// The errors of opening and reading a GGUF file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GgufError {
@@ -13,17 +13,17 @@ pub enum GgufError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A part of the file is malformed, missing, or not what the caller can use.
+    /// A part of the file is malformed, missing, or not usable by the caller.
     #[error("{}: GGUF {field}: expected {expected}, found {found}", path.display())]
     Field {
         /// The file.
         path: PathBuf,
-        /// A part of the header, a metadata key, or a tensor's name, with `.type`, `.dimensions` or `.offset` where one of
-        /// these is meant.
+        /// A part of the header, a metadata key, or a tensor's name, followed by `.type`, `.dimensions` or `.offset` if
+        /// the error is in one of these.
         field: String,
         /// What would have been accepted.
         expected: String,
-        /// What is there (`nothing` when the key is missing).
+        /// What the file contains (`nothing` if the key is missing).
         found: String,
     },
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// A memory-mapped GGUF file whose header has been checked.
 ///
-/// As with every memory map, the file must not be rewritten in place while this value exists.
+/// As with any memory map, the file must not be modified in place while this value exists.
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
@@ -17,14 +17,14 @@ pub struct GgufFile {
     header: Header,
 }
 
-/// A tensor of a file, as it is stored.
+/// A tensor in its stored form.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor<'a> {
-    /// How `bytes` hold the values.
+    /// The format of the values in `bytes`.
     pub kind: TensorType,
     /// Outermost size first: a matrix is `[rows, columns]`.
     pub shape: &'a [usize],
-    /// The blocks of all rows one after another: as many as `shape` calls for.
+    /// The blocks of all rows, one row after another. Their number matches `shape`.
     pub bytes: &'a [u8],
 }
 
@@ -35,7 +35,7 @@ impl GgufFile {
     /// [`GgufError::Io`], and [`GgufError::Field`] for the first part that is malformed or too large for the file.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
         let path = path.to_owned();
-        // SAFETY: the map is read only; that nobody rewrites the file meanwhile is the condition of the type.
+        // SAFETY: the map is read only, and the type requires that the file is not modified in the meantime.
         let map = File::open(&path).and_then(|file| unsafe { Mmap::map(&file) });
         let map = match map {
             Ok(map) => map,
@@ -45,69 +45,69 @@ impl GgufFile {
         Ok(Self { path, map, header })
     }
 
-    /// The path that was opened.
+    /// The path passed to [`GgufFile::open`].
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The string under a metadata key; `None` where there is no such key.
+    /// The string under a metadata key; `None` if the key is missing.
     ///
     /// # Errors
-    /// [`GgufError::Field`] when the value is of another type, or not UTF-8.
+    /// [`GgufError::Field`] if the value has another type or is not UTF-8.
     pub fn text(&self, key: &str) -> Result<Option<&str>, GgufError> {
         self.scalar(key, "a string", Value::as_text)
     }
 
-    /// The integer of any width under a metadata key; `None` where there is no such key.
+    /// The integer (of any width) under a metadata key; `None` if the key is missing.
     ///
     /// # Errors
-    /// [`GgufError::Field`] when the value is of another type, or 2⁶³ or larger.
+    /// [`GgufError::Field`] if the value has another type, or is 2⁶³ or larger.
     pub fn integer(&self, key: &str) -> Result<Option<i64>, GgufError> {
         self.scalar(key, "a whole number", Value::as_integer)
     }
 
-    /// The float under a metadata key, of which a 32-bit one stands for its shortest decimal (`1e-5`, not
-    /// `9.99999974e-6`); `None` where there is no such key.
+    /// The float under a metadata key; `None` if the key is missing. A 32-bit float is read as its shortest decimal
+    /// (`1e-5`, not `9.99999974e-6`).
     ///
     /// # Errors
-    /// [`GgufError::Field`] when the value is of another type.
+    /// [`GgufError::Field`] if the value has another type.
     pub fn float(&self, key: &str) -> Result<Option<f64>, GgufError> {
         self.scalar(key, "a number", Value::as_float)
     }
 
-    /// The array of strings under a metadata key; `None` where there is no such key.
+    /// The array of strings under a metadata key; `None` if the key is missing.
     ///
     /// # Errors
-    /// [`GgufError::Field`] when the value is no array, or an element is no string or not UTF-8.
+    /// [`GgufError::Field`] if the value is not an array, or an element is not a UTF-8 string.
     pub fn texts(&self, key: &str) -> Result<Option<Vec<&str>>, GgufError> {
         self.array(key, "a string", Value::as_text)
     }
 
-    /// The array of integers of any width under a metadata key; `None` where there is no such key.
+    /// The array of integers (of any width) under a metadata key; `None` if the key is missing.
     ///
     /// # Errors
-    /// [`GgufError::Field`] when the value is no array, or an element is no integer or 2⁶³ or larger.
+    /// [`GgufError::Field`] if the value is not an array, or an element is not an integer below 2⁶³.
     pub fn integers(&self, key: &str) -> Result<Option<Vec<i64>>, GgufError> {
         self.array(key, "a whole number", Value::as_integer)
     }
 
-    /// The tensors, ordered by name.
+    /// All tensors, sorted by name.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = (&str, Tensor<'_>)> {
         let tensors = self.header.tensors.iter();
         tensors.map(|(name, place)| (name.as_str(), self.tensor_at(place)))
     }
 
-    /// The tensor of this name.
+    /// The tensor with this name; `None` if there is none.
     pub fn tensor(&self, name: &str) -> Option<Tensor<'_>> {
         self.header.tensors.get(name).map(|place| self.tensor_at(place))
     }
 
-    /// For a caller that cannot use a part of the file, such as a value its architecture does not allow.
+    /// An error for a part of the file that the caller cannot use, such as a value its architecture does not allow.
     pub fn error(&self, field: &str, expected: impl Into<String>, found: impl Display) -> GgufError {
         self.cursor(&[]).error(field, expected, found)
     }
 
-    /// The same where the value of a metadata key, or its absence, is what was found.
+    /// Like [`GgufFile::error`], where the value of a metadata key, or its absence, is what was found.
     pub fn unexpected(&self, key: &str, expected: impl Into<String>) -> GgufError {
         match self.value(key) {
             Ok(Some(value)) => self.error(key, expected, value),
@@ -163,7 +163,7 @@ impl GgufFile {
 }
 
 impl Tensor<'_> {
-    /// The values as `f32`, row-major.
+    /// The values as `f32`, in row-major order.
     pub fn dequantise(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.shape.iter().product()];
         dequantise::dequantise(self.kind, self.bytes, &mut values);

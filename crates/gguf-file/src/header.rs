@@ -11,20 +11,20 @@ use std::ops::Range;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"GGUF";
-/// GGML's own limit on dimensions (`GGML_MAX_DIMS`).
+/// GGML's limit on the number of dimensions (`GGML_MAX_DIMS`).
 const MAX_RANK: u32 = 4;
 /// Fewest bytes of a metadata entry: key length, value type, one byte of value.
 const MIN_ENTRY: u64 = 8 + 4 + 1;
 /// Fewest bytes of a tensor description: name length, rank, one size, type, offset.
 const MIN_TENSOR: u64 = 8 + 4 + 8 + 4 + 8;
-/// Where tensor data starts, and every tensor in it, unless `general.alignment` says otherwise.
+/// Alignment of the tensor data and of every tensor in it, unless `general.alignment` is set.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
-/// A sound header: where everything lies in the file.
+/// A checked header: where everything is in the file.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) entries: BTreeMap<String, Entry>,
-    /// By the file's own names.
+    /// By their names in the file.
     pub(crate) tensors: BTreeMap<String, Place>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Place {
     pub(crate) range: Range<usize>,
 }
 
-/// A tensor before its place in the file is checked.
+/// A tensor whose place in the file has not been checked yet.
 struct Description {
     name: String,
     kind: TensorType,
@@ -89,7 +89,7 @@ impl Header {
     }
 }
 
-/// The metadata, and the alignment it asks for.
+/// The metadata, and the alignment that it sets.
 fn read_entries(cursor: &mut Cursor<'_>, count: u64) -> Result<(BTreeMap<String, Entry>, u64), GgufError> {
     let mut entries = BTreeMap::new();
     let mut alignment = DEFAULT_ALIGNMENT;
@@ -160,7 +160,7 @@ fn measure(innermost_first: &[u64], kind: TensorType) -> Option<(Vec<usize>, u64
     Some((shape, bytes as u64))
 }
 
-/// Name of a tensor and where it lies in the file, whose part `data` holds all tensors.
+/// Name of a tensor and its place in the file. `data` is the part of the file that holds all tensors.
 fn place(
     cursor: &Cursor<'_>,
     alignment: u64,

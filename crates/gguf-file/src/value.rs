@@ -7,10 +7,10 @@ use std::path::Path;
 
 /// Deepest array of arrays. The format's files have depth 1.
 const MAX_DEPTH: usize = 4;
-/// Longest string repeated in a message.
+/// Longest string quoted in a message.
 const LONGEST_QUOTE: usize = 200;
 
-/// A value as it lies in the file.
+/// A value in its stored form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value<'a> {
     Unsigned(u64),
@@ -69,7 +69,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// An f32 by its shortest decimal: 1e-5 is stored as the nearest f32, and means 1e-5.
+    /// An f32 is converted by its shortest decimal: 1e-5 is stored as the nearest f32, but means 1e-5.
     pub(crate) fn as_float(self) -> Option<f64> {
         match self {
             Self::F32(value) => value.to_string().parse().ok(),
@@ -86,7 +86,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// For messages: short strings in full, of arrays the length alone.
+/// For messages: short strings in full, arrays as their length only.
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,7 +121,7 @@ impl<'a> Array<'a> {
             10..=12 => Some(8),
             other => return Err(cursor.error(field, "an element type from 0 to 12", other)),
         };
-        // A string has at least its length, an array its type and length.
+        // A string takes at least the bytes of its length, an array those of its type and length.
         let smallest = fixed.unwrap_or(if kind == 7 { 1 } else { 8 });
         cursor.check_count(field, length, smallest)?;
         if fixed.is_some() {
@@ -135,10 +135,10 @@ impl<'a> Array<'a> {
         Ok(Self { kind, length, bytes })
     }
 
-    /// What `convert` makes of each element.
+    /// The elements, each converted by `convert`.
     ///
     /// # Errors
-    /// [`GgufError::Field`] when it makes nothing of one, which is then not what was `expected`.
+    /// [`GgufError::Field`] with `expected` if `convert` returns `None` for an element.
     pub(crate) fn convert<T>(
         self,
         path: &'a Path,
@@ -147,7 +147,8 @@ impl<'a> Array<'a> {
         convert: impl Fn(Value<'a>) -> Option<T>,
     ) -> Result<Vec<T>, GgufError> {
         let mut cursor = Cursor::new(path, self.bytes);
-        // Room for all would be many times the file, for elements of a byte each that may be refused at the first.
+        // No capacity is reserved: for one-byte elements it would be many times the file's size, and the first element
+        // may already be an error.
         let mut elements = Vec::new();
         for index in 0..self.length {
             let value = Value::read(&mut cursor, field, self.kind)?;

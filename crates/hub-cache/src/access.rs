@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How the hub is reached. All settings are here; no environment variable is consulted for them.
+/// Settings for access to the hub. None of them is read from an environment variable.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HubAccess {
     /// Address of the hub or of a mirror. Default `https://huggingface.co`.
@@ -13,15 +13,15 @@ pub struct HubAccess {
     /// Cache folder. Default `None`: `.cache/huggingface/hub` in the home directory, as [`std::env::home_dir`] gives it
     /// (on Unix it reads `HOME`).
     pub cache_dir: Option<PathBuf>,
-    /// Access token for private repositories. Sent only to the scheme, host and port of `endpoint`, never to a host it
-    /// redirects to; refused where `endpoint` is plain `http` on another machine. Default `None`: anonymous.
+    /// Access token for private repositories. It is sent only to the scheme, host and port of `endpoint`, never to the
+    /// host of a redirect. It is an error if `endpoint` is plain `http` on another machine. Default `None`: anonymous.
     pub token: Option<String>,
     /// Proxy for every connection, `http://[user:password@]host:port` or the same with `https`. Default `None`.
     pub proxy: Option<String>,
-    /// PEM file with the root certificates to trust instead of Mozilla's, which are compiled in. On Debian
-    /// `/etc/ssl/certs/ca-certificates.crt` holds those of the system. Default `None`.
+    /// PEM file with the root certificates to trust instead of Mozilla's, which are compiled in. On Debian the system's
+    /// certificates are in `/etc/ssl/certs/ca-certificates.crt`. Default `None`.
     pub ca_file: Option<PathBuf>,
-    /// Longest wait for a connection, for a response, or for the next bytes of a body. A body that brings less than
+    /// Longest wait for a connection, for a response, or for the next bytes of a body. A body that arrives at less than
     /// 1 KiB per second over this time counts as interrupted. Default 30 seconds.
     pub timeout: Duration,
     /// What happens after a failed request. See [`Retry`].
@@ -57,7 +57,7 @@ impl Default for HubAccess {
     }
 }
 
-/// Shows neither the token nor the proxy, whose address may hold a password.
+/// Shows neither the token nor the proxy, whose address may contain a password.
 impl fmt::Debug for HubAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HubAccess")
@@ -81,11 +81,11 @@ impl fmt::Debug for HubAccess {
 pub struct Retry {
     /// Number of attempts, including the first. Default 6.
     pub attempts: u32,
-    /// Wait before the second attempt. It doubles with each further one up to a minute, and a random part of up to one
-    /// half is taken off. A longer wait that the hub asks for (`Retry-After`, `RateLimit`) is added. Default 1 second.
+    /// Wait before the second attempt. It doubles with each further attempt, up to a minute, and is reduced by a random
+    /// part of up to one half. A wait that the hub asks for (`Retry-After`, `RateLimit`) is added. Default 1 second.
     pub first_wait: Duration,
-    /// Longest time that the attempts take together. No attempt is made that would begin later, so a hub that asks for
-    /// a longer wait ends the download at once. Default 10 minutes.
+    /// Total time for all attempts. No attempt starts after it, so the download fails at once if the hub asks for a
+    /// longer wait. Default 10 minutes.
     pub total: Duration,
 }
 
@@ -99,7 +99,7 @@ impl Default for Retry {
     }
 }
 
-/// What happens during a download. `Display` gives a line to show.
+/// An event during a download. `Display` formats it as one line of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransferEvent<'a> {
@@ -107,7 +107,7 @@ pub enum TransferEvent<'a> {
     Bytes {
         /// Name of the file in the repository.
         file: &'a str,
-        /// Bytes of the file that are in the cache.
+        /// Bytes of the file received so far.
         arrived: u64,
         /// Length of the file as the hub lists it.
         total: u64,
@@ -172,7 +172,7 @@ type Receive = dyn Fn(TransferEvent<'_>) + Send + Sync;
 pub struct TransferProgress(Arc<Receive>);
 
 impl TransferProgress {
-    /// Calls `receive` on the thread that downloads.
+    /// `receive` is called on the downloading thread.
     pub fn new(receive: impl Fn(TransferEvent<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(receive))
     }

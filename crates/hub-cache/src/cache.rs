@@ -8,23 +8,23 @@ use serde_json::Value;
 
 use crate::{HubError, HubRepo, is_id, is_revision};
 
-/// What the cache has of a revision.
+/// The files of a revision that are in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The folder with the files fetched so far, under their names in the repository.
     pub folder: PathBuf,
-    /// All names in the repository, where they are known; Python's client does not keep them.
+    /// Names of all files in the repository, if known. Python's client does not store them.
     pub listing: Option<Vec<String>>,
 }
 
 impl Snapshot {
-    /// Path of a file the cache has.
+    /// Path of a file in the cache; `None` if it is not there.
     pub fn file(&self, name: &str) -> Option<PathBuf> {
         let path = self.folder.join(name);
         (is_file_name(name) && path.is_file()).then_some(path)
     }
 
-    /// Names of the files the cache has, sorted.
+    /// Names of the files in the cache, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         collect(&self.folder, "", &mut names);
@@ -33,7 +33,7 @@ impl Snapshot {
     }
 }
 
-/// Adds the names below a folder; one that cannot be read holds nothing.
+/// Adds the names of the files below a folder. A folder that cannot be read counts as empty.
 fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -49,10 +49,10 @@ fn collect(folder: &Path, prefix: &str, names: &mut Vec<String>) {
 }
 
 impl HubRepo {
-    /// What the cache has of this revision; `None` when it knows nothing of it.
+    /// The files of this revision that are in the cache; `None` if the cache does not know the revision.
     ///
     /// # Errors
-    /// [`HubError::Id`] for an impossible id or revision, [`HubError::NoHome`] when there is no cache folder.
+    /// [`HubError::Id`] for an invalid id or revision, [`HubError::NoHome`] if there is no cache folder.
     pub fn cached(&self) -> Result<Option<Snapshot>, HubError> {
         let places = Places::of(self)?;
         let commit = match fs::read_to_string(&places.reference) {
@@ -81,14 +81,14 @@ impl HubRepo {
     }
 }
 
-/// A listing that cannot be read is one that is not there: the hub is asked again.
+/// A listing that cannot be read counts as missing, so it is requested from the hub again.
 fn read_listing(path: &Path) -> Option<Vec<String>> {
     let value: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let names = value.as_array()?.iter();
     names.map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// Where the cache keeps a repository: the layout of huggingface_hub and hf-hub, and a folder of our own.
+/// The paths of a repository in the cache: the layout of huggingface_hub and hf-hub, and this crate's own folder.
 #[derive(Debug)]
 pub(crate) struct Places {
     cache: PathBuf,
@@ -119,7 +119,7 @@ impl Places {
         self.root.join("snapshots").join(commit)
     }
 
-    /// What a process holds while it downloads a blob.
+    /// The lock file that a process holds while it downloads a blob.
     pub(crate) fn lock(&self, hash: &str) -> PathBuf {
         let locks = self.cache.join(".locks").join(&self.folder);
         locks.join(format!("{hash}.lock"))
@@ -129,17 +129,17 @@ impl Places {
         self.root.join("blobs").join(hash)
     }
 
-    /// The folder of our own.
+    /// The folder that only this crate uses.
     pub(crate) fn listings(&self) -> PathBuf {
         self.root.join("listings")
     }
 
-    /// Names in the repository at a commit.
+    /// The file with the names in the repository at a commit.
     pub(crate) fn listing(&self, commit: &str) -> PathBuf {
         self.listings().join(format!("{commit}.json"))
     }
 
-    /// Makes the blob reachable under the file's name in a snapshot.
+    /// Links the file's name in a snapshot to the blob.
     pub(crate) fn point(&self, commit: &str, name: &str, hash: &str) -> io::Result<PathBuf> {
         let pointer = self.snapshot(commit).join(name);
         if let Some(folder) = pointer.parent() {
@@ -161,7 +161,7 @@ impl Places {
     }
 }
 
-/// The folder that other clients use when they are told nothing.
+/// The default folder of the other clients.
 fn default_cache() -> Option<PathBuf> {
     std::env::home_dir().map(|home| home.join(".cache/huggingface/hub"))
 }
@@ -180,12 +180,12 @@ fn remove_link(pointer: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn link(_blob: &Path, name: &str, hash: &str, pointer: &Path) -> io::Result<()> {
-    // Relative, so that the cache can be moved: out of the snapshot's folders, then into the blobs.
+    // Relative, so that the cache can be moved: up from the snapshot's folders, then down to the blobs.
     let up = "../".repeat(2 + name.matches('/').count());
     std::os::unix::fs::symlink(format!("{up}blobs/{hash}"), pointer)
 }
 
-/// Symbolic links need a privilege elsewhere.
+/// On other systems symbolic links need a privilege.
 #[cfg(not(unix))]
 fn link(blob: &Path, _name: &str, _hash: &str, pointer: &Path) -> io::Result<()> {
     fs::hard_link(blob, pointer).or_else(|_| fs::copy(blob, pointer).map(|_| ()))
@@ -202,7 +202,7 @@ pub(crate) fn is_file_name(name: &str) -> bool {
     is_plain && is_whole && !has_foreign
 }
 
-/// Hexadecimal digits of this number.
+/// Whether the text consists of this number of hexadecimal digits.
 pub(crate) fn is_hash(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use crate::{HubError, HubRepo, Snapshot};
 
 impl HubRepo {
-    /// The files that `choose` picks from the names in the repository, in the cache; what the cache lacks is fetched.
+    /// The paths in the cache of the files that `choose` picks from the names in the repository. Missing files are
+    /// downloaded.
     ///
-    /// Files complete in the cache are used without touching the network. A cache filled by Python's client, which keeps
-    /// no listing, is believed only when the hub cannot be asked.
+    /// If all chosen files are in the cache, the network is not used. Python's client stores no listing, so a cache
+    /// that it has filled is used only if the hub cannot be reached.
     ///
     /// # Errors
-    /// The error of `choose` for the names that the hub lists, and [`HubError`] when the files cannot be had.
+    /// The error of `choose` for the names that the hub lists, and [`HubError`] if the files are not available.
     pub fn files<E: From<HubError>>(
         &self,
         choose: impl Fn(&[&str]) -> Result<Vec<String>, E>,

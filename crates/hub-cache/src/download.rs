@@ -14,21 +14,21 @@ use crate::retry::{Failed, with_retries};
 use crate::write::Partial;
 use crate::{HubError, Remote, TransferEvent};
 
-/// After so many new bytes the attempts are counted from the beginning again.
+/// The count of attempts restarts after this many new bytes.
 const PROGRESS: u64 = 64 << 10;
 
 impl Remote {
-    /// Brings a file into the cache, unless it is there with the content that the hub lists.
+    /// Downloads a file into the cache, unless the cache already has it with the content that the hub lists.
     ///
     /// # Errors
-    /// [`HubError`] with the reason. An incomplete file is never reachable under its name.
+    /// [`HubError`] with the reason. An incomplete file never appears under its name.
     pub fn fetch(&self, name: &str) -> Result<PathBuf, HubError> {
         let listed = self.files.get(name).ok_or_else(|| self.no_file(name))?;
         let blob = self.places.blob(&listed.hash);
         if !self.has_content(&blob, listed)? {
             self.download(name, listed, &blob)?;
         }
-        // Before the file can be seen: a snapshot of a part must not be taken for the complete one.
+        // Before the file appears: a partial snapshot must not be mistaken for a complete one.
         self.note_listing()?;
         let pointed = self.places.point(&self.commit, name, &listed.hash);
         pointed.map_err(self.repo.cache_error("link", &blob))
@@ -56,15 +56,15 @@ impl Remote {
         if self.try_download(name, listed, blob)?.is_none() {
             return Ok(());
         }
-        // What the other process left, if it did not finish, is continued now.
+        // If the other process did not finish, its download is resumed now.
         match self.try_download(name, listed, blob)? {
             None => Ok(()),
             Some(taken) => Err(self.repo.cache_error("write", blob)(taken)),
         }
     }
 
-    /// Downloads once. An error in an `Ok` says that another process has taken over the unfinished file and has not
-    /// brought the content: that happens without a lock, or where locks are not honoured.
+    /// Downloads once. An error in an `Ok` means that another process took over the unfinished file and did not provide
+    /// the content. This can happen without a lock, or where locks are not honoured.
     fn try_download(&self, name: &str, listed: &Listed, blob: &Path) -> Result<Option<io::Error>, HubError> {
         let lock = DownloadLock::take(&self.repo.access, name, &self.places.lock(&listed.hash));
         // Another process may have downloaded it meanwhile.
@@ -88,8 +88,8 @@ impl Remote {
         }
     }
 
-    /// Downloads what is missing and compares the hash; once more from the beginning if the wrong part may be older
-    /// than this download.
+    /// Downloads what is missing and compares the hash. If the wrong part may be older than this download, the file is
+    /// downloaded once more from the beginning.
     fn fill_and_verify(&self, name: &str, listed: &Listed, partial: &mut Partial) -> Result<(), HubError> {
         let path = partial.path().to_owned();
         self.fill(name, listed, partial)?;
@@ -131,7 +131,7 @@ impl Remote {
         })
     }
 
-    /// One request for what is missing.
+    /// Sends one request for the missing bytes.
     fn transfer(&self, name: &str, listed: &Listed, partial: &mut Partial) -> Result<(), Failed> {
         let path = partial.path().to_owned();
         let mut start = partial.length().map_err(self.repo.cache_error("write", &path))?;
@@ -152,7 +152,7 @@ impl Remote {
         if answer.status == 206 {
             self.check_range(name, listed, start, &answer)?;
         } else {
-            // The complete file, from a server that does not know ranges.
+            // The complete file, from a server that does not support ranges.
             start = 0;
         }
         let prepared = partial.continue_from(start);
@@ -202,7 +202,7 @@ impl Remote {
         self.repo.access.tell(TransferEvent::Bytes { file, arrived, total });
     }
 
-    /// Refuses a part of the file other than the one asked for.
+    /// Rejects a range of the file other than the requested one.
     fn check_range(&self, name: &str, listed: &Listed, start: u64, answer: &Answer) -> Result<(), HubError> {
         let expected = format!("bytes {start}-{}/{}", listed.size - 1, listed.size);
         let found = answer.content_range.as_deref().unwrap_or("none");
@@ -214,7 +214,7 @@ impl Remote {
     }
 }
 
-/// The hash of a complete file, of the kind listed.
+/// The hash of a complete file, with the algorithm of the listed hash.
 fn hash_of(file: &mut File, listed: &Listed) -> io::Result<String> {
     if listed.is_large() {
         hash::<Sha256>(file, b"")

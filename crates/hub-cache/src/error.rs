@@ -48,7 +48,7 @@ pub enum HubError {
         repo: String,
         endpoint: String,
         status: u16,
-        /// How long the hub asks to wait.
+        /// The wait that the hub asks for.
         asked: Option<Duration>,
     },
     /// A setting of [`HubAccess`](crate::HubAccess) cannot be used.
@@ -57,7 +57,7 @@ pub enum HubError {
         repo: String,
         setting: &'static str,
         expected: &'static str,
-        /// What was given; no password and no token.
+        /// The value that was set, without passwords and tokens.
         found: String,
     },
     /// The response is not one that a hub would send.
@@ -71,7 +71,7 @@ pub enum HubError {
         expected: String,
         found: String,
     },
-    /// The repository lacks a file.
+    /// The repository does not have a file.
     #[error("hub repository {repo}: it has no {file}; check that it is a repository of this kind and revision")]
     NoFile { repo: String, file: String },
     /// A repository holds GGUF files and no other weights.
@@ -80,8 +80,8 @@ pub enum HubError {
          of them and give its path"
     )]
     OnlyGguf { repo: String, files: String },
-    /// A transfer stopped early. Unless it was made without a lock, what arrived is kept, and the next attempt
-    /// continues from there.
+    /// A transfer stopped early. Unless it was made without a lock, the received part is kept, and the next attempt
+    /// resumes from there.
     #[error("hub repository {repo}: {file}: expected {expected} bytes, found {found}: {reason}; try again to continue")]
     Incomplete {
         repo: String,

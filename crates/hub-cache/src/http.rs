@@ -1,6 +1,6 @@
 //! GET requests, one attempt at a time.
 
-// Without the client there are no responses.
+// Without the client, nothing here is used.
 #![cfg_attr(not(feature = "net"), allow(dead_code))]
 
 #[cfg(feature = "net")]
@@ -22,7 +22,7 @@ const LEAST_RATE: f64 = 1024.0;
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_range: Option<String>,
-    /// How long the hub asks to wait before the next request.
+    /// The wait before the next request that the hub asks for.
     pub(crate) asked: Option<Duration>,
     pub(crate) body: PacedBody,
 }
@@ -32,9 +32,9 @@ pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 /// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Another attempt gives the same.
+    /// Another attempt would fail in the same way.
     Lasting(Cause),
-    /// The host is not found: it is misspelt or this machine is offline, unless it has answered before.
+    /// The host is not found: it is misspelt or this machine is offline. Temporary if the host has answered before.
     NoHost(Cause),
     /// Another attempt may succeed: the host is busy, or the connection broke.
     Passing(Cause),

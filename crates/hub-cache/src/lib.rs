@@ -94,7 +94,7 @@ pub use remote::Remote;
 use std::fmt;
 use std::path::Path;
 
-/// What a repository holds; the hub keeps the kinds apart, so that a model and a data set may have one id.
+/// The kind of a repository. The hub separates the kinds, so a model and a data set may have the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepoKind {
     /// A model: configuration, weights, tokenizer.
@@ -104,7 +104,7 @@ pub enum RepoKind {
 }
 
 impl RepoKind {
-    /// As the hub's addresses and the cache's folders name it.
+    /// The name in the hub's addresses and the cache's folders.
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::Model => "models",
@@ -120,14 +120,14 @@ pub struct HubRepo {
     pub kind: RepoKind,
     /// `owner/name`, or the bare name of an old data set.
     pub id: String,
-    /// Branch, tag or commit. A commit never changes, so that its files are not asked for again.
+    /// Branch, tag or commit. A commit never changes, so its files are not requested again.
     pub revision: String,
     /// Endpoint, cache folder, token and time limits.
     pub access: HubAccess,
 }
 
 impl HubRepo {
-    /// The default branch of a repository.
+    /// The default branch (`main`) of a repository.
     pub fn new(kind: RepoKind, id: impl Into<String>, access: HubAccess) -> Self {
         Self {
             kind,
@@ -163,12 +163,12 @@ fn is_id(text: &str) -> bool {
     text.split('/').count() <= 2 && text.split('/').all(|part| is_name(part, "-_."))
 }
 
-/// What git allows in a name and a file system takes for a path below a folder.
+/// Whether git allows the name and a file system accepts it as a path below a folder.
 fn is_revision(text: &str) -> bool {
     text.split('/').all(|part| is_name(part, "-_.+"))
 }
 
-/// ASCII letters, digits and `others`, without a dot in front.
+/// Whether the text has only ASCII letters, digits and `others`, and no dot at the beginning.
 fn is_name(text: &str, others: &str) -> bool {
     let is_allowed = text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
     is_allowed && !text.is_empty() && !text.starts_with('.')

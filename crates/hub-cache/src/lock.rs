@@ -12,8 +12,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// Time between two notices that a lock is waited for.
 const NOTICE: Duration = Duration::from_secs(10);
 
-/// A held lock, or permission to continue without one: a lock only avoids downloading a file twice. That a file is
-/// complete and right does not depend on it, since some network file systems grant every lock and others none.
+/// A held lock, or permission to continue without one. The lock only avoids downloading a file twice. Correctness does
+/// not depend on it, because some network file systems grant every lock and others none.
 pub(crate) struct DownloadLock(Option<File>);
 
 impl DownloadLock {
@@ -45,7 +45,7 @@ impl DownloadLock {
     }
 }
 
-/// Without locks in the file system, Python's client takes the existence of the file for a lock, and writes to it.
+/// If the file system has no locks, Python's client uses the existence of the file as the lock, and writes to it.
 fn clear_away(lock: &File, path: &Path, error: &io::Error) {
     let is_empty = lock.metadata().is_ok_and(|lock| lock.len() == 0);
     if is_empty && error.kind() != io::ErrorKind::TimedOut {
@@ -53,14 +53,14 @@ fn clear_away(lock: &File, path: &Path, error: &io::Error) {
     }
 }
 
-/// The lock file is never written, so it does no harm if its name is a link to something else.
+/// The lock file is never written, so a link to another file does no harm.
 fn open(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
-    // As Python does it: members of a group that share a cache can wait for each other.
+    // As in Python's client: members of a group that share a cache can wait for each other.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o664);
     options.open(path)
@@ -114,7 +114,7 @@ mod tests {
         (access, notices)
     }
 
-    /// A lock file, and what is said when `try_lock` gives these results one after the other, the last for ever.
+    /// Whether the lock is taken, and the notices, if `try_lock` returns these results in turn, the last one forever.
     fn take(results: &[fn() -> Result<(), TryLockError>], lock_wait: Duration) -> (bool, Vec<String>, bool) {
         let (mut access, notices) = noting();
         access.lock_wait = lock_wait;

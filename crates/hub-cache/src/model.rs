@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::{HubError, HubRepo, Remote, Snapshot};
 
-/// The configuration, without which a folder is no model.
+/// The configuration, which every model has.
 const CONFIG: &str = "config.json";
 /// Weights in one file.
 const WEIGHTS: &str = "model.safetensors";
-/// Names of the files that hold the weights, where they are in several.
+/// The index of the weights, if they are in several files.
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Fetched where the repository has them: a folder with them is complete for a later reader of tokens.
+/// Downloaded if the repository has them, so that the folder is complete for programs that need the tokenizer.
 const COMPANIONS: [&str; 5] = [
     "generation_config.json",
     "tokenizer.json",
@@ -24,15 +24,15 @@ const COMPANIONS: [&str; 5] = [
 ];
 
 impl HubRepo {
-    /// The folder of a model in the cache: configuration, safetensors weights, whole or sharded, and what belongs to
-    /// the tokenizer. What the cache lacks is fetched.
+    /// The folder of a model in the cache: configuration, safetensors weights (one file or shards) and the files of the
+    /// tokenizer. Missing files are downloaded.
     ///
-    /// A snapshot complete in the cache is used without touching the network, so a branch that has moved on is noticed
-    /// only when the cache's `refs` entry is removed, or another revision asked for.
+    /// If the snapshot in the cache is complete, the network is not used. A new commit on a branch is therefore noticed
+    /// only if the cache's `refs` entry is removed or another revision is requested.
     ///
     /// # Errors
-    /// [`HubError::OnlyGguf`] when the repository has GGUF files and no other weights, and [`HubError`] when its files
-    /// cannot be had.
+    /// [`HubError::OnlyGguf`] if the repository has GGUF files and no other weights, and [`HubError`] if its files are
+    /// not available.
     pub fn model_folder(&self) -> Result<PathBuf, HubError> {
         match self.cached()?.filter(|snapshot| self.is_complete(snapshot)) {
             Some(snapshot) => Ok(snapshot.folder),
@@ -46,7 +46,7 @@ impl HubRepo {
         for file in COMPANIONS.into_iter().filter(|file| remote.has(file)) {
             remote.fetch(file)?;
         }
-        // The order in which a folder is read: a whole file goes before shards.
+        // The same order as when a folder is read: a single file takes precedence over shards.
         if remote.has(WEIGHTS) {
             remote.fetch(WEIGHTS)?;
         } else if remote.has(INDEX) {
@@ -64,7 +64,7 @@ impl HubRepo {
         Ok(folder.to_owned())
     }
 
-    /// A repository of GGUF files has no folder to load, and which of its files is meant cannot be guessed.
+    /// A repository of GGUF files has no folder to load, and the wanted file cannot be guessed.
     fn refuse_gguf_alone(&self, remote: &Remote) -> Result<(), HubError> {
         let files: Vec<&str> = remote.names().filter(|name| name.ends_with(".gguf")).collect();
         if files.is_empty() || remote.has(WEIGHTS) || remote.has(INDEX) {
@@ -76,7 +76,7 @@ impl HubRepo {
         })
     }
 
-    /// Whether configuration, every weight file, and every companion known to exist are in the cache.
+    /// Whether the configuration, all weight files, and all companions known to exist are in the cache.
     fn is_complete(&self, snapshot: &Snapshot) -> bool {
         let listed = snapshot.listing.iter().flatten();
         let mut companions = listed.filter(|name| COMPANIONS.contains(&name.as_str()));
@@ -85,7 +85,7 @@ impl HubRepo {
             && companions.all(|file| snapshot.file(file).is_some())
     }
 
-    /// Whether there is an index, and every file that it names.
+    /// Whether the index and every file that it names are in the cache.
     fn has_shards(&self, snapshot: &Snapshot) -> bool {
         let index = snapshot.file(INDEX);
         let shards = index.and_then(|index| self.shards(&index).ok());

@@ -15,12 +15,12 @@ use crate::retry::{Failed, with_retries};
 use crate::write::write_text;
 use crate::{HubError, HubRepo, RepoKind};
 
-/// Largest listing read: the hub's largest repositories list in less.
+/// Largest listing read. Those of the hub's largest repositories are smaller.
 const MAX_LISTING: u64 = 128 << 20;
 /// Longest time for one attempt to read a listing.
 const LISTING_TIME: Duration = Duration::from_secs(600);
 
-/// What must be escaped in a path.
+/// The characters that must be escaped in a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -41,7 +41,7 @@ pub struct Remote {
 /// The hub's information about a file.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Name of the blob: SHA-256 of a large file, git's own hash of another.
+    /// Name of the blob: SHA-256 of a large file, git's hash of others.
     pub(crate) hash: String,
     pub(crate) size: u64,
 }
@@ -134,7 +134,7 @@ impl HubRepo {
         }
     }
 
-    /// A host that is not found may come back only if it has answered before.
+    /// A host that is not found is tried again only if it has answered before.
     pub(crate) fn failed(&self, failure: Failure, has_answered: bool) -> Failed {
         let (source, is_passing) = match failure {
             Failure::Lasting(source) => (source, false),
@@ -203,11 +203,11 @@ impl Remote {
         self.files.contains_key(name)
     }
 
-    /// Notes in the cache that the revision is this commit. Call it when everything wanted has been fetched, so
-    /// that a half-fetched commit never takes the place of a complete one.
+    /// Records in the cache that the revision is this commit. Call it after all required files have been downloaded, so
+    /// that a partly downloaded commit never replaces a complete one.
     ///
     /// # Errors
-    /// [`HubError::Cache`] when the note cannot be written.
+    /// [`HubError::Cache`] if the record cannot be written.
     pub fn finish(&self) -> Result<(), HubError> {
         self.note_listing()?;
         if self.commit == self.repo.revision {
@@ -225,8 +225,8 @@ impl Remote {
         self.note(&path, &names)
     }
 
-    /// Another process may read the note at this moment, or write the same. What a killed one leaves lies in our own
-    /// folder: whatever is in `refs` is a reference to Python's client.
+    /// Another process may read or write the same file at this moment. The temporary file is in this crate's own
+    /// folder, in case the process is killed: Python's client reads every file in `refs` as a reference.
     fn note(&self, path: &Path, text: &str) -> Result<(), HubError> {
         let written = write_text(&self.places.listings(), path, text);
         written.map_err(self.repo.cache_error("write", path))

@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 use crate::{HubAccess, HubError, Retry, TransferEvent};
 
-/// The wait between two attempts stops growing here.
+/// Longest wait between two attempts, unless the hub asks for a longer one.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why an attempt failed, and whether another one may succeed.
 pub(crate) enum Failed {
-    /// Another attempt gives the same.
+    /// Another attempt would fail in the same way.
     Lasting(HubError),
     /// Another attempt may succeed: the hub is busy, or the transfer broke off.
     Passing {
         error: HubError,
-        /// How long the hub asks to wait.
+        /// The wait that the hub asks for.
         asked: Option<Duration>,
-        /// Whether the attempt brought the download forward.
+        /// Whether the attempt advanced the download, so that the count of attempts restarts.
         progress: bool,
     },
 }
@@ -81,7 +81,7 @@ impl Attempts {
         let doubled = 2u32.saturating_pow(self.failed);
         self.failed = self.failed.saturating_add(1);
         let backoff = self.retry.first_wait.saturating_mul(doubled).min(LONGEST_WAIT);
-        // Many processes that failed together must not come back together.
+        // Processes that failed at the same time should not retry at the same time.
         let backoff = backoff.mul_f64(1.0 - fastrand::f64() / 2.0);
         let wait = asked.unwrap_or_default().saturating_add(backoff);
         let is_allowed = self.failed < self.retry.attempts && elapsed.saturating_add(wait) <= self.retry.total;

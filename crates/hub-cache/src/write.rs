@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-/// Ending of a download's file. The name is our own: huggingface_hub and hf-hub use `.incomplete`.
+/// Suffix of unfinished downloads, used only by this crate: huggingface_hub and hf-hub use `.incomplete`.
 const PARTIAL: &str = ".kallm-partial";
 
-/// The file of a download in the folder of the blobs. Removed when dropped, unless placed or kept.
+/// The unfinished file of a download, in the folder of the blobs. Removed when dropped, unless placed or kept.
 pub(crate) struct Partial {
     file: NamedTempFile,
-    /// Whether the beginning is left from an earlier download.
+    /// Whether the beginning comes from an earlier download.
     pub(crate) resumed: bool,
 }
 
 impl Partial {
-    /// An empty file for the download of `blob`, or with `resume` one with a copy of what an earlier download has left.
+    /// An empty file for the download of `blob` or, with `resume`, a copy of what an earlier download has left.
     ///
-    /// A copy, because a process may be alive that writes to the leftover: not every file system honours locks.
+    /// It is a copy because another process may still be writing to the leftover: not every file system honours locks.
     pub(crate) fn new(blob: &Path, resume: bool) -> io::Result<Self> {
         let folder = blob.parent().expect("a blob lies in a folder");
         let hash = blob.file_name().expect("a blob has a name").to_string_lossy();
@@ -56,7 +56,7 @@ impl Partial {
         Ok(self.file.as_file().metadata()?.len())
     }
 
-    /// Cuts the file to `length`; the next byte is written there.
+    /// Truncates the file to `length`, where the next byte is written.
     pub(crate) fn continue_from(&mut self, length: u64) -> io::Result<()> {
         self.file().set_len(length)?;
         self.file().seek(SeekFrom::Start(length)).map(|_| ())
@@ -67,7 +67,7 @@ impl Partial {
         self.file.keep().map(|_| ()).map_err(|error| error.error)
     }
 
-    /// Gives the file its name.
+    /// Renames the file to `blob`.
     pub(crate) fn place(self, blob: &Path) -> io::Result<()> {
         place(self.file, blob)
     }
@@ -87,7 +87,7 @@ fn leftovers(folder: &Path, prefix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Writes a short text to `path`, by way of a file in `folder` of the same file system.
+/// Writes a short text to `path` through a temporary file in `folder`, on the same file system.
 pub(crate) fn write_text(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     if let Some(parent) = path.parent() {
@@ -107,7 +107,7 @@ fn place(file: NamedTempFile, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Temporary files are readable for their owner alone unless told otherwise, but a cache may be shared.
+/// By default only the owner can read a temporary file, but a cache may be shared.
 fn builder<'a, 'b>() -> Builder<'a, 'b> {
     #[allow(unused_mut)]
     let mut builder = Builder::new();
@@ -116,7 +116,7 @@ fn builder<'a, 'b>() -> Builder<'a, 'b> {
     builder
 }
 
-/// Makes a new name outlast a power failure. Not every file system can; there the name is as safe as it gets.
+/// Makes a new name survive a power failure, where the file system supports it.
 fn sync_folder(folder: &Path) {
     #[cfg(unix)]
     File::open(folder).and_then(|folder| folder.sync_all()).ok();

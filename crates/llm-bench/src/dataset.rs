@@ -1,5 +1,5 @@
-//! Documents from a local root, laid out as `<dataset_path>/<configuration or default>/<split>.jsonl` or as Parquet of
-//! that name, and from files that lie elsewhere.
+//! Reads documents below a local root, from `<dataset_path>/<configuration or default>/<split>.jsonl` or Parquet files
+//! of that name, and from files in other places.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl DataSets {
         &self.root
     }
 
-    /// Says where the files of a split are, in their order, whatever the root has.
+    /// Sets the files of a split, in order. They replace those below the root.
     pub fn place(&mut self, task: &Task, split: &str, files: Vec<PathBuf>) {
         self.elsewhere.insert(name(task, split), files);
     }
@@ -117,8 +117,8 @@ fn file_names(folder: &Path) -> Result<Vec<String>, BenchError> {
     Ok(data_files(folder)?)
 }
 
-/// Reads a split of the task's data set and applies the task's processor. Columns of a Parquet file whose type has no
-/// form in JSON (times, bytes, decimals) are left out.
+/// Reads a split of the task's data set and applies the task's processor. Columns of a Parquet file whose type JSON
+/// cannot represent (times, bytes, decimals) are left out.
 ///
 /// # Errors
 /// As [`DataSets::files`]; [`BenchError::Records`] names the file and the line or row that cannot be read;
@@ -127,7 +127,7 @@ pub fn load_split(data: &DataSets, task: &Task, split: &str) -> Result<Vec<Docum
     Split::open(data, task, split)?.documents(usize::MAX)
 }
 
-/// The files of a split. Nothing of them is read before it is asked for.
+/// The files of a split, read on request.
 pub(crate) struct Split<'a> {
     task: &'a Task,
     files: Vec<PathBuf>,
@@ -139,7 +139,7 @@ impl<'a> Split<'a> {
         Ok(Self { task, files })
     }
 
-    /// Documents in the split; none of them is parsed.
+    /// Number of documents in the split, without parsing them.
     pub(crate) fn count(&self) -> Result<usize, BenchError> {
         let mut documents = 0;
         for path in &self.files {

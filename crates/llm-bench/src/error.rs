@@ -1,4 +1,4 @@
-//! Everything that can go wrong in this crate.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub enum BenchError {
         /// The tag.
         tag: String,
     },
-    /// The files that a task file includes cannot be put together.
+    /// The files that a task file includes cannot be combined.
     #[error("{path}: `include`: {problem}")]
     Include {
         /// The file.
@@ -50,7 +50,7 @@ pub enum BenchError {
         /// What is wrong and what is expected instead.
         problem: String,
     },
-    /// A template of a task is not valid, or uses a filter, test or method that is not there.
+    /// A template of a task is not valid, or uses a filter, test or method that does not exist.
     #[error("task {task}: `{field}`: {source:#}")]
     Template {
         /// The task's name.
@@ -60,7 +60,7 @@ pub enum BenchError {
         /// The template engine's error.
         source: Box<minijinja::Error>,
     },
-    /// A task file is well-formed, but asks for something impossible.
+    /// A task file is well-formed, but a value is invalid.
     #[error("task {task}: `{field}`: {problem}")]
     TaskField {
         /// The task's name.
@@ -78,8 +78,7 @@ pub enum BenchError {
         /// The names that exist, comma-separated.
         known: String,
     },
-    /// Two tasks of one evaluation have the same name, or names that are the same as names of files, under which
-    /// results and samples are written.
+    /// Two tasks of one evaluation have the same name, or names that would give their samples files the same name.
     #[error("two tasks are called `{task}`, or so alike that their files would have one name")]
     DuplicateTask {
         /// The name.
@@ -103,7 +102,7 @@ pub enum BenchError {
         /// Who published the examples.
         origin: String,
     },
-    /// A split is there, but empty.
+    /// A split exists but is empty.
     #[error("task {task}: split `{split}` holds no documents")]
     NoDocuments {
         /// The task's name.
@@ -111,7 +110,7 @@ pub enum BenchError {
         /// The split.
         split: String,
     },
-    /// The split of a task's data set is not where it was expected.
+    /// The split of a task's data set is missing.
     #[error("task {task}: no data for split `{split}`: expected {path} or Parquet of that name, found {found}")]
     MissingData {
         /// The task's name.
@@ -177,7 +176,7 @@ pub enum BenchError {
         /// The file.
         path: PathBuf,
     },
-    /// A document lacks what a task needs.
+    /// A document does not have what a task needs.
     #[error("task {task}, document {doc_id}: `{field}`: {source:#}")]
     Document {
         /// The task's name.
@@ -189,7 +188,7 @@ pub enum BenchError {
         /// The template engine's error, or what is expected and what was found.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A document lacks what a task needs to show it as a few-shot example.
+    /// A document does not have what a task needs to show it as a few-shot example.
     #[error("task {task}, document {doc_id}: `{field}`: as a few-shot example from split `{split}`: {source:#}")]
     Example {
         /// The task's name.
@@ -213,7 +212,7 @@ pub enum BenchError {
         /// Examples drawn, or in the pool, the document itself not counted.
         available: usize,
     },
-    /// Outcomes that are to be compared are not of the same task and metric.
+    /// The outcomes to compare are not of the same task and metric.
     #[error("the outcomes compared are of different things: {expected}, and {found}")]
     DifferentMeasures {
         /// Metric and task of the first model.
@@ -221,7 +220,7 @@ pub enum BenchError {
         /// Metric and task of the other model.
         found: String,
     },
-    /// Models that are to be compared question by question answered different questions.
+    /// The models to compare answered different questions.
     #[error(
         "task {task}: the models compared answered different questions, first at index {index}: {expected} and {found}; \
          evaluate all of them with the same data, examples and limit"
@@ -236,7 +235,7 @@ pub enum BenchError {
         /// SHA-256 of the other model's question, or that it has none.
         found: String,
     },
-    /// A samples file is not one, or lacks what a comparison needs.
+    /// A file is not a samples file, or does not have what a comparison needs.
     #[error("{place}: expected {expected}, found {found}; {remedy}")]
     Samples {
         /// The file, and the sample where it is one.
@@ -248,7 +247,7 @@ pub enum BenchError {
         /// What to do.
         remedy: String,
     },
-    /// Two samples files that are to be compared hold different documents.
+    /// The samples files to compare hold different documents.
     #[error(
         "{first} and {second} hold different documents: {common} are in both, {only_first} only in the first, \
          {only_second} only in the second; evaluate both on the same documents, or compare only the common ones"
@@ -322,7 +321,7 @@ pub enum BenchError {
         /// What is wrong.
         problem: String,
     },
-    /// A statistic was asked of data that has none.
+    /// A statistic is not defined for the data.
     #[error("{statistic}: {problem}")]
     Statistic {
         /// The statistic.

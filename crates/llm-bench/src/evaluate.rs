@@ -1,4 +1,4 @@
-//! [`evaluate()`]: tasks in, scores and samples out.
+//! [`evaluate()`] runs tasks and returns scores and samples.
 
 mod answers;
 mod dry_run;
@@ -23,28 +23,28 @@ pub use prepare::check_tasks;
 use prepare::{PreparedTask, prepare};
 pub use responses::judge_responses;
 
-/// How an evaluation runs.
+/// Options of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluateOptions {
     /// How prompts are built.
     pub prompts: PromptOptions,
-    /// Documents given to the model at a time, those of similar length together; at least 1.
+    /// Number of documents passed to the model at a time, grouped by similar length; at least 1.
     pub batch_size: usize,
-    /// A file to which answers are appended as they come, and from which an interrupted evaluation resumes: a document
-    /// whose requests are in it is not asked again.
+    /// A file to which answers are appended as they arrive. An interrupted evaluation resumes from it: documents whose
+    /// requests are in it are not asked again.
     pub journal: Option<PathBuf>,
-    /// Groups of the tasks, whose scores are reported too.
+    /// Groups of tasks whose scores are also reported.
     pub groups: Vec<Group>,
-    /// Ask, but score nothing.
+    /// Collect answers without scoring them.
     pub predict_only: bool,
-    /// Where results are written, task by task.
+    /// Where results are written after each task; `None` writes nothing.
     pub output: Option<OutputOptions>,
 }
 
-/// Where results are written and what.
+/// Where results are written, and whether samples are included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputOptions {
-    /// Results go into a folder below this one, named after the model.
+    /// Results are written to a folder in this one, named after the model.
     pub directory: PathBuf,
     /// Write every sample too.
     pub log_samples: bool,
@@ -64,12 +64,12 @@ impl EvaluateOptions {
     }
 }
 
-/// Is called as an evaluation proceeds. `()` ignores every call.
+/// Callbacks for the progress of an evaluation. `()` ignores every call.
 pub trait EvaluationProgress {
-    /// The first document of a task is ready to be asked, and all others are like it.
+    /// Called with the first prompt of each task, before the model is asked. The other prompts have the same form.
     fn first_prompt(&mut self, _task: &str, _prompt: &Prompt) {}
 
-    /// `done` of `total` documents of `task` are answered; at first those whose answers the journal has.
+    /// `done` of `total` documents of `task` have been answered. The first call counts the answers from the journal.
     fn documents(&mut self, task: &str, done: usize, total: usize);
 }
 
@@ -88,7 +88,7 @@ pub struct Sample {
     pub filter: String,
     /// The text after the filter; `None` where no text is generated.
     pub filtered: Option<String>,
-    /// What each metric says about the document, in the task's order.
+    /// The value of each metric for the document, in the task's order.
     pub metrics: Vec<(&'static str, MetricValue)>,
 }
 
@@ -99,22 +99,22 @@ pub struct Score {
     pub metric: String,
     /// The filter's name; `none` where nothing is filtered.
     pub filter: String,
-    /// The documents put together as the metric does: mostly a mean.
+    /// The metric's aggregate over all documents, usually a mean.
     pub value: f64,
     /// Standard error of the value; `None` for a single document, and for metrics that have none in the original.
     pub stderr: Option<f64>,
     /// Number of documents.
     pub n: usize,
-    /// The same for parts of what is counted: types of instructions, for instance. Mostly empty.
+    /// Scores of subsets of what is counted, such as types of instructions. Usually empty.
     pub parts: Vec<ScorePart>,
-    /// One number per document, in order: what a paired comparison of two models takes.
+    /// One number per document, in order, for paired comparisons of two models.
     pub outcomes: Vec<f64>,
     /// Whether the larger of two values is the better one.
     pub higher_is_better: bool,
     /// How values and their differences are read.
     pub scale: Scale,
-    /// What guessing scores on these documents, where that means something: with choices, the mean of one over their
-    /// number.
+    /// Expected score of random guessing on these documents, if it is defined: with choices, the mean of one over
+    /// their number.
     pub chance: Option<f64>,
 }
 
@@ -159,8 +159,8 @@ impl TaskEvaluation {
         self.samples.iter().filter(move |sample| Some(&sample.filter) == filter)
     }
 
-    /// What a reader of the scores should know, one sentence each: documents that occur more than once, and documents
-    /// to which no answer is right. As in lm-evaluation-harness they count like any other.
+    /// Warnings about the scores, one sentence each: documents that occur more than once, and documents for which no
+    /// answer is right. As in lm-evaluation-harness, they count like any other document.
     pub fn warnings(&self) -> Vec<String> {
         let total = self.first_samples().count();
         let distinct: HashSet<String> = self
@@ -222,7 +222,7 @@ impl Evaluation {
         }
     }
 
-    /// Adds a task, and writes what there is to write of it.
+    /// Adds a task and writes its results.
     fn add(&mut self, task: TaskEvaluation, start: Instant) -> Result<(), BenchError> {
         self.seconds = start.elapsed().as_secs_f64();
         self.tasks.push(task);
@@ -243,12 +243,12 @@ impl Evaluation {
     }
 }
 
-/// Evaluates a model on tasks, one after another. Whatever is wrong with any task is found before the first request:
-/// all data are read, all prompts built and all expressions compiled.
+/// Evaluates a model on tasks, one after another. Errors in any task are found before the first request: all data are
+/// read, all prompts built and all expressions compiled.
 ///
 /// # Errors
-/// When two tasks have one name, a task's data is missing, empty or malformed, the model fails or answers what is not a
-/// number, the journal is in use or cannot be read or written, or results cannot be written.
+/// If two tasks have the same name, a task's data is missing, empty or malformed, the model fails or returns a score
+/// that is not a number, the journal is in use or cannot be read or written, or results cannot be written.
 pub fn evaluate(
     model: &mut dyn LanguageModel,
     tasks: &[Task],

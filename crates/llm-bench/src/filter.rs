@@ -1,4 +1,4 @@
-//! Filters: what is taken from the generated texts of a document before a metric sees it.
+//! Filters, which extract an answer from the generated texts of a document before a metric is applied.
 
 mod choice_letters;
 
@@ -39,13 +39,13 @@ pub enum FilterStep {
         /// The value when nothing matches.
         #[serde(default = "default_fallback")]
         fallback: String,
-        /// Lower case on both sides before a choice's text is searched for.
+        /// Convert answer and choices to lower case before a choice's text is searched for.
         #[serde(default)]
         ignore_case: bool,
-        /// No punctuation on both sides before a choice's text is searched for.
+        /// Remove punctuation from answer and choices before a choice's text is searched for.
         #[serde(default)]
         ignore_punctuation: bool,
-        /// Expressions deleted on both sides before a choice's text is searched for.
+        /// Expressions to delete from answer and choices before a choice's text is searched for.
         #[serde(default)]
         regexes_to_ignore: Vec<String>,
     },
@@ -53,16 +53,16 @@ pub enum FilterStep {
     TakeFirst {},
     /// The first texts.
     TakeFirstK {
-        /// How many.
+        /// Number of texts to keep.
         k: usize,
     },
-    /// The most frequent text; of several the first.
+    /// The most frequent text; the first if several are equally frequent.
     MajorityVote {},
-    /// Another text for each text.
+    /// Replaces each text by its entry in a dictionary.
     Map {
-        /// The other text by the text.
+        /// The replacement for each text.
         mapping_dict: Map<String, Value>,
-        /// The value for any text that is not there.
+        /// The replacement for all other texts.
         default_value: Value,
     },
     /// Unicode's lower case.
@@ -82,7 +82,7 @@ fn default_fallback() -> String {
 }
 
 impl FilterStep {
-    /// Whether nothing but the first text is left.
+    /// Whether only the first text is left.
     pub(crate) fn takes_first(&self) -> bool {
         *self == Self::TakeFirst {}
     }
@@ -149,7 +149,7 @@ enum Step {
 pub(crate) enum FilterError {
     /// An expression could not be matched.
     Expression(ExpressionError),
-    /// The document lacks what the filter needs.
+    /// The document does not have what the filter needs.
     Document(String),
 }
 
@@ -215,7 +215,7 @@ fn stripped(text: &str) -> String {
     strip(text).to_owned()
 }
 
-/// The most frequent text; of several the one that comes first.
+/// The most frequent text; the first if several are equally frequent.
 fn majority(texts: &[String]) -> Option<String> {
     let mut best: Option<(&String, usize)> = None;
     for text in texts {

@@ -1,4 +1,4 @@
-//! Forms of tasks: what a document asks of a model, and which answer to it is right.
+//! Forms of tasks: how a document becomes requests, and which answer is right.
 //!
 //! The set is open. A form is a file below `form/` that implements [`Form`] and [`Reader`], and a line in [`FORMS`].
 //! What it asks is one of [`Requests`], so a form touches nothing else unless it needs a method that
@@ -32,13 +32,13 @@ pub(crate) trait Form: Sync {
     /// Names of the metrics of a task that names none.
     fn default_metrics(&self) -> &'static [&'static str];
 
-    /// Refuses keys of a task that contradict the form.
+    /// Rejects keys of a task that contradict the form.
     ///
     /// # Errors
     /// [`BenchError::TaskField`].
     fn validate(&self, task: &Task) -> Result<(), BenchError>;
 
-    /// Tokens that the model may generate for an answer, if it generates any. A prompt must leave room for them.
+    /// Most tokens that the model may generate for an answer, if it generates any. A prompt must leave room for them.
     fn longest_answer(&self, _task: &Task) -> Option<usize> {
         None
     }
@@ -53,7 +53,7 @@ pub(crate) trait Form: Sync {
     fn reader<'a>(&self, task: &'a Task, first: &Document) -> Box<dyn Reader + 'a>;
 }
 
-/// The documents of one task, read as its form demands.
+/// Reads the documents of one task for its form.
 pub(crate) trait Reader {
     /// A document's requests, whose contexts are the question alone, and its right answer. `delimiter` belongs between
     /// a question and a scored choice.
@@ -63,7 +63,7 @@ pub(crate) trait Reader {
     fn example(&self, document: &Document) -> Result<Example, KeyError>;
 }
 
-/// What is asked about a document.
+/// The requests and the right answer of a document.
 pub(crate) struct Asked {
     pub(crate) requests: Requests,
     /// Continuations that are scored without any context too, after the others.
@@ -77,7 +77,7 @@ pub(crate) struct Asked {
     pub(crate) target: String,
 }
 
-/// A document shown with its answer before another one is asked.
+/// A document shown with its answer as a few-shot example.
 pub(crate) struct Example {
     pub(crate) question: String,
     /// How the answer begins; not yet part of it.
@@ -141,7 +141,7 @@ fn index(choices: &[String], integer: i64) -> Option<usize> {
     usize::try_from(integer).ok().filter(|index| *index < choices.len())
 }
 
-/// The choice an integer names.
+/// The choice with an integer as its index.
 fn shown_choice(key: &'static str, choices: &[String], integer: i64) -> Result<String, KeyError> {
     match index(choices, integer) {
         Some(index) => Ok(choices[index].clone()),
@@ -162,12 +162,12 @@ fn refuse_filters(task: &Task) -> Result<(), BenchError> {
     task.refuse("filter_list", problem)
 }
 
-/// What a task asks of the model, named in task files: `multiple_choice`, `generate_until`, ..
+/// The form of a task, by its name in task files: `multiple_choice`, `generate_until`, ..
 #[derive(Clone, Copy)]
 pub struct OutputType(&'static dyn Form);
 
 impl OutputType {
-    /// The form that task files call by this name, if there is one.
+    /// The form with this name in task files, if there is one.
     fn named(name: &str) -> Option<Self> {
         FORMS.iter().find(|form| form.name() == name).map(|form| Self(*form))
     }

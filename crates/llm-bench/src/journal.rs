@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Answer, BenchError, Prompt, Requests};
 
-/// Answers by the hash of model and requests, and the file they are appended to.
+/// Answers keyed by the hash of model and requests, and the file to which they are appended.
 pub(crate) struct Journal {
     /// Fingerprint of the model.
     model: String,
@@ -30,8 +30,8 @@ struct Line {
 const START: &[u8] = b"{\"task\":";
 
 impl Journal {
-    /// Opens a journal, or one that forgets everything if there is no path. A last line damaged by an interruption is
-    /// removed; its document is asked again. No other evaluation may use the file until this one is dropped.
+    /// Opens a journal; without a path nothing is stored. A last line damaged by an interruption is removed, and its
+    /// document is asked again. No other evaluation may use the file until this one is dropped.
     pub(crate) fn open(path: Option<&Path>, model: &str) -> Result<Self, BenchError> {
         let mut journal = Self {
             model: model.to_owned(),
@@ -62,7 +62,7 @@ impl Journal {
         self.known.get(&self.key(requests)).cloned()
     }
 
-    /// Appends answers and hands them to the operating system.
+    /// Appends answers and flushes them to the operating system.
     pub(crate) fn append<'a>(
         &mut self,
         task: &str,
@@ -106,13 +106,13 @@ pub(crate) fn not_written(path: &Path) -> impl FnOnce(std::io::Error) -> BenchEr
 fn lock(file: &File, path: &Path) -> Result<(), BenchError> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(BenchError::JournalInUse { path: path.to_owned() }),
-        // Some network file systems have no locks, which is no reason to keep no journal there.
+        // Some network file systems have no locks; a journal is still useful there.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 
-/// The answers of a journal. A last line that cannot be read is cut off the file if it follows answers or begins like
-/// one; any other is an error, and the file, which may not be a journal at all, stays as it is.
+/// The answers of a journal. An unreadable last line is removed from the file if it follows answers or begins like
+/// one. Any other unreadable line is an error, and the file, which may not be a journal, is not changed.
 fn read(file: &mut File, path: &Path) -> Result<HashMap<String, Answer>, BenchError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|source| BenchError::Read {

@@ -3,20 +3,20 @@
 //! This crate evaluates language models with the same results as lm-evaluation-harness. It provides the statistics for
 //! comparing two models, and a report to share.
 //!
-//! - [`Task`]: a benchmark as data, in the harness's YAML dialect; built in ([`Task::builtin`]) or a file.
+//! - [`Task`]: a benchmark defined in the harness's YAML dialect, built in ([`Task::builtin`]) or read from a file.
 //! - [`task::Catalogue`]: tasks, groups and tags by name, built in or from a folder of files.
-//! - [`LanguageModel`]: what an evaluation asks of a model: log-likelihoods and greedy text.
-//! - [`evaluate()`]: tasks in, an [`Evaluation`] out; results and samples are written in the harness's layout as each
-//!   task is done. [`check_tasks`] looks for mistakes in tasks and data without a model, [`judge_responses`] judges
-//!   texts that were generated elsewhere.
-//! - [`OutputType`]: the form of a task: what is asked of the model, and how its answer becomes outcomes.
+//! - [`LanguageModel`]: the interface of a model under evaluation: log-likelihoods and generated text.
+//! - [`evaluate()`] runs tasks and returns an [`Evaluation`]. It writes results and samples in the harness's layout
+//!   after each task. [`check_tasks`] checks tasks and data without a model, [`judge_responses`] scores texts that were
+//!   generated elsewhere.
+//! - [`OutputType`]: the form of a task: what it requests from the model, and how answers become outcomes.
 //! - [`task::MetricConfig`]: a metric of a task; [`Score`] is its value over all documents, on a [`Scale`].
-//! - [`QuestionOutcomes`]: one number per question, which can be stored and paired with those of another model.
+//! - [`QuestionOutcomes`]: one number per question, to store or to pair with the outcomes of another model.
 //! - [`stats`]: Wilson's and Tango's intervals, McNemar's exact and Student's paired test, the sign-flip test,
 //!   equivalence, clustered standard errors, Holm's correction, exact power.
-//! - [`SamplesFile`]: samples of an earlier evaluation, ours or the harness's own, which [`pair_samples`] pairs.
+//! - [`SamplesFile`]: samples of an earlier evaluation by this crate or the harness. [`pair_samples`] pairs two files.
 //!
-//! A model is anything that can score a continuation:
+//! A model is any type that implements [`LanguageModel`]:
 //!
 //! ```
 //! use llm_bench::*;
@@ -69,11 +69,11 @@
 //! # }
 //! ```
 //!
-//! [`report::Report`] compares variants across the seeds of their training, and trained models document by document, as
-//! one HTML page or a table for the terminal.
+//! [`report::Report`] compares variants across training seeds, and trained models document by document. It can be
+//! written as one HTML page or as a table for the terminal.
 //!
-//! The example `evaluate` is the command line; `compare` compares two architectures and writes the report,
-//! `compare-results` two samples files.
+//! The example `evaluate` is the command line. `compare` compares two architectures and writes the report,
+//! `compare-results` compares two samples files.
 #![deny(missing_docs)]
 
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
-//! Metrics: what an answer to a document is worth, and what a task's documents add up to.
+//! Metrics: the value of the answer to a document, and the aggregate over a task's documents.
 //!
-//! The set is open. A metric is a file below `metric/` that implements [`Metric`], and a line in [`METRICS`].
+//! To add a metric, implement [`Metric`] in a file below `metric/` and add a line to [`METRICS`].
 
 mod accuracy;
 mod bootstrap;
@@ -51,7 +51,7 @@ static METRICS: [MetricKind; 23] = [
 /// Resamples of a bootstrapped standard error.
 const RESAMPLES: usize = 100_000;
 
-/// A metric before it knows its options.
+/// A metric without its options.
 pub(crate) struct MetricKind {
     /// The name in task files and results.
     name: &'static str,
@@ -65,18 +65,18 @@ type Opened = Result<Box<dyn Metric>, OptionError>;
 
 /// A metric with its options.
 pub(crate) trait Metric {
-    /// Reads what it needs below the root of the data, documents excepted. Called before anything but
-    /// [`Metric::options`] and what describes the metric.
+    /// Reads the files that it needs below the data root, except documents. Called before all methods other than
+    /// [`Metric::options`] and those that describe the metric.
     fn load(&mut self, _resources: &Resources) -> Result<(), BenchError> {
         Ok(())
     }
 
-    /// Refuses a document that it could not value.
+    /// Rejects a document for which the metric has no value.
     fn check(&self, _document: &Document) -> Result<(), FieldError> {
         Ok(())
     }
 
-    /// What the answer to a document is worth.
+    /// The value of the answer to a document.
     fn value(&self, answered: &Answered) -> Result<MetricValue, ValueError>;
 
     /// `aggregation` in task files.
@@ -84,7 +84,7 @@ pub(crate) trait Metric {
         "mean"
     }
 
-    /// One number for all documents, of which there is at least one.
+    /// One number for all documents; `values` is not empty.
     fn aggregate(&self, values: &[MetricValue]) -> f64 {
         stats::mean(&self.outcomes(values))
     }
@@ -94,12 +94,12 @@ pub(crate) trait Metric {
         stats::mean_stderr(&self.outcomes(values))
     }
 
-    /// One number per document. Two models are compared by the mean of the differences of these.
+    /// One number per document. Two models are compared by the mean of the paired differences.
     fn outcomes(&self, values: &[MetricValue]) -> Vec<f64> {
         values.iter().map(|value| value.outcome).collect()
     }
 
-    /// The same score for parts of what is counted, where there are kinds of it.
+    /// The same score for subsets of what is counted, if it has several kinds.
     fn parts(&self, _documents: &[(&Document, &MetricValue)]) -> Vec<ScorePart> {
         Vec::new()
     }
@@ -119,7 +119,7 @@ pub(crate) trait Metric {
         Scale::Share
     }
 
-    /// Expected value of a document whose answer is guessed, where that means something.
+    /// Expected value of random guessing on a document, if it is defined.
     fn chance(&self, _prompt: &Prompt) -> Option<f64> {
         None
     }
@@ -133,20 +133,20 @@ pub enum Scale {
     Share,
     /// Both are numbers in the metric's own unit.
     Plain,
-    /// A score is the exponential of the mean outcome, as a perplexity is: a difference is the logarithm of the ratio of
-    /// two scores, and is read as the percentage by which they differ.
+    /// A score is the exponential of the mean outcome, as for perplexity. A difference of outcomes is the logarithm of
+    /// the ratio of two scores, and is shown as the percentage by which they differ.
     Log,
 }
 
-/// What a metric says about one document.
+/// The value of a metric for one document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricValue {
     /// The document's value as one number.
     pub outcome: f64,
-    /// What samples files hold instead, where one number is not enough to compute the score of all documents: a
-    /// log-likelihood and the number of words, for instance. Otherwise empty.
+    /// The numbers that samples files hold instead, if one number is not enough to compute the aggregate: for example a
+    /// log-likelihood and the number of words. Otherwise empty.
     pub parts: Vec<f64>,
-    /// What samples files hold instead of both, where the original writes something else.
+    /// The value that samples files hold instead of both, if lm-evaluation-harness writes something else.
     pub written: Option<Value>,
 }
 
@@ -160,14 +160,14 @@ impl MetricValue {
     }
 }
 
-/// A score over a part of what is counted.
+/// A score over a subset of what is counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScorePart {
-    /// What belongs to it.
+    /// Name of the subset.
     pub name: String,
-    /// Share of the part that is right.
+    /// Fraction of the subset that is right.
     pub value: f64,
-    /// How many are counted.
+    /// Size of the subset.
     pub n: usize,
 }
 
@@ -288,7 +288,7 @@ pub(crate) enum ValueError {
     Expression(ExpressionError),
     /// The metric has no value for the document's right answers.
     Target(String),
-    /// The answer is of another form than the metric reads. Only a journal written by something else has such answers.
+    /// The answer has a form that the metric does not read. Only a journal written by another program has such answers.
     WrongAnswer,
     /// A field of the document is not what the metric needs.
     Document(FieldError),
@@ -306,7 +306,7 @@ impl From<ExpressionError> for ValueError {
     }
 }
 
-/// Why options are refused.
+/// Why options are rejected.
 pub(crate) enum OptionError {
     /// A key that the metric does not know, or a value of another type.
     Key(serde_json::Error),
@@ -363,13 +363,13 @@ pub(crate) fn asks_unconditional(task: &Task) -> bool {
 pub struct MetricConfig {
     /// The metric's name.
     pub metric: String,
-    /// How documents are put together. A metric has one way, and any other is refused.
+    /// Name of the aggregation. A metric has exactly one; any other is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<String>,
     /// Checked against the metric's own direction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub higher_is_better: Option<bool>,
-    /// Further keys, which the metric knows: `ignore_case` of `exact_match`, for instance. Any other is refused.
+    /// Options of the metric, such as `ignore_case` of `exact_match`. Unknown keys are errors.
     #[serde(flatten)]
     pub options: Map<String, Value>,
 }
@@ -385,7 +385,7 @@ impl MetricConfig {
         }
     }
 
-    /// Writes out what the entry left to the metric.
+    /// Fills in the metric's defaults for absent keys.
     pub(crate) fn resolve(&mut self, metric: &dyn Metric) {
         let aggregation = &mut self.aggregation;
         aggregation.get_or_insert_with(|| metric.aggregation().to_owned());

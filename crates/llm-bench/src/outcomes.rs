@@ -17,7 +17,7 @@ pub struct Measure {
     pub higher_is_better: bool,
     /// How values and their differences are read.
     pub scale: Scale,
-    /// What guessing scores, where that means something.
+    /// Expected score of random guessing, if it is defined.
     pub chance: Option<f64>,
 }
 
@@ -73,20 +73,20 @@ pub struct QuestionOutcomes {
     /// What was measured.
     #[serde(flatten)]
     pub measure: Measure,
-    /// All questions put together as the metric does.
+    /// The metric's aggregate over all questions.
     pub score: f64,
     /// The SHA-256 of every document together with its requests, in order.
     pub questions: Vec<String>,
-    /// One number for each of them.
+    /// One number for each question.
     pub values: Vec<f64>,
-    /// The cluster of each of them, where questions share a context and are not independent; otherwise empty.
+    /// The cluster of each question, if questions share a context and are not independent; otherwise empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<String>,
 }
 
 impl QuestionOutcomes {
-    /// The outcomes of an evaluation: every metric under every filter. A task whose `metadata.cluster` names a field of
-    /// its documents says that those with the same value share a context.
+    /// The outcomes of an evaluation: every metric under every filter. If the task's `metadata.cluster` names a field
+    /// of its documents, documents with the same value form a cluster.
     pub fn of(evaluation: &TaskEvaluation) -> Vec<Self> {
         let samples: Vec<_> = evaluation.first_samples().collect();
         let questions: Vec<String> = samples.iter().map(|sample| question_hash(&sample.prompt)).collect();
@@ -129,17 +129,17 @@ pub(crate) fn check_clusters(task: &Task, prompts: &[Prompt]) -> Result<(), Benc
     }
 }
 
-/// The same document, asked with other examples or another instruction, is another question.
+/// The same document with other examples or another instruction is a different question.
 fn question_hash(prompt: &Prompt) -> String {
     let question = (&prompt.document, &prompt.requests);
     sha256(&serde_json::to_string(&question).expect("documents and requests are JSON"))
 }
 
-/// Checks that several models were asked the same, so that their outcomes can be paired.
+/// Checks that several models were asked the same questions, so that their outcomes can be paired.
 ///
 /// # Errors
-/// [`BenchError::DifferentMeasures`] when the tasks or metrics differ, [`BenchError::DifferentQuestions`] when the
-/// models did not all answer the same questions in the same order.
+/// [`BenchError::DifferentMeasures`] if the tasks or metrics differ, [`BenchError::DifferentQuestions`] if the models
+/// did not all answer the same questions in the same order.
 pub fn check_paired(models: &[&QuestionOutcomes]) -> Result<(), BenchError> {
     let Some((first, others)) = models.split_first() else {
         return Ok(());

@@ -45,7 +45,7 @@ impl Evaluation {
         Value::Object(entries.collect())
     }
 
-    /// What is kept by the task's name.
+    /// The fields of the results that are keyed by task name.
     fn task_fields(&self) -> Vec<(&'static str, Value)> {
         let groups = self.groups();
         vec![
@@ -77,7 +77,7 @@ impl Evaluation {
         ]
     }
 
-    /// How the evaluation ran.
+    /// The fields of the results that describe the run.
     fn run_fields(&self) -> Vec<(&'static str, Value)> {
         let options = &self.options.prompts;
         let instruction = options.system_instruction.as_deref();
@@ -108,7 +108,7 @@ impl Evaluation {
 
     fn model_fields(&self) -> Vec<(&'static str, Value)> {
         let model = &self.model;
-        // A template that was not applied is not there.
+        // A template that was not applied is omitted.
         let template = model.chat_template.as_deref();
         let template = template.filter(|_| self.options.prompts.apply_chat_template);
         vec![
@@ -130,7 +130,7 @@ impl Evaluation {
     /// done.
     ///
     /// # Errors
-    /// When a folder or file cannot be written.
+    /// If a folder or file cannot be written.
     pub fn write(&self, directory: &Path, log_samples: bool) -> Result<OutputFiles, BenchError> {
         self.create_folder(directory)?;
         let files = self.files(directory, log_samples);
@@ -141,7 +141,7 @@ impl Evaluation {
         Ok(files)
     }
 
-    /// Where [`Evaluation::write`] writes.
+    /// The paths that [`Evaluation::write`] writes to.
     pub fn files(&self, directory: &Path, log_samples: bool) -> OutputFiles {
         let folder = directory.join(sanitized(&self.model.name));
         let date = self.date.replace(':', "-");
@@ -172,7 +172,7 @@ impl Evaluation {
         self.write_results(&files.results)
     }
 
-    /// Replaces the results file; there is never half of one.
+    /// Replaces the results file atomically.
     fn write_results(&self, path: &Path) -> Result<(), BenchError> {
         let partial = partial(path);
         let text = serde_json::to_string_pretty(&self.to_json())?;
@@ -185,7 +185,7 @@ fn partial(path: &Path) -> PathBuf {
     path.with_extension("json.partial")
 }
 
-/// A name as part of a file's name: every run of characters that a file name should not hold becomes `__`, and so does
+/// A name as part of a file name: every run of characters that do not belong in a file name becomes `__`, and so does
 /// a name that is empty or leads to another folder.
 pub(crate) fn sanitized(name: &str) -> String {
     if matches!(name, "" | "." | "..") {

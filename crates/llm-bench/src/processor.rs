@@ -1,7 +1,7 @@
-//! What some tasks of lm-evaluation-harness do to their documents in Python, written in Rust and named in the task
-//! file by `process_docs`.
+//! Rust versions of the Python functions with which some tasks of lm-evaluation-harness process their documents. A task
+//! file selects one with `process_docs`.
 //!
-//! The set is open: a processor is a file below `processor/` and a line in [`PROCESSORS`].
+//! To add a processor, add a file below `processor/` and a line to [`PROCESSORS`].
 
 mod hellaswag;
 mod winogrande;
@@ -28,7 +28,7 @@ pub(crate) struct FieldError {
 }
 
 impl FieldError {
-    /// As the error of a document of a task.
+    /// Converts it to the error of a document of a task.
     pub(crate) fn in_document(self, task: &Task, doc_id: usize) -> BenchError {
         BenchError::Document {
             task: task.task.clone(),
@@ -59,7 +59,7 @@ pub struct Processor {
 }
 
 impl Processor {
-    /// The processor that task files call by this name, if there is one.
+    /// The processor with this name in task files, if there is one.
     fn named(name: &str) -> Option<Self> {
         let found = PROCESSORS.iter().find(|(known, _)| *known == name);
         found.map(|&(name, process)| Self { name, process })

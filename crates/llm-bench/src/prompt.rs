@@ -1,4 +1,4 @@
-//! From documents to requests: the question, the examples before it, the chat template round it.
+//! Builds requests from documents: the question, the examples before it, and the chat template around them.
 
 mod builder;
 mod context;
@@ -46,7 +46,7 @@ impl Gold {
 pub struct Prompt {
     /// Index of the document in its split.
     pub doc_id: usize,
-    /// The document, processed.
+    /// The document after processing.
     pub document: Document,
     /// The requests, with everything before the question.
     pub requests: Requests,
@@ -104,13 +104,13 @@ pub struct PromptOptions {
     pub data: DataSets,
     /// Examples before the question; the task's own number when absent, and where that is 0.
     pub num_fewshot: Option<usize>,
-    /// Documents evaluated at most, from the first; below 1 a fraction of the split, rounded up, as in
+    /// Most documents to evaluate, from the first; below 1 a fraction of the split, rounded up, as in
     /// lm-evaluation-harness. All when absent or not above 0.
     pub limit: Option<f64>,
-    /// Indices of the documents of a task that are evaluated, whatever the limit; all tasks that are not named are
+    /// By task, the indices of the documents to evaluate, regardless of the limit. Tasks that are not named are
     /// evaluated up to the limit.
     pub samples: BTreeMap<String, BTreeSet<usize>>,
-    /// Put the prompt into the model's chat template.
+    /// Render the prompt with the model's chat template.
     pub apply_chat_template: bool,
     /// With the template: examples as turns of their own (true, as lm-evaluation-harness 0.4.13) or within the one
     /// user turn (as before).
@@ -155,13 +155,13 @@ impl PromptOptions {
     }
 }
 
-/// Turns, and whether to open the assistant's next turn, to a prompt in a model's chat format.
+/// Renders turns as a prompt in a model's chat format. The flag opens the assistant's next turn.
 pub type FormatChat<'a> = dyn Fn(&[Turn], bool) -> Result<ChatPrompt, BenchError> + 'a;
 
 /// Builds the prompts of a task. `chat` is called only with [`PromptOptions::apply_chat_template`].
 ///
 /// # Errors
-/// When data is missing, empty or malformed, a template fails on a document, or the pool of examples is too small.
+/// If data is missing, empty or malformed, a template fails on a document, or there are too few examples.
 pub fn build_prompts(task: &Task, options: &PromptOptions, chat: &FormatChat) -> Result<PromptSet, BenchError> {
     let evaluated = Split::open(&options.data, task, task.evaluated_split())?;
     let total = evaluated.count()?;
@@ -230,7 +230,7 @@ fn selected(
     Ok(chosen.enumerate().collect())
 }
 
-/// Refuses whole texts of no length together: their log-likelihood has no mean per byte.
+/// Rejects tasks whose complete texts are all empty: their log-likelihood has no mean per byte.
 fn check_texts(task: &Task, prompts: &[Prompt]) -> Result<(), BenchError> {
     let mut requests = prompts.iter().map(|prompt| &prompt.requests);
     if !requests.all(|request| matches!(request, Requests::Rolling(text) if text.is_empty())) {

@@ -1,5 +1,5 @@
-//! Samples files written by an earlier evaluation, of this program or of lm-evaluation-harness, and what two of them
-//! have in common.
+//! Samples files of an earlier evaluation, by this program or lm-evaluation-harness, and the documents that two of them
+//! share.
 //!
 //! `recorded/line.rs` reads one sample, `recorded/pairing.rs` finds the documents of two files that are the same.
 
@@ -86,12 +86,12 @@ impl SamplesFile {
         newest_of_each_task(files).iter().map(|file| Self::read(file)).collect()
     }
 
-    /// The task, as the file's name has it.
+    /// The task, from the name of the file.
     pub fn task(&self) -> &str {
         &self.task
     }
 
-    /// Where it was read.
+    /// The path that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -103,7 +103,7 @@ fn of_lines(path: &Path) -> Result<Vec<Document>, BenchError> {
     objects.collect()
 }
 
-/// The samples of a JSON file, and the task where it says one.
+/// The samples of a JSON file, and the task if the file names one.
 fn of_json(path: &Path) -> Result<(Option<String>, Vec<Document>), BenchError> {
     let text = std::fs::read_to_string(path).map_err(|source| not_read(path, source))?;
     let file: Value = serde_json::from_str(&text).map_err(|error| {
@@ -143,7 +143,7 @@ fn objects(path: &Path, samples: &[Value]) -> Result<Vec<Document>, BenchError> 
     objects.collect()
 }
 
-/// `samples_<task>_<date>` without what is round the task.
+/// The `<task>` of `samples_<task>_<date>`.
 fn task_of(path: &Path) -> String {
     let stem = path
         .file_stem()
@@ -157,7 +157,7 @@ fn task_of(path: &Path) -> String {
     }
 }
 
-/// Samples files in a folder and so many levels of folders below it.
+/// Samples files in a folder and in folders up to `levels` levels below it.
 fn find(folder: &Path, levels: usize, files: &mut Vec<PathBuf>) -> Result<(), BenchError> {
     for entry in std::fs::read_dir(folder).map_err(|source| not_read(folder, source))? {
         let path = entry.map_err(|source| not_read(folder, source))?.path();

@@ -1,10 +1,10 @@
-//! [`Report`]: variants of a study, compared across the seeds of their training and, model by model, on documents. As
-//! one HTML page, complete in itself: no request leaves it, plots are inline SVG, it follows the reader's light or dark
-//! setting and prints. As a table for the terminal.
+//! [`Report`] compares the variants of a study across training seeds and, model by model, on documents. It is written
+//! as a table for the terminal or as one HTML page. The page is self-contained: it loads nothing, its plots are inline
+//! SVG, it follows the reader's light or dark setting and can be printed.
 //!
-//! `variant.rs` holds what goes in and `contents.rs` the report. `quantity.rs` and `seeds.rs` are claims about variants,
-//! `documents.rs` claims about two trained models. `headline.rs` has the sentences at the top, `table.rs` the terminal's
-//! table, `page.rs` the sections of the page, `html.rs` and `plot.rs` what they are made of.
+//! `variant.rs` holds the input and `contents.rs` the report. `quantity.rs` and `seeds.rs` compare variants,
+//! `documents.rs` compares two trained models. `headline.rs` has the sentences at the top, `table.rs` the table for the
+//! terminal, `page.rs` the sections of the page, `html.rs` and `plot.rs` their parts.
 
 mod contents;
 mod documents;

@@ -1,5 +1,5 @@
-//! What a model is asked and what it answers. [`Requests`] and [`Answer`] have one variant per method of
-//! [`LanguageModel`](crate::LanguageModel); a form of task chooses among them.
+//! Requests to a model and its answers. [`Requests`] and [`Answer`] have one variant per method of
+//! [`LanguageModel`](crate::LanguageModel); the form of a task determines which is used.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use crate::BenchError;
 pub struct Turn {
     /// `system`, `user` or `assistant`.
     pub role: &'static str,
-    /// What is said, before the chat template is applied.
+    /// The text of the turn, before the chat template is applied.
     pub content: String,
 }
 
-/// Text before the answer, and the special tokens in it.
+/// The text before the answer, and the special tokens in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChatPrompt {
     /// The turns as one string, special tokens spelled out.
     pub text: String,
-    /// Byte ranges of the special tokens that the chat template wrote, in order. The rest is text, even where a
-    /// document spells out a special token.
+    /// Byte ranges of the special tokens that the chat template inserted, in order. Everything else is plain text, even
+    /// if a document spells out a special token.
     pub special: Vec<Range<usize>>,
 }
 
-/// Asks for the log-likelihood of a continuation of a context.
+/// A request for the log-likelihood of a continuation of a context.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoglikelihoodRequest {
     /// The text before the continuation; not scored. The requests of a document share it.
@@ -36,7 +36,7 @@ pub struct LoglikelihoodRequest {
     /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special: Vec<Range<usize>>,
-    /// The text whose log-likelihood is asked for, its leading delimiter included.
+    /// The text to score, including its leading delimiter.
     pub continuation: String,
 }
 
@@ -49,15 +49,15 @@ fn shared_text<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Err
 pub struct Sampling {
     /// Divides the logits; above 0.
     pub temperature: f64,
-    /// Tokens are drawn from the smallest set of the most probable with this probability; 1 for all.
+    /// Tokens are drawn from the smallest set of most probable tokens with at least this total probability; 1 for all.
     pub top_p: f64,
-    /// Tokens are drawn from so many of the most probable; 0 for all.
+    /// Tokens are drawn from this many of the most probable ones; 0 for all.
     pub top_k: usize,
-    /// Which of the texts of one question this is, from 0: two of them are drawn independently.
+    /// Index of this text among those of one question, from 0. Each is drawn independently.
     pub draw: usize,
 }
 
-/// Asks for text after a context.
+/// A request for generated text after a context.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GenerationRequest {
     /// Everything before the answer.
@@ -65,14 +65,14 @@ pub struct GenerationRequest {
     /// Byte ranges of the context's special tokens, as in [`ChatPrompt`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub special: Vec<Range<usize>>,
-    /// The text is cut before the first of these.
+    /// Stop strings; the text is cut before the first one.
     pub until: Vec<String>,
-    /// Tokens generated at most.
+    /// Most tokens to generate.
     pub max_gen_toks: usize,
-    /// How tokens are drawn; the most likely ones when absent.
+    /// How tokens are drawn; greedy when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
-    /// Texts wanted. A model is asked for one at a time.
+    /// Number of texts wanted. A model is asked for one at a time.
     #[serde(skip_serializing_if = "is_one")]
     pub repeats: usize,
 }
@@ -82,7 +82,7 @@ fn is_one(repeats: &usize) -> bool {
 }
 
 impl GenerationRequest {
-    /// One request per text that has to be generated: the greedy one is always the same.
+    /// One request per text to generate; only one if greedy, because the text is always the same.
     pub(crate) fn draws(&self) -> Vec<Self> {
         let draws = match self.sampling {
             None => 1,
@@ -123,8 +123,8 @@ impl Requests {
         Self::Choices(requests.collect())
     }
 
-    /// Replaces every question by what `frame` makes of it: the prompt that ends with it. A question that requests
-    /// share is framed once.
+    /// Replaces every question by the prompt that `frame` builds from it. A question shared by several requests is
+    /// framed once.
     pub(crate) fn framed(self, frame: impl Fn(&str) -> Result<ChatPrompt, BenchError>) -> Result<Self, BenchError> {
         match self {
             Self::Choices(requests) => framed_choices(requests, &frame).map(Self::Choices),
@@ -140,7 +140,7 @@ impl Requests {
         }
     }
 
-    /// Bytes of the longest text that the model reads, which says about how many tokens it has.
+    /// Bytes of the longest text that the model reads, as an estimate of its number of tokens.
     pub(crate) fn length(&self) -> usize {
         match self {
             Self::Choices(requests) => {
@@ -154,7 +154,7 @@ impl Requests {
         }
     }
 
-    /// Adds continuations of no context at all.
+    /// Adds continuations without a context.
     pub(crate) fn with_unconditional(self, continuations: Vec<String>) -> Self {
         match self {
             Self::Choices(mut requests) if !continuations.is_empty() => {
@@ -215,7 +215,7 @@ pub struct Loglikelihood {
     pub is_greedy: bool,
 }
 
-/// What the model answered to a document.
+/// The model's answer to a document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -229,7 +229,8 @@ pub enum Answer {
     Rolling(#[serde(with = "number")] f64),
 }
 
-/// JSON has no infinity, which is the log-likelihood of a continuation that a model excludes; it is written as text.
+/// Writes infinity, which JSON does not have, as text: a continuation that the model excludes has log-likelihood
+/// minus infinity.
 mod number {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};

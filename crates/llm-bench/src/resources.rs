@@ -1,4 +1,4 @@
-//! What metrics read below the root of the data other than documents. Each is read once, when the first metric asks.
+//! Files below the data root, other than documents, that metrics need. Each is read once, when first requested.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

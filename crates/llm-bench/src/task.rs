@@ -1,7 +1,7 @@
-//! [`Task`]: a benchmark as data, in the YAML dialect of lm-evaluation-harness.
+//! [`Task`]: a benchmark defined in the YAML dialect of lm-evaluation-harness.
 //!
-//! Every key this crate understands is a field of [`Task`]; any other key is an error that names it, because a key
-//! silently ignored is a score silently different.
+//! Every key that this crate supports is a field of [`Task`]. Any other key is an error that names it, because ignoring
+//! a key could silently change the score.
 
 mod builtin;
 mod catalogue;
@@ -43,7 +43,7 @@ fn default_fewshot_delimiter() -> String {
     "\n\n".to_owned()
 }
 
-/// A benchmark: where its data lies, how a document becomes a question, how an answer is scored.
+/// A benchmark: where its data is, how a document becomes a question, and how an answer is scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
@@ -52,7 +52,7 @@ pub struct Task {
     /// The name printed in tables; [`Task::task`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_alias: Option<String>,
-    /// Names by which the task can be asked for together with others.
+    /// Tags: names that select this task together with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<StringOrList>,
     /// Folder of the data set below the data root, as a hub id.
@@ -60,10 +60,10 @@ pub struct Task {
     /// Configuration of the data set; the folder `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset_name: Option<String>,
-    /// Further settings of the data set.
+    /// Other settings of the data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset_kwargs: Option<DatasetKwargs>,
-    /// What the task asks of the model; `generate_until` when absent.
+    /// What the task requests from the model; `generate_until` when absent.
     #[serde(default)]
     pub output_type: OutputType,
     /// Split for few-shot examples (after `fewshot_split`).
@@ -78,14 +78,14 @@ pub struct Task {
     /// Split the few-shot examples come from; training, then validation, then the evaluated split when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fewshot_split: Option<String>,
-    /// A built-in Rust processor that rewrites every document first.
+    /// A built-in Rust processor that is applied to every document first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_docs: Option<Processor>,
     /// Text before the first example: a template, or the name of a field.
     #[serde(default)]
     pub description: String,
-    /// The question. For a multiple-choice task that yields an integer here, and as its target a text that is no
-    /// choice, the choices are contexts, the integer is the right one, and the target is the one continuation
+    /// The question. If a multiple-choice task yields an integer here, and a target text that is not a choice, then the
+    /// choices are contexts, the integer is the index of the right one, and the target is their common continuation
     /// (WinoGrande's partial scoring). The first document decides.
     pub doc_to_text: String,
     /// The choices; required by `multiple_choice`.
@@ -102,7 +102,7 @@ pub struct Task {
     /// Between examples.
     #[serde(default = "default_fewshot_delimiter")]
     pub fewshot_delimiter: String,
-    /// Examples shown before the question; 0 when absent. A 0 written out is part of the task and cannot be
+    /// Number of examples shown before the question; 0 when absent. An explicit 0 is part of the task and cannot be
     /// overridden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub num_fewshot: Option<usize>,
@@ -112,28 +112,28 @@ pub struct Task {
     /// How text is generated.
     #[serde(default)]
     pub generation_kwargs: GenerationKwargs,
-    /// Filters of the generated text; one chain named `none` that takes it unchanged when absent.
+    /// Filters of the generated text; when absent, one chain named `none` that does not change it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter_list: Vec<FilterChain>,
-    /// The metrics; those of the form when absent.
+    /// The metrics; the default metrics of the form when absent.
     pub metric_list: Vec<MetricConfig>,
     /// How often text is generated for each question.
     #[serde(default = "default_repeats")]
     pub repeats: usize,
-    /// Read for the sake of official task files; no effect.
+    /// Accepted because official task files have it; no effect.
     #[serde(default)]
     pub should_decontaminate: bool,
-    /// Read for the sake of official task files; no effect.
+    /// Accepted because official task files have it; no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doc_to_decontamination_query: Option<String>,
-    /// Anything; `version` is reported.
+    /// Arbitrary metadata; `version` is reported.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
 }
 
 impl Task {
-    /// Reads and validates a task from YAML; `origin` names it in an error before its own name is known. It cannot
-    /// include other files: [`Task::from_file`] can.
+    /// Reads and validates a task from YAML; `origin` names it in errors until its name is known. The YAML cannot
+    /// include other files; use [`Task::from_file`] for that.
     ///
     /// # Errors
     /// [`BenchError::TaskSyntax`] names an unknown key; [`BenchError::TaskTag`] a key whose value is tagged, as with
@@ -172,13 +172,13 @@ impl Task {
     /// Reads a task from a file and those it includes.
     ///
     /// # Errors
-    /// As [`Task::from_yaml`], when a file cannot be read, and [`BenchError::Include`] for files that include themselves.
+    /// As [`Task::from_yaml`]; also if a file cannot be read, and [`BenchError::Include`] if a file includes itself.
     pub fn from_file(path: &Path) -> Result<Self, BenchError> {
         let place = source::Place::File(path.to_owned());
         Self::from_keys(source::keys(&place)?, &place.to_string())
     }
 
-    /// The built-in task of this name.
+    /// The built-in task with this name.
     ///
     /// # Errors
     /// [`BenchError::UnknownTask`] lists the names that exist.
@@ -202,10 +202,10 @@ impl Task {
         Self::builtin(name_or_path)
     }
 
-    /// Replaces settings of generated text by others, as `key: value`; a task of another form has none.
+    /// Overrides settings of text generation, as `key: value`. Tasks of other forms have no such settings.
     ///
     /// # Errors
-    /// [`BenchError::TaskField`] for a setting that is unknown or has no meaning.
+    /// [`BenchError::TaskField`] for a setting that is unknown or invalid.
     pub fn set_generation(&mut self, settings: &Map<String, Value>) -> Result<(), BenchError> {
         if self.output_type.form().longest_answer(self).is_none() {
             return Ok(());
@@ -238,7 +238,7 @@ impl Task {
             .unwrap_or_else(|| self.evaluated_split())
     }
 
-    /// Where few-shot examples come from, as messages and results call it.
+    /// The source of few-shot examples, as named in messages and results.
     pub(crate) fn examples_source(&self) -> &str {
         match (&self.fewshot_config.samples, self.named_examples_split()) {
             (Some(_), None) => "fewshot_config.samples",

@@ -19,7 +19,7 @@ pub(crate) struct Templates {
     environment: Environment<'static>,
 }
 
-/// What a template says about a document.
+/// The result of rendering a template for a document.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Rendered {
     Integer(i64),

@@ -27,7 +27,7 @@ pub enum RecordError {
         expected: String,
         found: String,
     },
-    /// A data set has no files for the split asked for.
+    /// A data set has no files for the requested split.
     #[error("{place}: expected {expected}, found {found}; name another configuration or split")]
     Split {
         /// The folder or repository.

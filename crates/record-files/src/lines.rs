@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Most bytes of a line, 64 MiB. A longer one is skipped without being read into memory.
 pub const LONGEST_LINE: u64 = 64 << 20;
 
-/// Some editors write it at the beginning of a file.
+/// Written by some editors at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 pub(crate) struct Lines {
@@ -83,7 +83,7 @@ impl Lines {
             Ok(Value::Object(fields)) => Ok(Record::new(self.place(), fields, Arc::default())),
             Ok(other) => Err(self.error("a JSON object", kind(&other))),
             Err(error) => {
-                // The parser saw one line, and calls it line 1.
+                // The parser is given a single line, so its messages say line 1.
                 let message = error.to_string();
                 let problem = message.split(" at line ").next().unwrap_or(&message);
                 Err(self.error("a JSON object", format!("{problem} at column {}", error.column())))

@@ -156,7 +156,7 @@ fn decompress(bytes: &Bytes, codec: Compression) -> Result<Bytes> {
         Compression::GZIP(_) => read_bounded(flate2::read::MultiGzDecoder::new(&bytes[..]))?,
         Compression::BROTLI(_) => read_bounded(brotli_decompressor::Decompressor::new(&bytes[..], 4096))?,
         Compression::LZ4_RAW => {
-            // The format cannot make more than 255 bytes of one.
+            // The format cannot expand one byte to more than 255.
             let most = bytes.len().saturating_mul(255).min(LARGEST_PAGE);
             lz4_flex::block::decompress(bytes, most).map_err(error)?
         }
@@ -189,7 +189,7 @@ fn error(problem: impl ToString) -> ParquetError {
     ParquetError::General(problem.to_string())
 }
 
-/// A file whose chunks are checked against its length before memory is taken for them.
+/// A file whose chunks are checked against its length before memory is allocated for them.
 struct Chunks(File);
 
 impl Length for Chunks {

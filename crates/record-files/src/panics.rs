@@ -19,7 +19,7 @@ pub(crate) fn caught<T>(read: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// The beginning of a message: some quote all that was read.
+/// The beginning of a message: some messages quote everything that was read.
 pub(crate) fn shortened(message: &str) -> String {
     message.chars().take(200).collect()
 }

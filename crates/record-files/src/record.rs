@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// Where a record is. Displayed as `train.jsonl:12` or `train.parquet: row 11`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The file that was opened, as its path was given.
+    /// The path passed to [`Records::open`].
     pub path: Arc<Path>,
     /// The line or row in the file.
     pub position: Position,
 }
 
-/// A record of a file.
+/// The position of a record in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
     /// A line of a JSONL file, counted from 1 as editors do.
@@ -38,10 +38,10 @@ impl fmt::Display for Place {
 /// One JSON object of a file.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Its fields, without those that have no form in JSON: see [`Record::field`].
+    /// Its fields, without those that JSON cannot represent: see [`Record::field`].
     pub fields: Map<String, Value>,
     place: Place,
-    /// Fields of a Parquet file that have no form in JSON, and why.
+    /// Fields of a Parquet file that JSON cannot represent, and why.
     unreadable: Arc<BTreeMap<String, String>>,
 }
 
@@ -59,10 +59,10 @@ impl Record {
         &self.place
     }
 
-    /// A field; `None` where there is none.
+    /// The value of a field; `None` if the record does not have it.
     ///
     /// # Errors
-    /// [`RecordError::Record`] when a Parquet file has the field, but its value has no form in JSON: a time, bytes, a
+    /// [`RecordError::Record`] if a Parquet file has the field, but JSON cannot represent its value: a time, bytes, a
     /// decimal, a map, or a number that is not finite.
     pub fn field(&self, name: &str) -> Result<Option<&Value>, RecordError> {
         match self.unreadable.get(name) {
@@ -74,7 +74,7 @@ impl Record {
         }
     }
 
-    /// An error about this record alone.
+    /// An error that affects only this record.
     pub fn error(&self, expected: impl Into<String>, found: impl Into<String>) -> RecordError {
         RecordError::Record {
             place: self.place.clone(),
@@ -84,7 +84,7 @@ impl Record {
     }
 }
 
-/// The records of one file, in order. After an error that is not about one record alone they end.
+/// An iterator over the records of one file, in order. It ends after an error that affects more than one record.
 pub struct Records(Kind);
 
 enum Kind {
@@ -94,21 +94,21 @@ enum Kind {
 }
 
 impl Records {
-    /// Opens a file: Parquet where its name ends in `.parquet`, otherwise one JSON object per line.
+    /// Opens a file: Parquet if its name ends in `.parquet`, otherwise one JSON object per line.
     ///
-    /// Columns of a Parquet file whose type has no form in JSON are left out (see [`Record::field`]).
+    /// Columns of a Parquet file whose type JSON cannot represent are left out (see [`Record::field`]).
     ///
     /// # Errors
-    /// [`RecordError::Io`]; [`RecordError::Unreadable`] when it is no Parquet file or has no column that can be read.
+    /// [`RecordError::Io`]; [`RecordError::Unreadable`] if it is not a Parquet file or has no column that can be read.
     pub fn open(path: &Path) -> Result<Self, RecordError> {
         Self::open_with(path, None)
     }
 
-    /// Opens a file of which only some columns are needed. Other columns of a Parquet file are not read; lines have
-    /// all their fields.
+    /// Opens a file and reads only these columns if it is a Parquet file. Records of a JSONL file have all their
+    /// fields.
     ///
     /// # Errors
-    /// As [`Records::open`], also when one of the columns has no form in JSON.
+    /// As [`Records::open`], and if JSON cannot represent one of the columns.
     pub fn open_columns(path: &Path, columns: &[&str]) -> Result<Self, RecordError> {
         Self::open_with(path, Some(columns))
     }

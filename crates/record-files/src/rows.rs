@@ -18,14 +18,14 @@ pub(crate) struct Rows {
     path: Arc<Path>,
     rows: RowIter<'static>,
     row: u64,
-    /// Columns without a form in JSON, and why.
+    /// Columns that JSON cannot represent, and why.
     unreadable: Arc<BTreeMap<String, String>>,
 }
 
 impl Rows {
     pub(crate) fn open(path: &Path, columns: Option<&[&str]>) -> Result<Self, RecordError> {
         let file = open(path)?;
-        // The reader believes what a file says of itself, and panics where that contradicts itself.
+        // The reader trusts the file's metadata, and panics if it is inconsistent.
         let opened = caught(|| Self::project(path, file, columns));
         opened.unwrap_or_else(|found| Err(unreadable(path, 0, "a readable schema", found)))
     }
@@ -89,7 +89,7 @@ impl Iterator for Rows {
         let row = row.and_then(|row| row.map_err(|error| shortened(&error.to_string())));
         let record = match row.transpose()? {
             Ok(row) => Ok(self.record(&row)),
-            // The columns are out of step behind it.
+            // After this row the columns are out of step.
             Err(found) => Err(unreadable(&self.path, self.row, "a readable row", found)),
         };
         self.row += 1;
@@ -132,7 +132,7 @@ fn names(group: &Type) -> String {
     names.join(", ")
 }
 
-/// Why a column has no form in JSON; `None` when it has one.
+/// Why JSON cannot represent a column; `None` if it can.
 fn without_json(field: &Type) -> Option<String> {
     let converted = field.get_basic_info().converted_type();
     if field.is_primitive() {
@@ -177,7 +177,7 @@ fn has_json(physical: Physical, converted: ConvertedType, logical: Option<&Logic
     }
 }
 
-/// A value, or why it has no form in JSON.
+/// A value, or why JSON cannot represent it.
 fn value(field: &Field) -> Result<Value, String> {
     Ok(match field {
         Field::Null => Value::Null,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::RecordError;
 
-/// Which splits answer to a name.
+/// How the name of a split is matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMatch {
     /// The split of exactly this name. Suitable for a benchmark, whose scores belong to one split.
@@ -24,14 +24,14 @@ struct DataFile<'a> {
     shards: Option<usize>,
 }
 
-/// The files of a data set that hold a split of a configuration, sorted: Parquet where there is Parquet, else JSONL.
+/// The files of a data set that hold a split of a configuration, sorted: Parquet files if there are any, else JSONL.
 ///
-/// The layouts known are those the hub itself reads without help: `<split>.parquet`, `<split>-00000-of-00002.parquet`,
-/// below `data/`, below `<configuration>/` or below both, and `<configuration>/<split>/0000.parquet`. Without a
-/// configuration it is the only one, or the one named `default`.
+/// The known layouts are those that the hub reads by default: `<split>.parquet` and `<split>-00000-of-00002.parquet`,
+/// below `data/`, below `<configuration>/` or below both, and `<configuration>/<split>/0000.parquet`. If no
+/// configuration is given, it is the only one or the one named `default`.
 ///
 /// # Errors
-/// [`RecordError::Split`] names `place`, what was expected and what there is.
+/// [`RecordError::Split`] names `place`, what was expected and what was found.
 pub fn split_files(
     place: &str,
     names: &[impl AsRef<str>],

@@ -11,11 +11,11 @@ use crate::prefix::Prefixes;
 use crate::row::Row;
 use crate::{Engine, GenerationConfig, InferError, TokenEvent};
 
-/// Positions that a cache gets in advance: enough for most answers, so that it rarely has to grow.
+/// Positions reserved in a new cache: enough for most answers, so that it rarely has to grow.
 const ROOM: usize = 512;
 
-/// Continues rows of tokens side by side. Rows are admitted at any time and leave when they end, and what they held in
-/// the cache is free again. A row yields the tokens that it would yield alone.
+/// Generates many rows of tokens in parallel. Rows can be admitted at any time. A row that ends leaves the batch and
+/// frees its part of the cache. Each row yields the same tokens as if it were generated alone.
 ///
 /// ```
 /// use burn::backend::Flex;
@@ -45,13 +45,13 @@ const ROOM: usize = 512;
 #[derive(Debug)]
 pub struct Decoder<B: DecoderBackend> {
     engine: Engine<B>,
-    /// Keys and values of `rows`, in their order, of all their tokens but the last.
+    /// Keys and values of `rows`, in the same order, for all their tokens except the last.
     cache: KvCache<B>,
     rows: Vec<Row>,
     waiting: Vec<Row>,
     prefixes: Prefixes<B>,
     admitted: usize,
-    /// Events of a step that failed for another row.
+    /// Events from a step in which another row failed.
     ready: Vec<TokenEvent>,
     /// Errors still to be reported, by row.
     failed: BTreeMap<usize, InferError>,
@@ -72,19 +72,19 @@ impl<B: DecoderBackend> Decoder<B> {
         }
     }
 
-    /// Keeps the keys and values of the last `rows` rows that ended. A prompt that begins as one of them does, as the
-    /// next turn of a conversation, computes only what is new, if at least 64 tokens and half of it are the same: such
-    /// prompts are computed one by one, all others together. Without it none are kept.
+    /// Keeps the keys and values of the last `rows` rows that ended; by default none are kept. If a prompt shares at
+    /// least its first 64 tokens and half of its length with one of them, as the next turn of a conversation does, only
+    /// the rest is computed. Such prompts are computed one by one, all others together.
     pub fn with_prefixes(mut self, rows: usize) -> Self {
         self.prefixes = Prefixes::new(rows);
         self
     }
 
-    /// Admits a prompt and names its row: 0 for the first prompt of a decoder, then 1, and so on. It is computed in the
-    /// next step. A row of no new tokens ends at once, without an event.
+    /// Admits a prompt and returns the number of its row: 0 for the first prompt of a decoder, then 1, and so on. The
+    /// prompt is computed in the next step. If `max_new_tokens` is 0, the row ends at once, without an event.
     ///
     /// # Errors
-    /// For a prompt that is empty, too long or outside the vocabulary, and for impossible settings.
+    /// For a prompt that is empty, too long or outside the vocabulary, and for invalid settings.
     pub fn admit(&mut self, prompt: &[u32], settings: &GenerationConfig) -> Result<usize, InferError> {
         settings.validate()?;
         let row = self.admitted;
@@ -98,12 +98,12 @@ impl<B: DecoderBackend> Decoder<B> {
         Ok(row)
     }
 
-    /// Whether no row is left and no event is to come.
+    /// Whether there are no rows and no pending events.
     pub fn is_idle(&self) -> bool {
         self.rows.is_empty() && self.waiting.is_empty() && self.ready.is_empty() && self.failed.is_empty()
     }
 
-    /// Ends a row now: nothing more is reported of it. Does nothing for a row that has ended.
+    /// Ends a row now, without further events for it. Does nothing for a row that has ended.
     pub fn remove(&mut self, row: usize) {
         self.waiting.retain(|waiting| waiting.index != row);
         self.ready.retain(|event| event.row != row);
@@ -117,8 +117,8 @@ impl<B: DecoderBackend> Decoder<B> {
     /// The next token of every row, running rows before those admitted since the last step.
     ///
     /// # Errors
-    /// [`InferError::NotANumber`] and [`InferError::Text`] name a row that could not be continued, the first of those
-    /// of the step. It has ended; the other errors and the tokens of the other rows are those of the next calls.
+    /// [`InferError::NotANumber`] and [`InferError::Text`] name the first row that failed in this step; it has ended.
+    /// The next calls return the errors of the other failed rows, then the tokens of the rest.
     pub fn step(&mut self) -> Result<Vec<TokenEvent>, InferError> {
         if self.ready.is_empty() && self.failed.is_empty() {
             self.advance();
@@ -143,7 +143,7 @@ impl<B: DecoderBackend> Decoder<B> {
         check_ids(row, prompt, vocab_size)
     }
 
-    /// One more token of the rows that run.
+    /// Generates one more token for every running row.
     fn advance(&mut self) {
         if self.rows.is_empty() {
             return;
@@ -159,7 +159,8 @@ impl<B: DecoderBackend> Decoder<B> {
         self.rows = rows;
     }
 
-    /// The first token of the rows that wait, which then run. Those that continue a row kept are computed one by one.
+    /// Generates the first token of the waiting rows, which then run. Those that continue a kept row are computed one
+    /// by one.
     fn prefill(&mut self) {
         let mut fresh = Vec::new();
         for row in std::mem::take(&mut self.waiting) {
@@ -176,7 +177,7 @@ impl<B: DecoderBackend> Decoder<B> {
         self.join(fresh, hidden, cache);
     }
 
-    /// The first token of a row of which `cache` holds the beginning.
+    /// Generates the first token of a row whose beginning is in `cache`.
     fn resume(&mut self, row: Row, mut cache: KvCache<B>) {
         let rest = row.ids[cache.len()..].to_vec();
         let (tokens, rows) = (rest.len(), vec![row]);
@@ -206,7 +207,7 @@ impl<B: DecoderBackend> Decoder<B> {
         }
     }
 
-    /// Finished rows leave the cache too, so that they cost nothing more.
+    /// Removes finished rows, also from the cache, so that they cost nothing more.
     fn drop_finished(&mut self) {
         let (finished, kept): (Vec<usize>, Vec<usize>) =
             (0..self.rows.len()).partition(|index| self.rows[*index].is_finished);
@@ -216,7 +217,7 @@ impl<B: DecoderBackend> Decoder<B> {
         if self.prefixes.keeps() {
             for index in finished {
                 let ids = &self.rows[index].ids;
-                // The last token was never run.
+                // The last token has not been through the model.
                 let ids = ids[..ids.len() - 1].to_vec();
                 self.prefixes.insert(ids, self.cache.row(index));
             }
@@ -239,7 +240,7 @@ pub(crate) fn check_ids(row: usize, ids: &[u32], vocab_size: usize) -> Result<()
     }
 }
 
-/// Positions to make room for beyond those that `rows` have.
+/// Positions to reserve beyond the current length of `rows`.
 fn room(rows: &[Row]) -> usize {
     let most = rows.iter().map(Row::remaining).max();
     most.unwrap_or(0).min(ROOM)

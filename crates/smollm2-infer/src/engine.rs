@@ -17,10 +17,10 @@ pub struct Engine<B: Backend> {
 }
 
 impl<B: DecoderBackend> Engine<B> {
-    /// Puts the two together.
+    /// Combines a model and its tokenizer.
     ///
     /// # Errors
-    /// [`InferError::Vocabulary`] when the tokenizer has an id that the model has no embedding for.
+    /// [`InferError::Vocabulary`] if the tokenizer has an id for which the model has no embedding.
     pub fn new(model: SmolLm2<B>, tokenizer: ChatTokenizer) -> Result<Self, InferError> {
         let vocab_size = model.config().vocab_size;
         match beyond(&tokenizer, vocab_size) {
@@ -33,10 +33,10 @@ impl<B: DecoderBackend> Engine<B> {
         }
     }
 
-    /// Opens a Hugging Face folder or a .gguf file.
+    /// Loads a model and its tokenizer from a Hugging Face folder or a .gguf file.
     ///
     /// # Errors
-    /// When weights or tokenizer cannot be read, or do not belong together.
+    /// If the weights or the tokenizer cannot be read, or if they do not fit together.
     pub fn open(path: &Path, device: &B::Device) -> Result<Self, InferError> {
         let tokenizer = open_tokenizer(path)?;
         let loaded = weights::load(path, device)?;
@@ -93,8 +93,8 @@ impl<B: DecoderBackend> Engine<B> {
         Ok(Generation { decoder })
     }
 
-    /// Continues many prompts at once and gives the tokens of each. Row `i` yields the tokens that it would yield alone
-    /// with [`stream`](GenerationConfig::stream) `+ i`.
+    /// Continues many prompts in one batch and returns the tokens of each. Row `i` yields the same tokens as if it were
+    /// generated alone with [`stream`](GenerationConfig::stream) `+ i`.
     ///
     /// # Errors
     /// As [`Decoder::admit`] and [`Decoder::step`].
@@ -119,12 +119,12 @@ impl<B: DecoderBackend> Engine<B> {
     }
 }
 
-/// What of a tokenizer has no place in a vocabulary: its number of ids, or a special token.
+/// The part of a tokenizer that exceeds a vocabulary: its number of ids, or a special token.
 fn beyond(tokenizer: &ChatTokenizer, vocab_size: usize) -> Option<String> {
     if tokenizer.vocab_size() > vocab_size {
         return Some(tokenizer.vocab_size().to_string());
     }
-    // Ids may have gaps, so that few of them may reach far.
+    // Ids may have gaps, so even a small tokenizer can have an id above the vocabulary.
     let special = [tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.pad_id()];
     let mut ids = special.into_iter().chain(tokenizer.stop_ids());
     let id = ids.find(|id| *id as usize >= vocab_size)?;
@@ -135,7 +135,7 @@ fn beyond(tokenizer: &ChatTokenizer, vocab_size: usize) -> Option<String> {
 /// The tokenizer of the model in a Hugging Face folder or a .gguf file, without its weights.
 ///
 /// # Errors
-/// [`InferError::NoModel`] when there is no model; when its tokenizer cannot be read.
+/// [`InferError::NoModel`] if there is no model; otherwise if its tokenizer cannot be read.
 pub fn open_tokenizer(path: &Path) -> Result<ChatTokenizer, InferError> {
     let found = if !path.exists() {
         "nothing"
@@ -150,7 +150,8 @@ pub fn open_tokenizer(path: &Path) -> Result<ChatTokenizer, InferError> {
     })
 }
 
-/// What follows one prompt. Ends after a stop, after `max_new_tokens`, or when the positions of the model are used up.
+/// An iterator over the tokens that follow one prompt. It ends after a stop, after `max_new_tokens`, or when the
+/// positions of the model are used up.
 #[derive(Debug)]
 pub struct Generation<B: DecoderBackend> {
     decoder: Decoder<B>,

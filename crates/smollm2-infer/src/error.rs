@@ -16,7 +16,7 @@ pub enum InferError {
     #[error(transparent)]
     Data(#[from] DataError),
 
-    /// There is no model at a path.
+    /// There is no model at this path.
     #[error(
         "{}: expected a .gguf file, or a model's folder with config.json, weights and tokenizer.json, found {found}; check \
          the spelling (a training run leaves models in checkpoints/step-..)",
@@ -29,7 +29,7 @@ pub enum InferError {
         found: &'static str,
     },
 
-    /// Weights and tokenizer of one folder or file do not belong together.
+    /// The weights and the tokenizer of one folder or file do not fit together.
     #[error("{}", path.display())]
     Files {
         /// The folder or file.
@@ -47,7 +47,7 @@ pub enum InferError {
         source: DataError,
     },
 
-    /// The tokenizer has ids that the model has no embedding for.
+    /// The tokenizer has ids for which the model has no embedding.
     #[error(
         "expected a tokenizer with ids below {vocab_size}, the model's vocabulary, found {found}: they do not belong \
          together"
@@ -55,11 +55,11 @@ pub enum InferError {
     Vocabulary {
         /// `vocab_size` of the model.
         vocab_size: usize,
-        /// What is above: a number of ids, or a special token.
+        /// What exceeds it: the number of ids, or a special token.
         found: String,
     },
 
-    /// A setting has no meaning (a negative temperature, a top-p above 1, ..).
+    /// A setting is invalid (a negative temperature, a top-p above 1, ..).
     #[error("generation setting `{setting}`: expected {expected}, found {found}")]
     Setting {
         /// Name of the field of [`GenerationConfig`](crate::GenerationConfig).
@@ -106,7 +106,7 @@ pub enum InferError {
     NotANumber {
         /// Row of the decoder.
         row: usize,
-        /// Tokens generated before.
+        /// Number of tokens generated before.
         step: usize,
     },
 
@@ -117,13 +117,13 @@ pub enum InferError {
         request: usize,
         /// Index of its continuation.
         continuation: usize,
-        /// How many there may be.
+        /// The number of tokens allowed.
         expected: String,
-        /// How many there are.
+        /// The number of tokens in the request.
         found: usize,
     },
 
-    /// Nothing precedes the continuations of a request, so the first token has no probability.
+    /// The context of a request is empty, so the first token of its continuations has no probability.
     #[error("request {request}: the context is empty: give at least one token (the BOS id, for instance)")]
     EmptyContext {
         /// Index of the request.

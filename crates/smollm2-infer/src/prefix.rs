@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use smollm2_model::{DecoderBackend, KvCache};
 
-/// Tokens that a prompt shares with a row at least, for the row to be used: computing fewer again, along with other
-/// prompts, costs less than a forward pass for this prompt alone.
+/// Fewest tokens that a prompt must share with a row for the row to be used. Recomputing fewer together with other
+/// prompts costs less than a separate forward pass for this prompt.
 const FEWEST: usize = 64;
 
-/// The rows that ended last, each with the keys and values of its tokens.
+/// The most recently finished rows, each with the keys and values of its tokens.
 #[derive(Debug)]
 pub(crate) struct Prefixes<B: DecoderBackend> {
     entries: VecDeque<Prefix<B>>,
@@ -35,15 +35,15 @@ impl<B: DecoderBackend> Prefixes<B> {
         self.most > 0
     }
 
-    /// Keeps a row: `cache` holds `ids` and no other row. The row kept longest goes.
+    /// Keeps a row; `cache` holds `ids` and no other row. The oldest row is dropped if there are too many.
     pub(crate) fn insert(&mut self, ids: Vec<u32>, cache: KvCache<B>) {
         self.entries.truncate(self.most.saturating_sub(1));
         self.entries.push_front(Prefix { ids, cache });
     }
 
-    /// Keys and values of the longest beginning of `prompt` that a row has in common with it, if that is at least
-    /// [`FEWEST`] tokens and half of the prompt; its last token is left to be computed. A row that the prompt continues
-    /// is taken, a row that continues differently is copied.
+    /// Keys and values of the longest prefix that `prompt` shares with a row, if that is at least [`FEWEST`] tokens and
+    /// half of the prompt. The last token of the prompt is never included. A row that is itself a prefix of the prompt
+    /// is moved out; a row that continues differently is copied.
     pub(crate) fn longest(&mut self, prompt: &[u32]) -> Option<KvCache<B>> {
         let shared = self.entries.iter().map(|entry| common(&entry.ids, prompt));
         let (index, length) = shared.enumerate().max_by_key(|(_, length)| *length)?;
@@ -61,7 +61,7 @@ impl<B: DecoderBackend> Prefixes<B> {
     }
 }
 
-/// How many tokens two rows begin with in common.
+/// Length of the common prefix of two rows.
 fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

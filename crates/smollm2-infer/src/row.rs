@@ -11,12 +11,12 @@ use crate::{GenerationConfig, InferError};
 /// One token of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenEvent {
-    /// The row, as [`Decoder::admit`](crate::Decoder::admit) named it.
+    /// The number of the row, as returned by [`Decoder::admit`](crate::Decoder::admit).
     pub row: usize,
     /// The token.
     pub token: u32,
-    /// Text that is certain with this token: complete characters, nothing that may begin a stop string, and no special
-    /// token. The texts of a row add up to its answer.
+    /// Text that this token completes: whole characters, without text that may begin a stop string and without special
+    /// tokens. The concatenated texts of a row are its answer.
     pub text: String,
     /// Log-probabilities, when [`GenerationConfig::logprobs`] asks for them.
     pub logprobs: Option<TokenLogprobs>,
@@ -24,12 +24,12 @@ pub struct TokenEvent {
     pub end: Option<End>,
 }
 
-/// Natural log-probabilities at one position, of the model itself: before penalty, temperature and filters.
+/// The model's natural log-probabilities at one position, before penalty, temperature and filters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenLogprobs {
     /// Of the chosen token.
     pub chosen: f32,
-    /// The most probable tokens with theirs, the most probable first.
+    /// The most probable tokens with their log-probabilities, in descending order.
     pub top: Vec<(u32, f32)>,
 }
 

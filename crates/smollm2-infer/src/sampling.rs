@@ -13,25 +13,25 @@ use crate::InferError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Sampling {
-    /// The most probable token; the first of equals.
+    /// The most probable token; if several are equally probable, the first.
     #[default]
     Greedy,
-    /// A draw. The filters apply in the order of the fields, as in transformers; each keeps at least one token.
+    /// A random draw. The filters apply in the order of the fields, as in transformers; each keeps at least one token.
     Sample {
-        /// Logits are divided by this, above 0.
+        /// Divides the logits; must be above 0.
         temperature: f64,
         /// Keep this many of the most probable tokens; 0 keeps all.
         top_k: usize,
         /// Keep the fewest tokens whose probabilities sum to at least this (nucleus sampling, arXiv 1904.09751); 1
         /// keeps all.
         top_p: f64,
-        /// Keep tokens at least this times as probable as the most probable (arXiv 2407.01082); 0 keeps all.
+        /// Keep tokens whose probability is at least this fraction of the highest (arXiv 2407.01082); 0 keeps all.
         min_p: f64,
     },
 }
 
 impl Sampling {
-    /// Refuses numbers that have no meaning.
+    /// Checks that the numbers are in their ranges.
     ///
     /// # Errors
     /// [`InferError::Setting`] naming the field.
@@ -80,7 +80,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Stream `stream` of `seed`.
+    /// A sampler that draws from stream `stream` of `seed`.
     pub(crate) fn new(sampling: Sampling, seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
@@ -106,7 +106,7 @@ impl Sampler {
                 break;
             }
         }
-        // Rounding may leave a little of the draw: the least probable kept token takes it.
+        // If rounding leaves a remainder of the draw, the least probable kept token is chosen.
         chosen
     }
 }
@@ -150,8 +150,8 @@ impl Sampling {
     }
 }
 
-/// Tokens by descending logit, the lower id first among equals. Only as much of the order is sorted as is looked at:
-/// a draw rarely reaches beyond the first hundred of a vocabulary of 49,152.
+/// Tokens by descending logit, the lower id first among equals. It is sorted only as far as it is read: a draw rarely
+/// reaches beyond the first hundred of a vocabulary of 49,152.
 struct Ranking<'a> {
     logits: &'a [f32],
     highest: f64,
@@ -209,9 +209,9 @@ impl<'a> Ranking<'a> {
     }
 }
 
-/// Puts the `count` ids with the highest values in front, the highest first, of equal ones the lowest id.
+/// Moves the `count` ids with the highest values to the front, in descending order, the lower id first among equals.
 pub(crate) fn sort_first(ids: &mut [u32], values: &[f32], count: usize) {
-    // Selecting takes one pass over all where sorting takes many.
+    // Selection takes one pass over all values, sorting takes many.
     if (1..ids.len()).contains(&count) {
         ids.select_nth_unstable_by(count - 1, |a, b| descending(values, *a, *b));
     }

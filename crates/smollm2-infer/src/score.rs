@@ -10,11 +10,11 @@ use smollm2_model::{Branched, DecoderBackend, TokenScore};
 use crate::decoder::check_ids;
 use crate::{Engine, InferError};
 
-/// Tokens of one forward pass at most, padding included, unless a single sequence has more: what attention keeps grows
-/// with them times the longest sequence.
+/// Most tokens of one forward pass, including padding, unless a single sequence has more. The memory of attention grows
+/// with their number times the longest sequence.
 const MOST_TOKENS: usize = 16_384;
 
-/// Asks how probable each of several continuations of one context is.
+/// A request for the log-likelihoods of several continuations of one context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScoreRequest {
     /// Ids before the continuations; at least one.
@@ -59,10 +59,10 @@ impl Sequence<'_> {
 }
 
 impl<B: DecoderBackend> Engine<B> {
-    /// Scores the continuations of every request. A context is computed once for all its continuations, and the
-    /// contexts of up to `rows` requests run in one forward pass, fewer where they are long; results do not depend on
-    /// how many. Where context and continuation are longer than [`max_length`](Engine::max_length), the context loses
-    /// its beginning, as in lm-evaluation-harness.
+    /// Scores the continuations of every request. A context is computed once for all its continuations. The contexts of
+    /// up to `rows` requests, or fewer if they are long, run in one forward pass; the results do not depend on their
+    /// number. If context and continuation are longer than [`max_length`](Engine::max_length), the context is truncated
+    /// at its beginning, as in lm-evaluation-harness.
     ///
     /// # Errors
     /// [`InferError::EmptyContext`], [`InferError::Continuation`] for one that is empty or longer than the longest
@@ -78,7 +78,7 @@ impl<B: DecoderBackend> Engine<B> {
                 request.continuations.len()
             ]);
         }
-        // Similar lengths together: attention pads. The longest first: memory is exhausted early or never.
+        // Similar lengths run together, because attention pads. The longest run first: memory runs out early or never.
         sequences.sort_by_key(|sequence| Reverse(sequence.tokens()));
         let mut rest = &sequences[..];
         while let [longest, ..] = rest {
@@ -108,8 +108,8 @@ impl<B: DecoderBackend> Engine<B> {
         check_ids(index, &ids, self.model().config().vocab_size)
     }
 
-    /// One sequence, unless the continuations have more tokens than the longest sequence, or a context has to be cut:
-    /// then one for each continuation, because each is cut differently.
+    /// One sequence per group of continuations that fits, or one per continuation if the context has to be truncated,
+    /// because each is truncated differently.
     fn sequences<'a>(&self, request: usize, asked: &'a ScoreRequest) -> Vec<Sequence<'a>> {
         let longest = asked.continuations.iter().map(Vec::len).max().unwrap_or(1);
         // The last token is only predicted.

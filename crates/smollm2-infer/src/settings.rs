@@ -45,7 +45,7 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
-    /// Refuses settings that have no meaning.
+    /// Checks that the settings are in their ranges.
     ///
     /// # Errors
     /// [`InferError::Setting`] naming the field.

@@ -1,4 +1,4 @@
-//! The K-quants: blocks of 256 values, in groups of 16 or 32 that have a quantised scale each.
+//! The K-quants: blocks of 256 values in groups of 16 or 32. Each group has its own quantised scale.
 //!
 //! Groups of 16 are numbered `g` in the order of their values, and the 256 values form two halves of 128. The low bits
 //! of values that are 32 apart are in the same byte: four values per byte for 2-bit values, two for 4-bit values.
@@ -40,7 +40,7 @@ pub(super) fn q3_k(block: &[u8; 110], values: &mut [f32; 256]) {
     }
 }
 
-/// The 16 bytes that hold 2-bit group `g`, and by how much to shift them.
+/// The 16 bytes that hold 2-bit group `g`, and the number of bits to shift them by.
 fn two_bits(quants: &[u8], g: usize) -> (&[u8], usize) {
     let (half, within) = (g / 8, g % 8);
     (&quants[half * 32 + within % 2 * 16..][..16], within / 2 * 2)
@@ -61,7 +61,7 @@ pub(super) fn q4_k(block: &[u8; 144], values: &mut [f32; 256]) {
     }
 }
 
-/// As Q4_K with 32 bytes of fifth bits before the 4-bit values: bit `g` of byte `i` for value `i` of group `g`.
+/// Like Q4_K, with 32 bytes of fifth bits before the 4-bit values: bit `g` of byte `i` for value `i` of group `g`.
 pub(super) fn q5_k(block: &[u8; 176], values: &mut [f32; 256]) {
     let (d, d_min) = (half_at(block, 0), half_at(block, 2));
     let (scales, fifth, quants) = (&block[4..16], &block[16..48], &block[48..]);
@@ -76,8 +76,8 @@ pub(super) fn q5_k(block: &[u8; 176], values: &mut [f32; 256]) {
     }
 }
 
-/// Of group `g` of 8: the first four pairs are the low 6 bits of bytes `g` and `g + 4`; the others have their low 4
-/// bits in byte `g + 4` and their high 2 bits above those pairs.
+/// Scale and minimum of group `g` of 8. The first four pairs are the low 6 bits of bytes `g` and `g + 4`. The others
+/// have their low 4 bits in byte `g + 4`, and their high 2 bits in the high bits of the bytes of the first four.
 fn scale_and_minimum(scales: &[u8], g: usize) -> (f32, f32) {
     let (scale, minimum) = if g < 4 {
         (scales[g] & 63, scales[g + 4] & 63)

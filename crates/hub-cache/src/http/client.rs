@@ -52,7 +52,7 @@ impl Client {
         })
     }
 
-    /// The response to a GET, starting at a byte where one is given. `longest` limits the whole exchange.
+    /// The response to a GET, from byte `from` if given. `longest` limits the complete exchange.
     pub(crate) fn get(&self, url: &str, from: Option<u64>, longest: Option<Duration>) -> Result<Answer, Failure> {
         let mut uri: Uri = url
             .parse()
@@ -68,7 +68,7 @@ impl Client {
     }
 
     fn request(&self, uri: &Uri, from: Option<u64>, longest: Option<Duration>) -> Result<Response<Body>, ureq::Error> {
-        // The length listed is that of the file, so the body must not be compressed.
+        // The listed length is that of the uncompressed file, so the body must not be compressed.
         let mut request = self.agent.get(uri).header(header::ACCEPT_ENCODING, "identity");
         let is_endpoint = Origin::of(uri).is_some_and(|origin| origin == self.endpoint);
         if let Some(token) = self.authorization.as_ref().filter(|_| is_endpoint) {
@@ -105,7 +105,7 @@ fn config(repo: &HubRepo) -> Result<Config, HubError> {
     }
     let config = Agent::config_builder()
         .http_status_as_error(false)
-        // Followed here, because ureq compares host names only when it passes a token on.
+        // Redirects are followed here, because ureq compares only host names before it forwards a token.
         .max_redirects(0)
         // Without this ureq reads environment variables.
         .proxy(proxy.as_deref().map(|url| parse_proxy(repo, url)).transpose()?)
@@ -120,7 +120,7 @@ fn config(repo: &HubRepo) -> Result<Config, HubError> {
     Ok(config.build())
 }
 
-/// The address may hold a password, so it is in no message.
+/// The address may contain a password, so no message quotes it.
 fn parse_proxy(repo: &HubRepo, url: &str) -> Result<Proxy, HubError> {
     let is_http = url.starts_with("http://") || url.starts_with("https://");
     let proxy = Proxy::new(url).ok().filter(|_| is_http);
@@ -162,7 +162,7 @@ fn authorization(repo: &HubRepo, token: &str, endpoint: &Origin) -> Result<Heade
     Ok(value)
 }
 
-/// What a token belongs to.
+/// The server that may receive a token.
 #[derive(PartialEq, Eq)]
 struct Origin {
     is_https: bool,
@@ -184,7 +184,7 @@ impl Origin {
         })
     }
 
-    /// Whether what is sent there cannot be read on the way.
+    /// Whether a secret sent there cannot be read in transit.
     fn keeps_secrets(&self) -> bool {
         let address = self.host.trim_start_matches('[').trim_end_matches(']');
         let is_this_machine = address.parse().is_ok_and(|address: IpAddr| address.is_loopback());
@@ -192,7 +192,7 @@ impl Origin {
     }
 }
 
-/// Where a redirect leads: an address, or a path on the same server.
+/// The target of a redirect: an address, or a path on the same server.
 fn redirected<T>(from: &Uri, response: &Response<T>) -> Result<Uri, Failure> {
     let status = response.status().as_u16();
     let location = text(response.headers(), "location")

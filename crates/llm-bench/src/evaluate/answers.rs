@@ -34,7 +34,7 @@ pub(super) fn ask(model: &mut dyn LanguageModel, task: &str, prompts: &[&Prompt]
     answers.filter_map(Result::transpose).collect()
 }
 
-/// The texts of one question. A greedy one stands for all that are wanted.
+/// The texts of one question. A greedy text is used for all repeats.
 fn texts_of(request: &GenerationRequest, texts: &mut impl Iterator<Item = String>) -> Option<Answer> {
     if request.repeats <= 1 {
         return texts.next().map(Answer::Text);

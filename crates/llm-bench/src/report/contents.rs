@@ -1,20 +1,20 @@
-//! What a report says.
+//! The contents of a report.
 
 use super::documents::{self, Comparison, TaskScores};
 use super::seeds::{self, SeedComparison};
 use super::variant::{self, Criteria, LearnedFunction, Variant};
 use crate::{BenchError, QuestionOutcomes};
 
-/// Variants of a study and what their trained models show.
+/// The variants of a study, and comparisons of their trained models.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The page's title.
     pub title: String,
     /// The command that made it.
     pub command: String,
-    /// What it ran on.
+    /// The hardware that it ran on.
     pub hardware: String,
-    /// When.
+    /// Date of the run.
     pub date: String,
     /// Resolved settings: name and value.
     pub settings: Vec<(String, String)>,
@@ -50,8 +50,8 @@ impl Report {
         })
     }
 
-    /// Compares the answers of two models, trained by whomever, document by document. With a margin in percentage points
-    /// scores that are percentages are tested for equivalence.
+    /// Compares the answers of any two models, document by document. With a margin (in percentage points), scores that
+    /// are percentages are also tested for equivalence.
     ///
     /// # Errors
     /// When both have the same name, the outcomes are not of the same measures and questions, one is not finite, or the
@@ -85,7 +85,7 @@ impl Report {
         &self.variants
     }
 
-    /// What the plan stated before anything was trained.
+    /// The criteria that the plan stated before training.
     pub fn criteria(&self) -> &Criteria {
         &self.criteria
     }
@@ -116,7 +116,7 @@ impl Report {
     }
 }
 
-/// A p-value to four digits; one that would print as zero as the bound it is below.
+/// A p-value to four digits. One that would print as zero is shown as the bound that it is below.
 pub fn p_text(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".to_owned()

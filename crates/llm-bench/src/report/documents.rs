@@ -1,4 +1,4 @@
-//! Claims about trained models: the models of one seed, compared document by document.
+//! Comparisons of trained models: the models of one seed, document by document.
 
 use super::variant::Variant;
 use crate::stats::{
@@ -13,7 +13,7 @@ pub(super) const POWER: f64 = 0.8;
 /// A trained model's score on a task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VariantScore {
-    /// All questions put together as the metric does.
+    /// The metric's aggregate over all questions.
     pub value: f64,
     /// Wilson's interval where outcomes are 0 and 1, Student's where they are other numbers. `None` where the value is
     /// not their mean, and for a single outcome other than 0 and 1.

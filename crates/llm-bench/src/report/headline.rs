@@ -34,7 +34,7 @@ impl Report {
     }
 }
 
-/// One after the other, without those that are empty.
+/// Joins the sentences, without empty ones.
 fn sentences(parts: &[&str]) -> String {
     let parts: Vec<&str> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
     parts.join(" ")
@@ -112,7 +112,7 @@ fn lower_is_better(higher_is_better: bool) -> &'static str {
     if higher_is_better { "" } else { ", lower is better" }
 }
 
-/// What so many seeds do not decide, and what they could have found.
+/// The differences that this number of seeds leaves open, and those that it could have found.
 fn undecided(report: &Report) -> String {
     let (all, seeds) = (report.across_seeds().len(), report.seeds().len());
     let open = report.across_seeds().iter();
@@ -135,7 +135,7 @@ fn undecided(report: &Report) -> String {
     )
 }
 
-/// The smallest differences that so many seeds would find, by unit.
+/// The smallest differences that this number of seeds would find, by unit.
 fn needed(open: &[&SeedComparison]) -> Vec<String> {
     let losses = sizes(open, |quantity| *quantity == Quantity::HeldOutLoss, 1.0);
     let points = sizes(open, |quantity| quantity.scale() == Scale::Share, 100.0);

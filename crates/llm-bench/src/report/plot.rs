@@ -78,7 +78,7 @@ fn text(size: u32, colour: RGBColor) -> TextStyle<'static> {
     ("sans-serif", size).into_font().color(&colour)
 }
 
-/// One learned function (solid) beside its start (thin).
+/// One learned function (solid) and its initial curve (thin).
 pub(super) fn function(function: &LearnedFunction) -> Result<String, BenchError> {
     let x = range(function.x.iter().copied(), 0.0);
     let y = range(function.start.iter().chain(&function.learned).copied(), 0.08);
@@ -113,7 +113,7 @@ pub(super) fn function(function: &LearnedFunction) -> Result<String, BenchError>
     })
 }
 
-/// Where the values are finite.
+/// The points whose values are finite.
 fn points(x: &[f64], values: &[f64]) -> Vec<(f64, f64)> {
     let points = x.iter().copied().zip(values.iter().copied());
     points.filter(|(_, value)| value.is_finite()).collect()

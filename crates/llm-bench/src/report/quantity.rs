@@ -1,9 +1,9 @@
-//! What is compared across seeds, and what one trained model shows of it.
+//! The quantities that are compared across seeds, and their values for one trained model.
 
 use super::variant::{Criteria, CurvePoint, Run};
 use crate::{Measure, Scale};
 
-/// Something of which every trained model has one value.
+/// A quantity that has one value per trained model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quantity {
     /// Mean cross-entropy on held-out text after the last step, in nats per token.
@@ -22,7 +22,7 @@ pub enum Quantity {
     Task(Measure),
 }
 
-/// The value of one trained model, as far as it is known.
+/// The value of a quantity for one trained model, possibly only a bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Observed {
     /// Known. Tokens, seconds and scores read by their ratio ([`Scale::Log`]) are given as natural logarithms.
@@ -115,7 +115,7 @@ impl Quantity {
     }
 }
 
-/// A loss that is not finite is that of a training that failed, which is worse than any other.
+/// A loss that is not finite means that training failed, which is worse than any finite loss.
 fn finite_loss(loss: f64) -> Observed {
     if loss.is_finite() {
         Observed::Value(loss)
@@ -162,7 +162,7 @@ fn between(before: &CurvePoint, after: &CurvePoint, target: f64, amount: fn(&Cur
     amount(before) + share * (amount(after) - amount(before))
 }
 
-/// An amount that was not counted is none.
+/// The logarithm of an amount; missing if the amount was not counted.
 fn logarithm(amount: f64, observed: fn(f64) -> Observed) -> Observed {
     if amount.is_finite() && amount > 0.0 {
         observed(amount.ln())

@@ -1,4 +1,4 @@
-//! Claims about variants: every later variant compared with the first, and the seed is the unit.
+//! Comparisons of every later variant with the first, across seeds. The seed is the statistical unit.
 
 use std::cmp::Ordering;
 
@@ -31,7 +31,7 @@ pub struct SeedComparison {
     pub p_adjusted: f64,
 }
 
-/// A mean of the differences of all seeds, with what is known of it.
+/// The mean of the differences of all seeds, with its interval and tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeanDifference {
     /// Mean of the candidate's values less the baseline's.
@@ -101,7 +101,7 @@ impl SeedComparison {
         }
     }
 
-    /// In a word or two.
+    /// The result in one or two words.
     pub(super) fn verdict(&self) -> &'static str {
         match (self.is_finding(), self.is_equivalent()) {
             (true, false) => "differs",
@@ -156,15 +156,15 @@ impl SeedComparison {
         Ok(comparison)
     }
 
-    /// Whether anything can be said of this quantity.
+    /// Whether this quantity was measured.
     fn is_measured(&self) -> bool {
         let mut observed = self.pairs.iter().flat_map(|(a, b)| [a, b]);
         observed.any(|observed| *observed != Observed::Missing)
     }
 }
 
-/// Every later variant with the first in every quantity, with Holm's correction; nothing for a single seed, which says
-/// nothing about others.
+/// Compares every later variant with the first in every quantity, with Holm's correction. Empty for a single seed, from
+/// which nothing follows for others.
 pub(super) fn comparisons(variants: &[Variant], criteria: &Criteria) -> Result<Vec<SeedComparison>, BenchError> {
     let (baseline, candidates) = variants.split_first().expect("a report has a variant");
     let mut all = Vec::new();

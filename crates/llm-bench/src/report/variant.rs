@@ -1,4 +1,4 @@
-//! What a report is made from: variants, their trained models, and what the plan states before anything is trained.
+//! The input of a report: variants, their trained models, and the criteria that the plan states before training.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::{BenchError, QuestionOutcomes, check_paired};
 pub struct Variant {
     /// Its name in every table.
     pub name: String,
-    /// Parameters in all.
+    /// Total number of parameters.
     pub parameters: usize,
     /// Its trained models; those of all variants have the same seeds in the same order.
     pub runs: Vec<Run>,
@@ -34,7 +34,7 @@ pub struct Run {
     pub tasks: Vec<QuestionOutcomes>,
 }
 
-/// A loss in the course of training.
+/// A loss during training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Optimiser steps made.
@@ -47,7 +47,7 @@ pub struct CurvePoint {
     pub loss: f64,
 }
 
-/// What the plan states before anything is trained.
+/// The criteria that the plan states before training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Criteria {
@@ -70,12 +70,12 @@ impl Default for Criteria {
     }
 }
 
-/// A learned function next to what it started as.
+/// A learned function and its initial curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearnedFunction {
     /// For instance `layer 3, group 0`.
     pub label: String,
-    /// Where it was evaluated, ascending.
+    /// The points where it was evaluated, ascending.
     pub x: Vec<f64>,
     /// Its values at initialisation.
     pub start: Vec<f64>,

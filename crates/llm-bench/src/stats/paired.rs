@@ -75,12 +75,12 @@ pub enum PairedTest {
     ClusteredT,
 }
 
-/// Two models' outcomes on the same documents, compared.
+/// A comparison of two models' outcomes on the same documents.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairedComparison {
     /// Number of documents.
     pub n: usize,
-    /// Clusters of documents that are independent of each other; as many as documents where they form none.
+    /// Number of independent clusters of documents; the number of documents if they form none.
     pub clusters: usize,
     /// Mean of the second model's outcomes less that of the first.
     pub difference: f64,
@@ -92,7 +92,7 @@ pub struct PairedComparison {
     pub larger_b: usize,
     /// Two-sided p-value, uncorrected.
     pub p_value: f64,
-    /// Which test gave interval and p-value.
+    /// The test that gave the interval and the p-value.
     pub test: PairedTest,
     /// Standard error of the difference; 0 for a single document.
     pub stderr: f64,

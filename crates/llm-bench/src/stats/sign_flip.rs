@@ -5,7 +5,7 @@ use crate::{BenchError, PythonRandom};
 
 /// Differences other than zero up to which all patterns of signs are counted.
 const ENUMERATED: usize = 20;
-/// Patterns drawn where there are more.
+/// Number of patterns drawn if there are more differences.
 const DRAWS: usize = 9_999;
 /// Seed of the patterns drawn, so that a p-value is the same each time.
 const SEED: u64 = 20_040_217;

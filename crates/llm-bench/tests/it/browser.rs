@@ -1,4 +1,4 @@
-//! The page in a real browser: what markup looks right in text and wrong on a screen.
+//! The page in a real browser: finds markup that looks right as text but wrong on the screen.
 
 use crate::report::{alone, sample, with_long_names};
 use crate::seeds::{long_study, study};

@@ -1,4 +1,4 @@
-//! What task files of lm-evaluation-harness 0.4.13 say beyond single tasks of choices; expected values are its own.
+//! Features of lm-evaluation-harness 0.4.13 task files beyond multiple-choice tasks; expected values are its own.
 
 use std::path::Path;
 

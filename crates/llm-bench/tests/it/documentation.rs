@@ -1,4 +1,4 @@
-//! docs/evaluation.md says what the code has.
+//! Checks that docs/evaluation.md matches the code.
 
 use llm_bench::Task;
 use llm_bench::task::{FewshotSampler, Samples};

@@ -1,4 +1,4 @@
-//! A whole evaluation by a model of a few lines.
+//! A complete evaluation of a toy model.
 
 use llm_bench::*;
 

@@ -1,4 +1,4 @@
-//! What an evaluation makes of an answer before it compares it.
+//! Filters that are applied to an answer before it is compared.
 
 use llm_bench::task::{FilterChain, FilterStep};
 use llm_bench::*;

@@ -1,4 +1,4 @@
-//! Task folders that mean harm: every file is a named error in bounded time and memory.
+//! Malicious task folders: every file gives an error that names it, in bounded time and memory.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Claims about variants: the seed is the unit.
+//! Comparisons of variants, with the seed as the statistical unit.
 
 use crate::report::{measured, outcomes, run, variant};
 use llm_bench::report::{Criteria, CurvePoint, Observed, Quantity, Report, Run, SeedComparison, Variant};

@@ -1,4 +1,4 @@
-//! The task dialect: what is accepted, and how what is not is named.
+//! The task dialect: accepted keys, and errors that name the others.
 
 use llm_bench::{BenchError, Gold, PromptOptions, Requests, Task, build_prompts};
 use serde_json::json;

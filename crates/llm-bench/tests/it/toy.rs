@@ -1,4 +1,4 @@
-//! A model of a few lines, and the tasks it is asked.
+//! A toy model and its tasks.
 
 use llm_bench::*;
 
