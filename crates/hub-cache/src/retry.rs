@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{HubAccess, HubError, Retry, TransferEvent};
 
-/// Longest wait between two attempts, unless the hub asks for a longer one.
+/// Longest backoff between two attempts. A wait that the hub asks for is added to it.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why an attempt failed, and whether another one may succeed.

@@ -1,4 +1,4 @@
-//! Features of lm-evaluation-harness 0.4.13 task files beyond multiple-choice tasks; expected values are its own.
+//! Task files of lm-evaluation-harness 0.4.13 beyond single multiple-choice tasks; expected values are its own.
 
 use std::path::Path;
 
