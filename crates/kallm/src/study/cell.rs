@@ -19,7 +19,7 @@ use serde_json::Value;
 use smollm2_infer::Engine;
 use smollm2_model::SmolLm2;
 use smollm2_train::checkpoint::{self, Checkpoint};
-use smollm2_train::{RowSource, RunOptions, StepBackend, Trainer, read_metrics};
+use smollm2_train::{RowSource, RunOptions, StepBackend, TrainError, Trainer, read_metrics};
 use smoltalk_data::{DataLoader, PackedRow, Source};
 use std::path::Path;
 
@@ -135,7 +135,7 @@ impl<B: StepBackend> Study<B> {
         let recipe = self.plan.recipe_of(cell.seed);
         let mut rows = DataLoader::new(material.training.clone(), self.tokenizer.clone(), recipe.data.clone())?;
         let mut work = place.begin(cell.variant)?;
-        let mut trainer = match newest(&work) {
+        let mut trainer = match newest(&work)? {
             Some(checkpoint) => {
                 observer.working("resuming from the newest checkpoint");
                 Trainer::<Autodiff<B>>::resume(&checkpoint, recipe, device, &mut rows)?
@@ -222,9 +222,15 @@ impl<B: StepBackend> Study<B> {
 }
 
 /// The newest intact checkpoint of an interrupted cell.
-fn newest(work: &Path) -> Option<Checkpoint> {
-    let found = checkpoint::latest(&RunOptions::new(work).checkpoints());
-    found.ok().map(|found| found.checkpoint)
+///
+/// # Errors
+/// When there are checkpoints but none is intact, or when they cannot be read: the cell would start again from nothing.
+fn newest(work: &Path) -> Result<Option<Checkpoint>> {
+    match checkpoint::latest(&RunOptions::new(work).checkpoints()) {
+        Ok(found) => Ok(Some(found.checkpoint)),
+        Err(TrainError::NoCheckpoint { rejected, .. }) if rejected.is_empty() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What the report shows of a run.
@@ -260,4 +266,19 @@ fn learned<B: StepBackend>(work: &Path, model: &SmolLm2<B>) -> Result<Vec<Learne
         ..now
     });
     Ok(learned.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_of_which_none_is_intact_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(newest(folder.path()).unwrap().is_none());
+        let damaged = folder.path().join("checkpoints/step-00000001");
+        std::fs::create_dir_all(&damaged).unwrap();
+        let error = newest(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("no complete checkpoint") && damaged.is_dir(), "{error}");
+    }
 }

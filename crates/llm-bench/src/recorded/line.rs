@@ -177,11 +177,14 @@ impl Outcomes {
                 higher_is_better: false,
             };
         }
+        let higher_is_better = !LOWER_IS_BETTER.contains(&metric);
+        // A Brier score is no percentage, even where all of them are below 1: they go up to 2.
+        let is_percentage = share && higher_is_better;
         Self {
             score: crate::stats::mean(&numbers),
             values: numbers,
-            scale: if share { Scale::Share } else { Scale::Plain },
-            higher_is_better: !LOWER_IS_BETTER.contains(&metric),
+            scale: if is_percentage { Scale::Share } else { Scale::Plain },
+            higher_is_better,
         }
     }
 

@@ -151,7 +151,7 @@ fn reached(run: &Run, target: f64, amount: fn(&CurvePoint) -> f64) -> Observed {
     };
     let value = match curve.iter().position(|point| point.loss <= target) {
         None => return logarithm(amount(last), Observed::AtLeast),
-        Some(0) => return Observed::AtMost(amount(curve[0]).ln()),
+        Some(0) => return logarithm(amount(curve[0]), Observed::AtMost),
         Some(index) => between(curve[index - 1], curve[index], target, amount),
     };
     logarithm(value, Observed::Value)

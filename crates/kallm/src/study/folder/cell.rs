@@ -48,11 +48,11 @@ impl CellFolder {
     /// When it cannot be made.
     pub(in crate::study) fn begin(&self, variant: &VariantPlan) -> Result<PathBuf> {
         let path = self.partial.join(CELL);
-        let begun: Option<VariantPlan> = read_json(&path).ok();
-        if begun.as_ref() != Some(variant) {
-            return self.restart(variant);
+        // Only what is certainly another cell's is removed: a file that cannot be read is an error.
+        if path.try_exists().of_path("read", &path)? && read_json::<VariantPlan>(&path)? == *variant {
+            return Ok(self.partial.clone());
         }
-        Ok(self.partial.clone())
+        self.restart(variant)
     }
 
     /// The folder to work in, empty.

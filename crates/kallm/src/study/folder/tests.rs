@@ -216,3 +216,18 @@ fn a_folder_that_took_a_cells_name_is_refused() {
     std::fs::create_dir_all(folder.path().join("swiglu/seed-1")).unwrap();
     assert!(ours.record(&cell).is_err());
 }
+
+#[test]
+fn an_interrupted_cell_whose_variant_cannot_be_read_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = StudyFolder::share(folder.path()).unwrap();
+    let plan = StudyPlan::synthetic();
+    let cells = plan.cells();
+    let place = study.cell(&cells[0]).unwrap();
+    let work = place.begin(cells[0].variant).unwrap();
+    let checkpoint = work.join("checkpoints/step-00000001/state.json");
+    write_whole(&checkpoint, "{}").unwrap();
+    fs::write(work.join("cell.json"), "damaged").unwrap();
+    let error = place.begin(cells[0].variant).unwrap_err().to_string();
+    assert!(error.contains("cell.json") && checkpoint.is_file(), "{error}");
+}

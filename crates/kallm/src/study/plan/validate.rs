@@ -187,6 +187,14 @@ impl StudyPlan {
                 within(field, "a number above 0", value, value.is_finite() && value > 0.0)?;
             }
         }
+        if criteria.target_loss.is_some() && self.recipe.eval_every == 0 {
+            return Err(KallmError::unusable(
+                "recipe.eval_every",
+                "at least 1 with `criteria.target_loss`: a target between two evaluations is interpolated",
+                "0, which evaluates after the last step only",
+                "set how often to evaluate, or remove the target",
+            ));
+        }
         Ok(())
     }
 }
@@ -269,7 +277,7 @@ mod tests {
     #[test]
     fn what_cannot_be_run_is_refused_by_field() {
         let pretrained = |plan: &mut StudyPlan| plan.model = ModelPlan::Pretrained("m".to_string());
-        let cases: [(&str, Change); 15] = [
+        let cases: [(&str, Change); 16] = [
             ("seeds", |plan| plan.seeds.clear()),
             ("seeds", |plan| plan.seeds = vec![1, 2, 1]),
             ("seeds", |plan| plan.seeds = vec![u64::MAX]),
@@ -299,6 +307,10 @@ mod tests {
             ("arc_easy", |plan| plan.tasks.names.push("arc_easy".to_string())),
             ("tasks.limit", |plan| plan.tasks.limit = Some(1.5)),
             ("criteria.margin_nats", |plan| plan.criteria.margin_nats = f64::NAN),
+            ("recipe.eval_every", |plan| {
+                plan.recipe.eval_every = 0;
+                plan.criteria.target_loss = Some(1.0);
+            }),
         ];
         for (place, change) in cases {
             let message = refused(change);
