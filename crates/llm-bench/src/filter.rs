@@ -252,6 +252,7 @@ impl Filter {
         for step in &self.steps {
             texts = step.apply(texts, document)?;
         }
-        Ok(texts.into_iter().next().unwrap_or_default())
+        let first = texts.into_iter().next();
+        first.ok_or_else(|| FilterError::Document(format!("no text is left by the filter `{}`", self.name)))
     }
 }
