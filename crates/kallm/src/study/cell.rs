@@ -229,6 +229,12 @@ fn newest(work: &Path) -> Result<Option<Checkpoint>> {
     match checkpoint::latest(&RunOptions::new(work).checkpoints()) {
         Ok(found) => Ok(Some(found.checkpoint)),
         Err(TrainError::NoCheckpoint { rejected, .. }) if rejected.is_empty() => Ok(None),
+        Err(TrainError::NoCheckpoint { folder, rejected }) => Err(KallmError::unusable(
+            folder.display(),
+            "an intact checkpoint",
+            rejected.join("; "),
+            "remove the cell's `.partial` folder to train it from the start",
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -279,6 +285,9 @@ mod tests {
         let damaged = folder.path().join("checkpoints/step-00000001");
         std::fs::create_dir_all(&damaged).unwrap();
         let error = newest(folder.path()).err().unwrap().to_string();
-        assert!(error.contains("no complete checkpoint") && damaged.is_dir(), "{error}");
+        assert!(
+            error.contains("expected an intact checkpoint") && damaged.is_dir(),
+            "{error}"
+        );
     }
 }
