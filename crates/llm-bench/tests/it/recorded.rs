@@ -53,6 +53,19 @@ fn documents_are_paired_by_their_hashes_in_any_order() {
     assert!(paired.notes.is_empty(), "{:?}", paired.notes);
 }
 
+/// Brier scores reach 2: values below 1 do not make them percentages.
+#[test]
+fn brier_scores_are_no_percentages() {
+    let scored = |doc_id: usize, score: f64| {
+        let mut line = sample(doc_id, true);
+        (line["metrics"], line["brier_score"]) = (json!(["brier_score"]), json!(score));
+        line
+    };
+    let lines = [scored(0, 0.25), scored(1, 0.5)];
+    let measure = &paired(&lines, &lines, &PairOptions::default()).unwrap().a[0].measure;
+    assert_eq!((measure.scale, measure.higher_is_better), (Scale::Plain, false));
+}
+
 #[test]
 fn documents_that_differ_are_named() {
     let a: Vec<Value> = (0..8).map(|i| sample(i, true)).collect();

@@ -254,6 +254,22 @@ fn convergence_is_compared_by_the_ratio_of_tokens() {
     assert_eq!(tokens.seeds_won(), (2, 0));
 }
 
+/// Logarithm of no seconds would be less than any time.
+#[test]
+fn an_amount_that_was_not_counted_is_missing() {
+    let mut runs = [1, 2].map(|seed| converging(seed, &[1.9, 1.8]));
+    runs[1].held_out_curve[0].seconds = 0.0;
+    let variants = ["a", "b"].map(|name| variant(name, runs.to_vec()));
+    let criteria = Criteria {
+        target_loss: Some(2.0),
+        ..Criteria::default()
+    };
+    let report = Report::new(variants.to_vec(), criteria).unwrap();
+    let seconds = &report.across_seeds()[1];
+    assert_eq!(seconds.pairs[1], (Observed::Missing, Observed::Missing));
+    assert!(matches!(seconds.pairs[0].0, Observed::AtMost(_)));
+}
+
 /// A seed that never got there leaves no mean, which would be of the quicker seeds alone.
 #[test]
 fn seeds_that_never_reach_the_target_are_counted() {
